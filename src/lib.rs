@@ -1,0 +1,12 @@
+//! Tidegate: a PostgreSQL proxy that makes read replicas safe to use without changing the application.
+//!
+//! The pure core (`wire`, `sql`, `freshness`, `routing`) knows no socket, clock, randomness or global; the
+//! I/O shell (`session`, `server`, `pool`, `cluster`, `admin`) hands facts and instants in. `docs/architecture.md`
+//! walks through it.
+#![forbid(unsafe_code)]
+
+pub mod config;
+pub mod freshness;
+pub mod routing;
+pub mod sql;
+pub mod wire;
