@@ -1,0 +1,162 @@
+//! One node of a cluster.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use arc_swap::ArcSwapOption;
+use tokio::sync::{Notify, watch};
+
+use super::Identity;
+use crate::config::NodeSettings;
+use crate::freshness::{Lsn, Tick};
+use crate::routing::NodeId;
+
+/// What a node is good for at this moment.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum State {
+    /// Not reached, or not understood.
+    Down = 0,
+    /// Takes writes.
+    Primary = 1,
+    /// Replays the primary's WAL and answers reads.
+    Replica = 2,
+    /// Reachable, but must not be used: another system, another timeline, or a second primary.
+    Refused = 3,
+}
+
+/// One node and what was last heard of it.
+#[derive(Debug)]
+pub struct Node {
+    /// Its number in the cluster.
+    pub id: NodeId,
+    /// `host:port`.
+    pub name: String,
+    /// Where it is.
+    pub settings: NodeSettings,
+    state: AtomicU8,
+    horizon: AtomicU64,
+    replayed: AtomicU64,
+    outstanding: AtomicUsize,
+    identity: ArcSwapOption<Identity>,
+    confirmed: watch::Sender<Tick>,
+    wake: Notify,
+}
+
+impl Node {
+    pub(super) fn new(id: NodeId, settings: NodeSettings) -> Self {
+        Self {
+            id,
+            name: settings.to_string(),
+            settings,
+            state: AtomicU8::new(State::Down as u8),
+            horizon: AtomicU64::new(0),
+            replayed: AtomicU64::new(0),
+            outstanding: AtomicUsize::new(0),
+            identity: ArcSwapOption::empty(),
+            confirmed: watch::Sender::new(Tick::NEVER),
+            wake: Notify::new(),
+        }
+    }
+
+    /// What it is good for.
+    pub fn state(&self) -> State {
+        match self.state.load(Ordering::Acquire) {
+            1 => State::Primary,
+            2 => State::Replica,
+            3 => State::Refused,
+            _ => State::Down,
+        }
+    }
+
+    /// Everything acknowledged before this instant is visible there.
+    pub fn horizon(&self) -> Tick {
+        Tick(self.horizon.load(Ordering::Acquire))
+    }
+
+    /// The replay position last heard of.
+    pub fn replayed(&self) -> Lsn {
+        Lsn(self.replayed.load(Ordering::Relaxed))
+    }
+
+    /// What it said of itself when it was last connected to.
+    pub fn identity(&self) -> Option<Arc<Identity>> {
+        self.identity.load_full()
+    }
+
+    /// Statements it works on for this proxy.
+    pub fn outstanding(&self) -> usize {
+        self.outstanding.load(Ordering::Relaxed)
+    }
+
+    /// Counts a statement as running there until the guard is dropped.
+    pub fn begin(self: &Arc<Self>) -> Outstanding {
+        self.outstanding.fetch_add(1, Ordering::Relaxed);
+        Outstanding(Arc::clone(self))
+    }
+
+    /// Waits until the monitor's own connection has had an answer to a question asked after `after`.
+    ///
+    /// A replica that crashed and came back may replay from further back than it had been. Whoever connects to it
+    /// anew must not trust a horizon that was learned from its former life: an answer on a connection that was
+    /// there before and still is shows that the life is the same. Cancel safe. False when there was none in time.
+    pub async fn confirmed(&self, after: Tick, within: Duration) -> bool {
+        if *self.confirmed.borrow() > after {
+            return true;
+        }
+        self.wake.notify_one();
+        let mut answers = self.confirmed.subscribe();
+        let wait = answers.wait_for(|at| *at > after);
+        tokio::time::timeout(within, wait).await.is_ok_and(|answer| answer.is_ok())
+    }
+
+    pub(super) fn answered(&self, asked_at: Tick) {
+        self.confirmed.send_replace(asked_at);
+    }
+
+    pub(super) fn set_state(&self, state: State) -> State {
+        let before = self.state();
+        self.state.store(state as u8, Ordering::Release);
+        before
+    }
+
+    pub(super) fn set_horizon(&self, horizon: Tick, replayed: Lsn) {
+        self.replayed.store(replayed.0, Ordering::Relaxed);
+        self.horizon.store(horizon.0, Ordering::Release);
+    }
+
+    pub(super) fn set_identity(&self, identity: Identity) {
+        self.identity.store(Some(Arc::new(identity)));
+    }
+
+    /// Takes the node out at once and asks the monitor to look. True when it was in use until now.
+    pub(super) fn suspect(&self) -> bool {
+        let before = self.set_state(State::Down);
+        self.horizon.store(0, Ordering::Release);
+        self.wake.notify_one();
+        before != State::Down
+    }
+
+    /// Somebody asks for a look before the next regular one. Cancel safe.
+    pub(super) async fn woken(&self) {
+        self.wake.notified().await;
+    }
+}
+
+/// A statement that runs on a node; dropping it gives the count back.
+#[derive(Debug)]
+pub struct Outstanding(Arc<Node>);
+
+impl Outstanding {
+    /// The node.
+    pub fn node(&self) -> &Arc<Node> {
+        &self.0
+    }
+}
+
+impl Drop for Outstanding {
+    fn drop(&mut self) {
+        self.0.outstanding.fetch_sub(1, Ordering::Relaxed);
+    }
+}

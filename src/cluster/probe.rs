@@ -1,0 +1,95 @@
+//! Control connections: how the monitor, and `tidegate check`, talk to a node.
+
+use std::time::Duration;
+
+use tokio_postgres::{Client, NoTls};
+
+use super::Identity;
+use crate::config::{DatabaseSettings, Host, NodeSettings, Secret};
+
+/// Longest wait for the answer to a question on a control connection.
+pub(super) const ANSWER: Duration = Duration::from_secs(1);
+
+/// Why a node could not be asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ProbeError {
+    /// It could not be connected to, or refused the question.
+    #[error("{}", describe(.0))]
+    Postgres(#[from] tokio_postgres::Error),
+    /// It did not answer in time.
+    #[error("no answer within {0:?}")]
+    Timeout(Duration),
+}
+
+/// tokio-postgres says "db error" and keeps the server's words in the source.
+fn describe(error: &tokio_postgres::Error) -> String {
+    if let Some(db) = error.as_db_error() {
+        return format!("{} (SQLSTATE {})", db.message(), db.code().code());
+    }
+    match std::error::Error::source(error) {
+        Some(source) => format!("{error}: {source}"),
+        None => error.to_string(),
+    }
+}
+
+/// Bounds any question on a control connection.
+pub(super) async fn bounded<T>(
+    within: Duration,
+    question: impl Future<Output = Result<T, tokio_postgres::Error>>,
+) -> Result<T, ProbeError> {
+    match tokio::time::timeout(within, question).await {
+        Ok(answer) => Ok(answer?),
+        Err(_) => Err(ProbeError::Timeout(within)),
+    }
+}
+
+/// How control connections log in: the database's first user.
+#[derive(Clone, Debug)]
+pub struct Control {
+    database: String,
+    user: String,
+    password: Option<Secret>,
+    connect_timeout: Duration,
+}
+
+impl Control {
+    /// Takes what is needed from the settings.
+    pub fn new(settings: &DatabaseSettings) -> Self {
+        let user = settings.users.first();
+        Self {
+            database: settings.server_name.clone(),
+            user: user.map(|u| u.name.clone()).unwrap_or_default(),
+            password: user.and_then(|u| u.password.clone()),
+            connect_timeout: settings.pool.connect_timeout,
+        }
+    }
+
+    /// Opens a control connection; its driver task ends with the client.
+    pub async fn connect(&self, node: &NodeSettings) -> Result<Client, ProbeError> {
+        let mut config = tokio_postgres::Config::new();
+        match &node.host {
+            Host::Tcp(name) => config.host(name),
+            Host::Unix(dir) => config.host_path(dir),
+        };
+        config.port(node.port).user(&self.user).dbname(&self.database).application_name("tidegate monitor");
+        if let Some(password) = &self.password {
+            config.password(password.expose());
+        }
+        let (client, driver) = bounded(self.connect_timeout, config.connect(NoTls)).await?;
+        tokio::spawn(async move {
+            if let Err(error) = driver.await {
+                tracing::debug!(%error, "control connection ended");
+            }
+        });
+        // A commit of ours must flush the WAL (that is what it is for) and wait for nothing else.
+        bounded(self.connect_timeout, client.batch_execute("set synchronous_commit = local")).await?;
+        Ok(client)
+    }
+}
+
+/// Connects to a node and asks who it is.
+pub async fn probe(control: &Control, node: &NodeSettings) -> Result<(Client, Identity), ProbeError> {
+    let client = control.connect(node).await?;
+    let identity = bounded(control.connect_timeout, Identity::ask(&client)).await?;
+    Ok((client, identity))
+}

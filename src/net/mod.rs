@@ -1,0 +1,103 @@
+//! Sockets: one stream type for TCP, Unix and, in tests, memory; and reading without a buffer per idle peer.
+
+use std::cell::RefCell;
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll};
+
+use bytes::BytesMut;
+use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
+use tokio::net::{TcpStream, UnixStream};
+
+/// Bytes read at once from a peer that has no buffer of its own.
+const SCRATCH: usize = 16 * 1024;
+
+thread_local! {
+    // Idle clients own no read buffer: bytes land here first, and move on as soon as they are there.
+    static BUFFER: RefCell<Box<[u8]>> = RefCell::new(vec![0; SCRATCH].into_boxed_slice());
+}
+
+/// A connected socket.
+#[derive(Debug)]
+pub enum Stream {
+    /// TCP, with Nagle's algorithm off.
+    Tcp(TcpStream),
+    /// Unix domain socket.
+    Unix(UnixStream),
+    /// A peer in the same process, for tests.
+    Memory(DuplexStream),
+}
+
+impl Stream {
+    /// Takes a TCP connection; small messages must not wait for each other's acknowledgements.
+    pub fn tcp(stream: TcpStream) -> io::Result<Self> {
+        stream.set_nodelay(true)?;
+        Ok(Self::Tcp(stream))
+    }
+
+    /// Moves the socket's registration to the runtime of the current thread, so that its wake-ups stay there.
+    pub fn rehome(self) -> io::Result<Self> {
+        Ok(match self {
+            Self::Tcp(s) => Self::Tcp(TcpStream::from_std(s.into_std()?)?),
+            Self::Unix(s) => Self::Unix(UnixStream::from_std(s.into_std()?)?),
+            Self::Memory(s) => Self::Memory(s),
+        })
+    }
+
+    /// Appends what has arrived to `inbox` without holding memory while nothing arrives. 0 means end of stream.
+    pub fn poll_read_scratch(&mut self, cx: &mut Context<'_>, inbox: &mut BytesMut) -> Poll<io::Result<usize>> {
+        BUFFER.with_borrow_mut(|scratch| {
+            let mut buf = ReadBuf::new(scratch);
+            match Pin::new(self).poll_read(cx, &mut buf) {
+                Poll::Ready(Ok(())) => {
+                    inbox.extend_from_slice(buf.filled());
+                    Poll::Ready(Ok(buf.filled().len()))
+                }
+                Poll::Ready(Err(e)) => Poll::Ready(Err(e)),
+                Poll::Pending => Poll::Pending,
+            }
+        })
+    }
+
+    /// Appends what has arrived to `inbox`, at most its spare capacity. 0 means end of stream.
+    pub fn poll_read_into(&mut self, cx: &mut Context<'_>, inbox: &mut BytesMut) -> Poll<io::Result<usize>> {
+        use tokio::io::AsyncReadExt;
+        let read = std::pin::pin!(self.read_buf(inbox));
+        read.poll(cx)
+    }
+
+    /// Writes some of `bytes`.
+    pub fn poll_write_some(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        Pin::new(self).poll_write(cx, bytes)
+    }
+}
+
+macro_rules! delegate {
+    ($self:ident, $s:ident => $call:expr) => {
+        match $self.get_mut() {
+            Stream::Tcp($s) => $call,
+            Stream::Unix($s) => $call,
+            Stream::Memory($s) => $call,
+        }
+    };
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+        delegate!(self, s => Pin::new(s).poll_read(cx, buf))
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
+        delegate!(self, s => Pin::new(s).poll_write(cx, buf))
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self, s => Pin::new(s).poll_flush(cx))
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        delegate!(self, s => Pin::new(s).poll_shutdown(cx))
+    }
+}

@@ -1,0 +1,54 @@
+//! Custody of a lent connection.
+
+use std::io;
+use std::ops::{Deref, DerefMut};
+
+use deadpool::managed::Object;
+
+use super::Manager;
+use crate::server::Connection;
+
+/// A lent connection. It goes back to its pool only by [`Lease::give_back`]; dropped in any other way (an error,
+/// a cancelled task, a panic) its state is in doubt and it is closed.
+#[derive(Debug)]
+pub struct Lease {
+    object: Option<Object<Manager>>,
+}
+
+impl Lease {
+    pub(super) fn new(mut object: Object<Manager>) -> io::Result<Self> {
+        object.lease()?;
+        Ok(Self { object: Some(object) })
+    }
+
+    /// Returns the connection. The caller vouches that the server is idle, outside a transaction, owes nothing,
+    /// and that nothing of the client's session is left on it but what the connection itself remembers.
+    pub fn give_back(mut self) {
+        if self.settle() {
+            drop(self.object.take());
+        }
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        if let Some(object) = self.object.take() {
+            drop(Object::take(object));
+        }
+    }
+}
+
+// A lease has its connection until it is given back or dropped, both of which consume it.
+impl Deref for Lease {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        self.object.as_deref().unwrap_or_else(|| unreachable!("a lease holds its connection"))
+    }
+}
+
+impl DerefMut for Lease {
+    fn deref_mut(&mut self) -> &mut Connection {
+        self.object.as_deref_mut().unwrap_or_else(|| unreachable!("a lease holds its connection"))
+    }
+}

@@ -1,0 +1,132 @@
+//! One connection to PostgreSQL.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
+use std::thread::{self, ThreadId};
+use std::time::Instant;
+
+use bytes::{Buf, BytesMut};
+
+use super::PreparedSet;
+use crate::net::Stream;
+use crate::wire::CancelKey;
+
+/// Bytes read from a server at once: large results pass in pieces of this size.
+const INBOX: usize = 64 * 1024;
+
+/// Settings of a session: name to value, as `set_config()` takes them.
+pub type Settings = Arc<BTreeMap<String, String>>;
+
+/// Whether the connection may be lent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Custody {
+    /// Idle, in a known state.
+    Clean,
+    /// In use, or left in a state nobody vouches for.
+    Leased,
+}
+
+/// One connection to PostgreSQL with its buffers and what is known of its session.
+#[derive(Debug)]
+pub struct Connection {
+    stream: Option<Stream>,
+    home: ThreadId,
+    custody: Custody,
+    /// What has arrived and was not forwarded yet.
+    pub inbox: BytesMut,
+    /// What is to be sent.
+    pub outbox: BytesMut,
+    /// The proxy's prepared statements this server has.
+    pub prepared: PreparedSet,
+    /// The client settings in force on this server.
+    pub settings: Settings,
+    /// Lets this connection's statements be cancelled.
+    pub key: Arc<CancelKey>,
+    /// What the server reported when the connection began.
+    pub parameters: Arc<[(String, String)]>,
+    /// When it was made.
+    pub created: Instant,
+}
+
+impl Connection {
+    /// Takes over a stream on which the login has succeeded.
+    pub(super) fn new(
+        stream: Stream,
+        inbox: BytesMut,
+        key: CancelKey,
+        parameters: Vec<(String, String)>,
+        prepared_limit: usize,
+    ) -> Self {
+        Self {
+            stream: Some(stream),
+            home: thread::current().id(),
+            custody: Custody::Clean,
+            inbox,
+            outbox: BytesMut::new(),
+            prepared: PreparedSet::new(prepared_limit),
+            settings: Settings::default(),
+            key: Arc::new(key),
+            parameters: parameters.into(),
+            created: Instant::now(),
+        }
+    }
+
+    /// Lends the connection to a session on this thread's runtime.
+    pub fn lease(&mut self) -> io::Result<()> {
+        self.custody = Custody::Leased;
+        if self.home != thread::current().id() {
+            self.stream = self.stream.take().map(Stream::rehome).transpose()?;
+            self.home = thread::current().id();
+        }
+        Ok(())
+    }
+
+    /// The session vouches that the server is idle, outside a transaction, and owes nothing. False when bytes in
+    /// the buffers contradict it.
+    pub fn settle(&mut self) -> bool {
+        let quiet = self.inbox.is_empty() && self.outbox.is_empty();
+        if quiet {
+            self.custody = Custody::Clean;
+        }
+        quiet
+    }
+
+    /// Whether it can be lent again: settled, and the server has neither spoken nor hung up since.
+    ///
+    /// Costs no system call while nothing has arrived.
+    pub fn is_lendable(&mut self) -> bool {
+        if self.custody != Custody::Clean {
+            return false;
+        }
+        let mut cx = Context::from_waker(Waker::noop());
+        self.poll_read(&mut cx).is_pending()
+    }
+
+    /// Whether bytes wait to be sent.
+    pub fn has_output(&self) -> bool {
+        !self.outbox.is_empty()
+    }
+
+    /// Reads what has arrived into the inbox. 0 means the server hung up.
+    pub fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.inbox.reserve(INBOX.saturating_sub(self.inbox.len()).max(INBOX / 4));
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(0)) };
+        stream.poll_read_into(cx, &mut self.inbox)
+    }
+
+    /// Sends what waits; ready when all of it is sent.
+    pub fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(Err(io::ErrorKind::NotConnected.into())) };
+        while !self.outbox.is_empty() {
+            match stream.poll_write_some(cx, &self.outbox) {
+                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                Poll::Ready(Ok(n)) => self.outbox.advance(n),
+                Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
+                Poll::Pending => return Poll::Pending,
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+}

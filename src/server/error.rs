@@ -1,0 +1,48 @@
+//! Why a server could not be connected to.
+
+use std::io;
+use std::time::Duration;
+
+use crate::wire::WireError;
+
+/// Why a server could not be connected to. Never contains a password.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// The socket failed.
+    #[error("{0}")]
+    Io(#[from] io::Error),
+    /// Nothing was settled within the time allowed.
+    #[error("no connection within {0:?} (connect_timeout)")]
+    Timeout(Duration),
+    /// The server sent something that is not its protocol.
+    #[error("protocol error: {0}")]
+    Wire(#[from] WireError),
+    /// The server said no.
+    #[error("{message} (SQLSTATE {code})")]
+    Refused {
+        /// SQLSTATE.
+        code: String,
+        /// The server's own words.
+        message: String,
+    },
+    /// The server asks for a password and none is configured.
+    #[error("the server asks for a password, and none is configured for this user")]
+    NoPassword,
+    /// The server asks for a method that is not spoken here.
+    #[error("the server asks for authentication method {0}, which is not supported (use scram-sha-256)")]
+    Method(u32),
+    /// The SASL exchange failed: most likely the server does not know the password.
+    #[error("authentication failed: {0}")]
+    Sasl(io::Error),
+}
+
+impl ConnectError {
+    /// Whether the server itself answered: it lives, whatever it said.
+    pub fn is_answer(&self) -> bool {
+        match self {
+            Self::Refused { code, .. } => !code.starts_with("57P"),
+            Self::NoPassword | Self::Method(_) | Self::Sasl(_) => true,
+            Self::Io(_) | Self::Timeout(_) | Self::Wire(_) => false,
+        }
+    }
+}

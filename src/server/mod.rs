@@ -1,0 +1,16 @@
+//! PostgreSQL's side: connecting, logging in, and what a server connection remembers between leases.
+//!
+//! Owns the bytes in flight to and from one server and what is known of its session (prepared statements,
+//! settings). It must not know clients, pools or routing.
+
+mod cancel;
+mod connect;
+mod connection;
+mod error;
+mod prepared;
+
+pub use cancel::cancel;
+pub use connect::Endpoint;
+pub use connection::Connection;
+pub use error::ConnectError;
+pub use prepared::PreparedSet;

@@ -1,0 +1,92 @@
+//! The handles of one database, made once.
+
+use std::sync::Arc;
+
+use metrics::{Counter, Gauge};
+
+use super::Stats;
+use crate::routing::Reason;
+
+/// The handles of one database.
+#[derive(Debug)]
+pub struct DatabaseStats {
+    stats: Arc<Stats>,
+    name: String,
+    nodes: Vec<String>,
+    statements: Vec<[Vec<Counter>; 2]>,
+    transactions: Vec<Counter>,
+    /// Reads that no replica was fresh enough for.
+    pub prevented: Counter,
+    /// Clients logged in.
+    pub clients: Gauge,
+}
+
+impl DatabaseStats {
+    /// Makes the handles for a database and its nodes' names.
+    pub fn new(stats: &Arc<Stats>, name: &str, nodes: &[String]) -> Self {
+        let of_role = |node: &String, target: &str| {
+            let counter = |reason: &Reason| {
+                let labels =
+                    [("database", name), ("node", node.as_str()), ("target", target), ("reason", reason.label())];
+                stats.counter("tidegate_statements_total", &labels)
+            };
+            Reason::ALL.iter().map(counter).collect::<Vec<_>>()
+        };
+        let transactions = |node: &String| {
+            stats.counter("tidegate_transactions_total", &[("database", name), ("node", node.as_str())])
+        };
+        Self {
+            statements: nodes.iter().map(|n| [of_role(n, "primary"), of_role(n, "replica")]).collect(),
+            transactions: nodes.iter().map(transactions).collect(),
+            prevented: stats.counter("tidegate_stale_reads_prevented_total", &[("database", name)]),
+            clients: stats.gauge("tidegate_clients", &[("database", name)]),
+            stats: Arc::clone(stats),
+            name: name.to_owned(),
+            nodes: nodes.to_vec(),
+        }
+    }
+
+    /// `count` statements ran on the node, which was a replica or not, for this reason.
+    pub fn ran(&self, node: usize, on_replica: bool, reason: Reason, count: u64) {
+        if let Some(counter) =
+            self.statements.get(node).and_then(|roles| roles[usize::from(on_replica)].get(reason as usize))
+        {
+            counter.increment(count);
+        }
+    }
+
+    /// A connection of the node's pool was lent.
+    pub fn lent(&self, node: usize) {
+        if let Some(counter) = self.transactions.get(node) {
+            counter.increment(1);
+        }
+    }
+
+    /// A read is run again elsewhere.
+    pub fn rerun(&self, node: usize, cause: &'static str) {
+        let labels = [("database", self.name.as_str()), ("node", self.node(node)), ("cause", cause)];
+        self.stats.counter("tidegate_reruns_total", &labels).increment(1);
+    }
+
+    /// A server's error was passed on.
+    pub fn server_error(&self, node: usize, code: &str) {
+        let class = code.get(..2).unwrap_or("??");
+        let labels = [("database", self.name.as_str()), ("node", self.node(node)), ("class", class)];
+        self.stats.counter("tidegate_server_errors_total", &labels).increment(1);
+    }
+
+    /// The proxy made an error itself.
+    pub fn proxy_error(&self, code: &str) {
+        let labels = [("database", self.name.as_str()), ("sqlstate", code)];
+        self.stats.counter("tidegate_proxy_errors_total", &labels).increment(1);
+    }
+
+    /// The gauge of clients pinned for `reason`.
+    pub fn pinned(&self, reason: &str) -> Gauge {
+        self.stats.gauge("tidegate_pinned_clients", &[("database", self.name.as_str()), ("reason", reason)])
+    }
+
+    fn node(&self, node: usize) -> &str {
+        self.nodes.get(node).map_or("?", String::as_str)
+    }
+}

@@ -1,0 +1,102 @@
+//! Counters and gauges: what is counted, under which name, and nothing else.
+//!
+//! Owns the names of the metrics (`docs/operations.md` lists them). Handles are made once and are plain atomics
+//! afterwards; there is no global recorder, so that two proxies can live in one process.
+
+mod database;
+
+use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
+use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
+
+pub use database::DatabaseStats;
+
+const METADATA: Metadata<'static> = Metadata::new("tidegate", Level::INFO, None);
+
+/// Every metric of one proxy.
+pub struct Stats {
+    recorder: PrometheusRecorder,
+    handle: PrometheusHandle,
+}
+
+impl std::fmt::Debug for Stats {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stats")
+    }
+}
+
+impl Default for Stats {
+    fn default() -> Self {
+        let recorder = PrometheusBuilder::new().build_recorder();
+        let handle = recorder.handle();
+        let stats = Self { recorder, handle };
+        for (name, text) in COUNTERS {
+            stats.recorder.describe_counter((*name).into(), None, (*text).into());
+        }
+        for (name, text) in GAUGES {
+            stats.recorder.describe_gauge((*name).into(), None, (*text).into());
+        }
+        stats
+    }
+}
+
+const COUNTERS: &[(&str, &str)] = &[
+    ("tidegate_statements_total", "Statements run, by the node that ran them, its role and the reason for the choice."),
+    ("tidegate_transactions_total", "Times a server connection was lent: transactions, or statements outside one."),
+    ("tidegate_stale_reads_prevented_total", "Reads that went to the primary because no replica had replayed enough."),
+    ("tidegate_reruns_total", "Reads run again elsewhere before the client saw anything, by cause."),
+    ("tidegate_server_errors_total", "Errors of a server passed to a client, by node and SQLSTATE class."),
+    ("tidegate_proxy_errors_total", "Errors made by the proxy itself, by SQLSTATE."),
+    ("tidegate_connections_total", "Client connections accepted."),
+    ("tidegate_logins_total", "Logins by outcome."),
+    ("tidegate_panics_total", "Sessions ended by a fault of the proxy."),
+];
+
+const GAUGES: &[(&str, &str)] = &[
+    ("tidegate_clients", "Clients logged in."),
+    ("tidegate_pinned_clients", "Clients bound to their server connection, by reason."),
+    ("tidegate_node_up", "1 when the node is used, by node and role."),
+    ("tidegate_replica_staleness_seconds", "Now minus the replica's horizon: what it may lack is younger than this."),
+    ("tidegate_pool_connections", "Server connections by pool and state."),
+    ("tidegate_pool_waiting", "Clients waiting for a server connection, by pool."),
+];
+
+impl Stats {
+    /// A counter with these labels.
+    pub fn counter(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Counter {
+        self.recorder.register_counter(&key(name, labels), &METADATA)
+    }
+
+    /// A gauge with these labels.
+    pub fn gauge(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Gauge {
+        self.recorder.register_gauge(&key(name, labels), &METADATA)
+    }
+
+    /// Everything in Prometheus' text format.
+    pub fn render(&self) -> String {
+        self.handle.run_upkeep();
+        self.handle.render()
+    }
+}
+
+fn key(name: &'static str, labels: &[(&'static str, &str)]) -> Key {
+    let labels: Vec<Label> = labels.iter().map(|(k, v)| Label::new(*k, (*v).to_owned())).collect();
+    Key::from_parts(name, labels)
+}
+
+/// Counts something that is there until this is dropped.
+#[derive(Debug)]
+pub struct Present(Gauge);
+
+impl Present {
+    /// One more.
+    pub fn new(gauge: &Gauge) -> Self {
+        gauge.increment(1.0);
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Present {
+    fn drop(&mut self) {
+        self.0.decrement(1.0);
+    }
+}
