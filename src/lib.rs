@@ -5,6 +5,7 @@
 //! walks through it.
 #![forbid(unsafe_code)]
 
+pub mod cli;
 pub mod config;
 pub mod freshness;
 pub mod routing;

@@ -1,1 +1,38 @@
-//! placeholder
+//! From what people write (a TOML file, the environment, flags) to one checked [`Settings`] value.
+//!
+//! Two stages. First every source is read into a layer of typed but optional values, and every value that cannot be
+//! understood is noted with its origin. Then the layers are laid over each other (file, environment, flags) and what
+//! they say together is checked. Nothing stops at the first mistake: [`load`] returns all of them at once.
+//!
+//! This module owns all knowledge of configuration syntax and defaults. It must not know what the settings are used
+//! for, it reads no environment variable and holds no global, and nothing reads configuration after it: the parts of
+//! the proxy get values. Passwords live in [`Secret`] from the moment they are split out of their URL.
+
+mod check;
+pub mod consistency;
+mod file;
+mod keys;
+mod layer;
+mod load;
+mod mistake;
+mod node;
+mod options;
+mod redact;
+mod secret;
+mod settings;
+mod suggest;
+mod top;
+mod url;
+mod value;
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use consistency::{Level, OnStale, Scope};
+pub use load::{Given, Sources, load};
+pub use mistake::{Mistake, Mistakes};
+pub use node::{Host, NodeSettings, Role};
+pub use redact::redact_url;
+pub use secret::Secret;
+pub use settings::{ClientAuth, DatabaseSettings, PoolMode, PoolSettings, Settings, UserSettings};

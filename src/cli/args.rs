@@ -1,0 +1,223 @@
+//! The command line: what can be typed, and how it becomes the plain [`Sources`] that `config` reads.
+//!
+//! This is the only place that reads the environment. Values are left as text, so that `config` can report every
+//! mistake at once. A URL that clap would echo in a refusal is redacted first.
+
+use std::ffi::OsString;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::parser::ValueSource;
+use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use crate::config::{Given, Secret, Sources, redact_url};
+
+/// A PostgreSQL proxy that makes read replicas safe to use.
+///
+/// Put its address where the database's was. Reads go to replicas, everything else goes to the primary, and no read
+/// misses a write that was acknowledged before it.
+#[derive(Debug, Parser)]
+#[command(name = "tidegate", version, after_help = EXAMPLES)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  tidegate run --url postgres://app:secret@pg1,pg2,pg3/app
+  DATABASE_URL=postgres://app:secret@pg1,pg2/app tidegate run --listen 0.0.0.0:6432
+  tidegate check --config /etc/tidegate.toml
+  tidegate demo";
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the proxy until it is told to stop.
+    ///
+    /// SIGTERM and Ctrl-C let open transactions finish, then end it. A mistake in the configuration ends it at once
+    /// with exit code 2 and the list of all mistakes.
+    Run(SourceArgs),
+    /// Read the configuration and say what is wrong with it, without running anything.
+    ///
+    /// Exit code 0 if there is no mistake, 2 with the list of all mistakes if there is.
+    Check(SourceArgs),
+    /// Show it at work: a primary, two replicas, the proxy and a workload, all on this machine.
+    ///
+    /// The servers live in a temporary folder and are gone afterwards.
+    Demo(DemoArgs),
+}
+
+/// Where settings come from: a file, the environment over it, and flags over both.
+#[derive(Debug, Args)]
+pub struct SourceArgs {
+    /// File with settings; config/tidegate.toml shows them all.
+    #[arg(long, short, value_name = "FILE", env = "TIDEGATE_CONFIG")]
+    pub config: Option<PathBuf>,
+
+    /// URL of the database, with every server of the cluster as a host.
+    ///
+    /// postgres://user:password@host1,host2:5433/database?connection_limit=20. Which host is the primary is found out.
+    /// In user and password, write @ as %40, / as %2F, : as %3A and % as %25. A password left out is taken from
+    /// PGPASSWORD. Other users of the machine can read flags, so a URL with a password is safer in DATABASE_URL.
+    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    pub url: Option<Secret>,
+
+    /// URL of the primary, instead of --url: its role is then taken for granted.
+    #[arg(long, value_name = "URL")]
+    pub primary: Vec<Secret>,
+
+    /// URL of a replica, next to --primary or --url; repeat it for each.
+    ///
+    /// User, password, database and parameters need not be said again.
+    #[arg(long, value_name = "URL")]
+    pub replica: Vec<Secret>,
+
+    /// Address for clients; repeat it for several [default: 127.0.0.1:6432].
+    ///
+    /// 0.0.0.0:6432 accepts clients from other machines.
+    #[arg(
+        long,
+        value_name = "ADDR",
+        env = "TIDEGATE_LISTEN",
+        value_delimiter = ','
+    )]
+    pub listen: Vec<String>,
+
+    /// Address for the admin console, health and metrics, or off [default: 127.0.0.1:6433].
+    #[arg(long, value_name = "ADDR|off", env = "TIDEGATE_ADMIN")]
+    pub admin: Option<String>,
+
+    /// Number of worker threads [default: decided from the cores there are].
+    #[arg(long, value_name = "N", env = "TIDEGATE_WORKERS")]
+    pub workers: Option<String>,
+
+    /// What to log: off, error, warn, info, debug, trace, or target=level,… [default: warn].
+    #[arg(long, value_name = "FILTER", env = "TIDEGATE_LOG")]
+    pub log: Option<String>,
+}
+
+/// How the demonstration runs.
+#[derive(Clone, Debug, Args)]
+pub struct DemoArgs {
+    /// Stop after this many seconds instead of at Ctrl-C.
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=86_400))]
+    pub seconds: Option<u64>,
+
+    /// Start the servers and the proxy only, and leave the queries to you.
+    #[arg(long)]
+    pub no_workload: bool,
+
+    /// Folder with initdb, postgres and pg_basebackup [default: searched for].
+    #[arg(long, value_name = "DIR")]
+    pub pg_bin: Option<PathBuf>,
+
+    /// Address for clients of the demonstration.
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6432")]
+    pub listen: SocketAddr,
+
+    /// Number of clients that read and write at the same time.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    pub clients: u32,
+}
+
+/// What was asked for.
+#[derive(Debug)]
+pub enum Invocation {
+    /// Run the proxy with these sources.
+    Run(Sources),
+    /// Check these sources.
+    Check(Sources),
+    /// Run the demonstration.
+    Demo(DemoArgs),
+}
+
+/// A command line that was not understood, or a wish for help.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// The exit code: 0 for help and version, 2 otherwise.
+    pub exit_code: u8,
+    /// What to show, without passwords; on standard output if the exit code is 0, on standard error otherwise.
+    pub text: String,
+}
+
+/// Reads the given command line, program name first, and the process's environment.
+pub fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Invocation, Refusal> {
+    let args: Vec<OsString> = args.into_iter().collect();
+    let parsed = Cli::command()
+        .try_get_matches_from(&args)
+        .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
+    let (cli, matches) = parsed.map_err(|error| refusal(&error, &args))?;
+    let given = matches.subcommand().map(|(_, matches)| matches);
+    Ok(match cli.command {
+        Command::Run(args) => Invocation::Run(args.into_sources(given)),
+        Command::Check(args) => Invocation::Check(args.into_sources(given)),
+        Command::Demo(args) => Invocation::Demo(args),
+    })
+}
+
+impl SourceArgs {
+    /// Sorts what clap merged into what came from the environment and what from flags.
+    fn into_sources(self, matches: Option<&ArgMatches>) -> Sources {
+        let from_env = |id: &str| {
+            matches.and_then(|matches| matches.value_source(id)) == Some(ValueSource::EnvVariable)
+        };
+        let mut sources = Sources {
+            file: self.config.filter(|path| !path.as_os_str().is_empty()),
+            pg_password: std::env::var("PGPASSWORD")
+                .ok()
+                .filter(|text| !text.is_empty())
+                .map(Secret::new),
+            ..Sources::default()
+        };
+        sources.flags.primaries = self.primary;
+        sources.flags.replicas = self.replica;
+        // An empty variable counts as none: that is how compose files and shells leave one out.
+        let Sources { env, flags, .. } = &mut sources;
+        let place = |id: &str| from_env(id);
+        *pick(place("url"), env, flags, |given| &mut given.url) = self.url;
+        *pick(place("listen"), env, flags, |given| &mut given.listen) = self.listen;
+        *pick(place("admin"), env, flags, |given| &mut given.admin) = self.admin;
+        *pick(place("workers"), env, flags, |given| &mut given.workers) = self.workers;
+        *pick(place("log"), env, flags, |given| &mut given.log) = self.log;
+        env.url = env.url.take().filter(|url| !url.expose().is_empty());
+        env.listen.retain(|address| !address.is_empty());
+        for value in [&mut env.admin, &mut env.workers, &mut env.log] {
+            *value = value.take().filter(|value| !value.is_empty());
+        }
+        sources
+    }
+}
+
+/// The field of the source that a value came from.
+fn pick<'a, T>(
+    from_env: bool,
+    env: &'a mut Given,
+    flags: &'a mut Given,
+    field: impl Fn(&mut Given) -> &mut T,
+) -> &'a mut T {
+    field(if from_env { env } else { flags })
+}
+
+/// What clap has to say, with every argument that may hold a password redacted.
+fn refusal(error: &clap::Error, args: &[OsString]) -> Refusal {
+    let mut text = error.to_string();
+    for arg in args
+        .iter()
+        .map(|arg| arg.to_string_lossy())
+        .filter(|arg| arg.contains("://") || arg.contains('@'))
+    {
+        let value = arg
+            .split_once('=')
+            .filter(|(flag, _)| flag.starts_with("--"))
+            .map_or(&*arg, |(_, value)| value);
+        text = text
+            .replace(&*arg, &redact_url(value))
+            .replace(value, &redact_url(value));
+    }
+    Refusal {
+        exit_code: u8::try_from(error.exit_code()).unwrap_or(2),
+        text,
+    }
+}

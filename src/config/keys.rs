@@ -1,0 +1,236 @@
+//! The names of the settings of a database, in URLs and in files.
+//!
+//! What libpq or Prisma know too has their name in both places. What only this proxy knows starts with `tidegate_` in a
+//! URL, so that a driver that is given the same URL by mistake complains.
+
+use super::layer::Tuning;
+use super::mistake::Problem;
+use super::options;
+use super::settings::SslMode;
+use super::suggest::nearest;
+use super::value::{count, duration, positive_duration, word};
+
+const PREFIX: &str = "tidegate_";
+
+/// More than a PostgreSQL server can have (`max_connections`).
+const MOST_CONNECTIONS: usize = 262_143;
+const MOST_CLIENTS: usize = 1_000_000;
+
+/// Settings named alike in URLs and files.
+const SHARED: [&str; 6] = [
+    "connection_limit",
+    "pool_timeout",
+    "connect_timeout",
+    "application_name",
+    "options",
+    "sslmode",
+];
+
+/// Settings with [`PREFIX`] in URLs and without it in files.
+const OURS: [&str; 8] = [
+    "pool_mode",
+    "consistency",
+    "scope",
+    "on_stale",
+    "client_auth",
+    "max_clients",
+    "prepared_statements_per_server",
+    "startup_timeout",
+];
+
+/// Words of a URL that [`super::url`] reads itself.
+const PLACES: [&str; 5] = ["host", "port", "user", "password", "dbname"];
+
+/// Parameters of libpq and Prisma that are harmless, with why they mean nothing here.
+const IGNORED: [(&str, &str); 24] = [
+    (
+        "schema",
+        "a client keeps it in its own URL; for all of them, use options=-c%20search_path%3D…",
+    ),
+    (
+        "pgbouncer",
+        "prepared statements work through this proxy without it",
+    ),
+    (
+        "statement_cache_size",
+        "see tidegate_prepared_statements_per_server",
+    ),
+    (
+        "socket_timeout",
+        "statements may take as long as their clients wait for them",
+    ),
+    (
+        "max_idle_connection_lifetime",
+        "it is a setting of the client's pool",
+    ),
+    (
+        "max_connection_lifetime",
+        "it is a setting of the client's pool",
+    ),
+    ("target_session_attrs", "every node is asked for its role"),
+    (
+        "load_balance_hosts",
+        "reads are spread over the replicas anyway",
+    ),
+    ("fallback_application_name", "use application_name"),
+    ("client_encoding", "every client says its own"),
+    ("keepalives", "keepalive is always on"),
+    ("keepalives_idle", "keepalive is set by the proxy"),
+    ("keepalives_interval", "keepalive is set by the proxy"),
+    ("keepalives_count", "keepalive is set by the proxy"),
+    ("tcp_user_timeout", "keepalive is set by the proxy"),
+    (
+        "channel_binding",
+        "connections to the servers are not encrypted in this version",
+    ),
+    (
+        "gssencmode",
+        "connections to the servers are not encrypted in this version",
+    ),
+    (
+        "sslcert",
+        "connections to the servers are not encrypted in this version",
+    ),
+    (
+        "sslkey",
+        "connections to the servers are not encrypted in this version",
+    ),
+    (
+        "sslpassword",
+        "connections to the servers are not encrypted in this version",
+    ),
+    (
+        "sslrootcert",
+        "connections to the servers are not encrypted in this version",
+    ),
+    (
+        "sslidentity",
+        "connections to the servers are not encrypted in this version",
+    ),
+    (
+        "sslaccept",
+        "connections to the servers are not encrypted in this version",
+    ),
+    (
+        "sslnegotiation",
+        "connections to the servers are not encrypted in this version",
+    ),
+];
+
+/// What became of a parameter.
+pub(super) enum Said {
+    /// It has a meaning here, which may have been missed.
+    Understood(Result<(), Problem>),
+    /// It is accepted, and why it means nothing.
+    Ignored(&'static str),
+}
+
+/// The keys of a `[database.NAME]` table that [`set_from_file`] understands.
+pub(super) fn file_keys() -> impl Iterator<Item = &'static str> {
+    SHARED.into_iter().chain(OURS)
+}
+
+/// Sets what a URL's parameter says.
+pub(super) fn set_from_url(tuning: &mut Tuning, key: &str, value: &str) -> Said {
+    if let Some(refused) = refuse_encryption(key, value) {
+        return Said::Understood(Err(refused));
+    }
+    if let Some((_, why)) = IGNORED.iter().find(|(name, _)| *name == key) {
+        return Said::Ignored(why);
+    }
+    let name = match key.strip_prefix(PREFIX) {
+        Some(name) if OURS.contains(&name) => name,
+        None if SHARED.contains(&key) => key,
+        _ => return Said::Understood(Err(unknown_parameter(key))),
+    };
+    Said::Understood(set(tuning, name, value))
+}
+
+/// Sets what a key of a file says.
+pub(super) fn set_from_file(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
+    match refuse_encryption(key, value) {
+        Some(refused) => Err(refused),
+        None => set(tuning, key, value),
+    }
+}
+
+/// Whether text can be shown as the name of a parameter.
+pub(super) fn is_plain(key: &str) -> bool {
+    (1..=64).contains(&key.len())
+        && key
+            .bytes()
+            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+}
+
+/// "Unknown, did you mean …?" for a key, given the keys there are.
+pub(super) fn unknown(
+    kind: &str,
+    key: &str,
+    known: impl IntoIterator<Item = &'static str>,
+) -> Problem {
+    let advice = match nearest(&key.to_ascii_lowercase(), known) {
+        Some(near) => format!("Did you mean {near}?"),
+        None => "Remove it, or look for its name in config/tidegate.toml".to_owned(),
+    };
+    Problem::new(format!("there is no {kind} of this name"), advice)
+}
+
+fn unknown_parameter(key: &str) -> Problem {
+    if OURS.contains(&key) {
+        return Problem::new(
+            "there is no parameter of this name",
+            format!("Did you mean {PREFIX}{key}?"),
+        );
+    }
+    let ours = OURS.map(|name| format!("{PREFIX}{name}"));
+    let known = SHARED
+        .into_iter()
+        .chain(PLACES)
+        .chain(IGNORED.iter().map(|(name, _)| *name));
+    let lowered = key.to_ascii_lowercase();
+    let advice = match nearest(&lowered, known.chain(ours.iter().map(String::as_str))) {
+        Some(near) => format!("Did you mean {near}?"),
+        None => "Remove it; config/tidegate.toml has all names".to_owned(),
+    };
+    Problem::new("there is no parameter of this name", advice)
+}
+
+/// Nobody may believe that a connection is encrypted when it is not.
+fn refuse_encryption(key: &str, value: &str) -> Option<Problem> {
+    let demands = match key {
+        "sslmode" => matches!(value, "require" | "verify-ca" | "verify-full"),
+        "ssl" => value != "false",
+        "channel_binding" | "gssencmode" => value == "require",
+        "sslaccept" => value == "strict",
+        _ => false,
+    };
+    demands.then(|| {
+        Problem::new(
+            "TLS towards servers is not available in this version, so this cannot be promised",
+            "Reach the servers over a network you trust and say sslmode=prefer or sslmode=disable",
+        )
+    })
+}
+
+fn set(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
+    match key {
+        "connection_limit" => tuning.connection_limit = Some(count(value, 1, MOST_CONNECTIONS)?),
+        "pool_timeout" => tuning.pool_timeout = Some(duration(value)?),
+        "connect_timeout" => tuning.connect_timeout = Some(positive_duration(value)?),
+        "application_name" => tuning.application_name = Some(value.to_owned()),
+        "options" => tuning.options = Some(options::parse(value)?),
+        "sslmode" => drop(word::<SslMode>(value)?),
+        "pool_mode" => tuning.pool_mode = Some(word(value)?),
+        "consistency" => tuning.consistency = Some(word(value)?),
+        "scope" => tuning.scope = Some(word(value)?),
+        "on_stale" => tuning.on_stale = Some(word(value)?),
+        "client_auth" => tuning.client_auth = Some(word(value)?),
+        "max_clients" => tuning.max_clients = Some(count(value, 1, MOST_CLIENTS)?),
+        "prepared_statements_per_server" => {
+            tuning.prepared_statements_per_server = Some(count(value, 1, MOST_CLIENTS)?);
+        }
+        "startup_timeout" => tuning.startup_timeout = Some(positive_duration(value)?),
+        _ => return Err(unknown("setting", key, file_keys())),
+    }
+    Ok(())
+}

@@ -1,0 +1,123 @@
+//! What one source said: everything optional, later laid over what weaker sources said.
+
+use std::time::Duration;
+
+use super::consistency::{Level, OnStale, Scope};
+use super::mistake::Origin;
+use super::node::NodeSettings;
+use super::secret::Secret;
+use super::settings::{ClientAuth, PoolMode};
+
+/// Declares a struct of optional values that can be laid over another one.
+macro_rules! layer {
+    ($(#[$meta:meta])* pub(super) struct $name:ident { $($field:ident: $type:ty,)+ }) => {
+        $(#[$meta])*
+        #[derive(Clone, Debug, Default, PartialEq, Eq)]
+        pub(super) struct $name {
+            $(pub(super) $field: Option<$type>,)+
+        }
+
+        impl $name {
+            /// This layer where it says something, `below` elsewhere.
+            pub(super) fn over(self, below: Self) -> Self {
+                Self { $($field: self.$field.or(below.$field),)+ }
+            }
+
+            /// The names of the values that both layers say differently.
+            #[allow(dead_code, reason = "not every layer is compared")]
+            pub(super) fn conflicts(&self, other: &Self) -> Vec<&'static str> {
+                let mut names = Vec::new();
+                $(if let (Some(ours), Some(theirs)) = (&self.$field, &other.$field) {
+                    if ours != theirs {
+                        names.push(stringify!($field));
+                    }
+                })+
+                names
+            }
+        }
+    };
+}
+
+pub(super) use layer;
+
+layer! {
+    /// What can be said about a database besides where it is and who may connect.
+    pub(super) struct Tuning {
+        connection_limit: usize,
+        // Zero stands for "for ever", as people write it.
+        pool_timeout: Duration,
+        connect_timeout: Duration,
+        application_name: String,
+        options: Vec<(String, String)>,
+        pool_mode: PoolMode,
+        consistency: Level,
+        scope: Scope,
+        on_stale: OnStale,
+        client_auth: ClientAuth,
+        max_clients: usize,
+        prepared_statements_per_server: usize,
+        startup_timeout: Duration,
+    }
+}
+
+/// Where a database is, and who said so.
+#[derive(Clone, Debug)]
+pub(super) struct NodesLayer {
+    pub(super) nodes: Vec<NodeSettings>,
+    pub(super) origin: Origin,
+}
+
+/// Someone who may connect, and who said so.
+#[derive(Clone, Debug)]
+pub(super) struct UserLayer {
+    pub(super) name: String,
+    pub(super) password: Option<Secret>,
+    pub(super) origin: Origin,
+}
+
+/// What one source said about one database.
+#[derive(Clone, Debug)]
+pub(super) struct DatabaseLayer {
+    /// Whether a piece could not be read, so that its absence is no second mistake.
+    pub(super) broken: bool,
+    pub(super) origin: Origin,
+    pub(super) server_name: Option<String>,
+    pub(super) nodes: Option<NodesLayer>,
+    pub(super) users: Vec<UserLayer>,
+    pub(super) tuning: Tuning,
+}
+
+impl DatabaseLayer {
+    pub(super) fn new(origin: Origin) -> Self {
+        Self {
+            broken: false,
+            origin,
+            server_name: None,
+            nodes: None,
+            users: Vec::new(),
+            tuning: Tuning::default(),
+        }
+    }
+
+    /// This layer where it says something, `below` elsewhere. Users are joined by name, this layer's first.
+    pub(super) fn over(self, below: Self) -> Self {
+        Self {
+            broken: self.broken || below.broken,
+            origin: self.origin,
+            server_name: self.server_name.or(below.server_name),
+            nodes: self.nodes.or(below.nodes),
+            users: join_users(self.users, below.users),
+            tuning: self.tuning.over(below.tuning),
+        }
+    }
+}
+
+fn join_users(mut above: Vec<UserLayer>, below: Vec<UserLayer>) -> Vec<UserLayer> {
+    for user in below {
+        match above.iter_mut().find(|known| known.name == user.name) {
+            Some(known) => known.password = known.password.take().or(user.password),
+            None => above.push(user),
+        }
+    }
+    above
+}

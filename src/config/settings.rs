@@ -1,0 +1,147 @@
+//! The checked settings: what the rest of the program is built from.
+
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::time::Duration;
+
+use super::consistency::{Level, OnStale, Scope};
+use super::node::NodeSettings;
+use super::secret::Secret;
+use super::words::words;
+
+/// Where clients connect unless told otherwise.
+pub(super) const DEFAULT_LISTEN: SocketAddr =
+    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6432);
+/// Where the admin console and the metrics are unless told otherwise.
+pub(super) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6433);
+pub(super) const DEFAULT_LOG: &str = "warn";
+pub(super) const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const DEFAULT_STARTUP_TIMEOUT: Duration = Duration::from_secs(10);
+pub(super) const DEFAULT_MAX_CLIENTS: usize = 10_000;
+pub(super) const DEFAULT_PREPARED_PER_SERVER: usize = 500;
+
+/// Everything the proxy was told, checked. Made by [`super::load`] only.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Addresses on which clients are accepted, at least one. Port 0 means any free port.
+    pub listen: Vec<SocketAddr>,
+    /// Address of the admin console, health and metrics; `None` when it is off.
+    pub admin: Option<SocketAddr>,
+    /// Number of worker threads; `None` means decided at start from the cores there are.
+    pub workers: Option<usize>,
+    /// Log filter in the syntax of `tracing_subscriber::EnvFilter`.
+    pub log: String,
+    /// The databases clients can ask for, at least one, each with its own name.
+    pub databases: Vec<DatabaseSettings>,
+    /// What was accepted but means nothing here, or is risky: one sentence each, to be shown once at start.
+    pub warnings: Vec<String>,
+    /// Longest time that a shutdown waits for clients to finish their transactions.
+    pub shutdown_timeout: Duration,
+    /// Whether logs may contain the text of statements. When false, literals are never logged.
+    pub log_statements: bool,
+}
+
+/// One database as clients see it, and the cluster behind it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct DatabaseSettings {
+    /// The name clients ask for.
+    pub name: String,
+    /// The name of the database on the servers.
+    pub server_name: String,
+    /// The primary and its replicas, at least one, none twice.
+    pub nodes: Vec<NodeSettings>,
+    /// Who may connect, at least one, none twice. The first logs in for the proxy's own questions to the servers.
+    pub users: Vec<UserSettings>,
+    /// How server connections are lent.
+    pub pool: PoolSettings,
+    /// What a read is promised unless its session says otherwise.
+    pub consistency: Level,
+    /// Who must see a write.
+    pub scope: Scope,
+    /// Where a read goes when no replica is fresh enough.
+    pub on_stale: OnStale,
+    /// How clients prove who they are.
+    pub client_auth: ClientAuth,
+    /// Most client connections to this database at one time, at least 1.
+    pub max_clients: usize,
+    /// Most named prepared statements kept on one server connection, at least 1.
+    pub prepared_per_server: usize,
+    /// Longest time that start waits for a primary of this database to be found, before it goes on without.
+    pub startup_timeout: Duration,
+    /// Session settings given to every server connection at its start: (name, value), no name twice.
+    pub server_settings: Vec<(String, String)>,
+}
+
+/// Someone who may connect to a database.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UserSettings {
+    /// The role's name, the same for clients and on the servers.
+    pub name: String,
+    /// Its password, for clients to prove and for the proxy to log in with. `None` only with [`ClientAuth::Trust`].
+    pub password: Option<Secret>,
+}
+
+/// How server connections are lent to clients.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PoolSettings {
+    /// For how long a client keeps a server connection.
+    pub mode: PoolMode,
+    /// Most server connections per node and user, at least 1.
+    pub connection_limit: usize,
+    /// Longest time that a client waits for a server connection; `None` means for ever.
+    pub pool_timeout: Option<Duration>,
+    /// Longest time that opening one server connection may take, authentication included.
+    pub connect_timeout: Duration,
+}
+
+impl Default for PoolSettings {
+    fn default() -> Self {
+        Self {
+            mode: PoolMode::Transaction,
+            connection_limit: 20,
+            pool_timeout: Some(Duration::from_secs(20)),
+            connect_timeout: Duration::from_secs(5),
+        }
+    }
+}
+
+words! {
+    /// For how long a client keeps a server connection.
+    #[derive(Default)]
+    pub enum PoolMode {
+        /// For one transaction, or longer where something pins it.
+        #[default]
+        Transaction = "transaction",
+        /// Until the client disconnects.
+        Session = "session",
+    }
+}
+
+words! {
+    /// How clients prove who they are.
+    #[derive(Default)]
+    pub enum ClientAuth {
+        /// SCRAM-SHA-256 with the user's password.
+        #[default]
+        Scram = "scram",
+        /// Not at all: whoever reaches the listener is let in.
+        Trust = "trust",
+    }
+}
+
+words! {
+    /// What libpq's `sslmode` can be.
+    pub enum SslMode {
+        /// Never encrypt.
+        Disable = "disable",
+        /// Encrypt if the server insists.
+        Allow = "allow",
+        /// Encrypt if the server can.
+        Prefer = "prefer",
+        /// Always encrypt.
+        Require = "require",
+        /// Always encrypt, and check who signed the certificate.
+        VerifyCa = "verify-ca",
+        /// Always encrypt, and check whose certificate it is.
+        VerifyFull = "verify-full",
+    }
+}

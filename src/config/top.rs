@@ -1,0 +1,96 @@
+//! The settings of the whole proxy, as one source says them.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use tracing_subscriber::EnvFilter;
+
+use super::layer::layer;
+use super::mistake::{Problem, quoted};
+use super::suggest::nearest;
+use super::value::{count, duration, switch};
+
+/// Where the admin console is, or that there is none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Admin {
+    Off,
+    At(SocketAddr),
+}
+
+layer! {
+    /// What can be said about the whole proxy.
+    pub(super) struct TopLayer {
+        listen: Vec<SocketAddr>,
+        admin: Admin,
+        workers: usize,
+        log: String,
+        log_statements: bool,
+        shutdown_timeout: Duration,
+    }
+}
+
+/// The keys of a file that [`TopLayer::set`] understands.
+pub(super) const KEYS: [&str; 6] = [
+    "listen",
+    "admin",
+    "workers",
+    "log",
+    "log_statements",
+    "shutdown_timeout",
+];
+
+impl TopLayer {
+    /// Sets what `key`, one of [`KEYS`], says. Several listening addresses come one at a time.
+    pub(super) fn set(&mut self, key: &str, value: &str) -> Result<(), Problem> {
+        match key {
+            "listen" => {
+                let address = address(value, 6432)?;
+                let known = self.listen.get_or_insert_default();
+                if known.contains(&address) {
+                    return Err(Problem::new(
+                        format!("the address {address} is given twice"),
+                        "Give it once",
+                    ));
+                }
+                known.push(address);
+            }
+            "admin" if value == "off" => self.admin = Some(Admin::Off),
+            "admin" => self.admin = Some(Admin::At(address(value, 6433)?)),
+            "workers" => self.workers = Some(count(value, 1, 1024)?),
+            "log" => self.log = Some(filter(value)?),
+            "log_statements" => self.log_statements = Some(switch(value)?),
+            "shutdown_timeout" => self.shutdown_timeout = Some(duration(value)?),
+            _ => return Err(super::keys::unknown("setting", key, KEYS)),
+        }
+        Ok(())
+    }
+}
+
+fn address(text: &str, port: u16) -> Result<SocketAddr, Problem> {
+    text.trim().parse().map_err(|_| {
+        Problem::new(
+            format!("{} is not an IP address with a port", quoted(text)),
+            format!("Write 127.0.0.1:{port} for this machine only, 0.0.0.0:{port} or [::]:{port} for every interface"),
+        )
+    })
+}
+
+/// Checks a log filter. A lone misspelt level would otherwise be taken for the name of a module.
+fn filter(text: &str) -> Result<String, Problem> {
+    const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
+    const ADVICE: &str =
+        "Write a level (off, error, warn, info, debug, trace) or target=level, joined by commas";
+    let lowered = text.trim().to_ascii_lowercase();
+    let misspelt = !LEVELS.contains(&lowered.as_str()) && nearest(&lowered, LEVELS).is_some();
+    if misspelt || lowered.is_empty() || EnvFilter::try_new(text).is_err() {
+        let advice = match nearest(&lowered, LEVELS) {
+            Some(near) => format!("Did you mean {near}?"),
+            None => ADVICE.to_owned(),
+        };
+        return Err(Problem::new(
+            format!("{} is not a log filter", quoted(text)),
+            advice,
+        ));
+    }
+    Ok(text.trim().to_owned())
+}

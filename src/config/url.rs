@@ -1,0 +1,316 @@
+//! Connection URLs, as libpq reads them.
+//!
+//! <https://www.postgresql.org/docs/current/libpq-connect.html#LIBPQ-CONNSTRING-URIS>. One rule is stricter: the only
+//! bare `@` is the one that ends the credentials. A password with an unencoded `@`, `/` or `?` is then always
+//! recognised, instead of being taken for a host and shown in a message.
+
+use percent_encoding::percent_decode_str;
+
+use super::keys::{self, Said};
+use super::layer::{DatabaseLayer, NodesLayer, Tuning, UserLayer};
+use super::mistake::{Findings, Origin, Problem};
+use super::node::{NodeSettings, node, split_port};
+use super::secret::Secret;
+
+/// The schemes of PostgreSQL's URLs.
+pub(super) const SCHEMES: [&str; 2] = ["postgres", "postgresql"];
+
+/// The pieces of a URL, still percent-encoded.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Parts<'a> {
+    pub(super) scheme: &'a str,
+    pub(super) credentials: Option<(&'a str, Option<&'a str>)>,
+    pub(super) hosts: &'a str,
+    pub(super) path: Option<&'a str>,
+    pub(super) query: Option<&'a str>,
+}
+
+/// Cuts a URL into its pieces. The problem shows nothing of the text.
+pub(super) fn split(text: &str) -> Result<Parts<'_>, Problem> {
+    const FORM: &str =
+        "Write it as postgres://user:password@host:5432/database, without quotation marks";
+    let (scheme, rest) = text
+        .split_once("://")
+        .ok_or_else(|| Problem::new("it is not a URL", FORM))?;
+    if !SCHEMES.contains(&scheme) {
+        return Err(Problem::new("it is not a URL of PostgreSQL", FORM));
+    }
+    let (authority, tail) = rest.split_at(rest.find(['/', '?']).unwrap_or(rest.len()));
+    if tail.contains('@') || authority.matches('@').count() > 1 {
+        return Err(Problem::new(
+            "it has an @ besides the one between password and host",
+            "In user, password and parameters, write @ as %40, / as %2F, ? as %3F, : as %3A and % as %25",
+        ));
+    }
+    let (credentials, hosts) = match authority.split_once('@') {
+        None => (None, authority),
+        Some((login, hosts)) => match login.split_once(':') {
+            None => (Some((login, None)), hosts),
+            Some((user, password)) => (Some((user, Some(password))), hosts),
+        },
+    };
+    let (path, query) = match tail.split_once('?') {
+        None => (tail, None),
+        Some((path, query)) => (path, Some(query)),
+    };
+    Ok(Parts {
+        scheme,
+        credentials,
+        hosts,
+        path: path.strip_prefix('/'),
+        query,
+    })
+}
+
+/// What a URL says, decoded.
+#[derive(Clone, Debug)]
+pub(super) struct Url {
+    pub(super) user: Option<String>,
+    pub(super) password: Option<Secret>,
+    pub(super) database: Option<String>,
+    pub(super) nodes: Vec<NodeSettings>,
+    pub(super) tuning: Tuning,
+    /// Whether a piece could not be read, so that its absence is no second mistake.
+    pub(super) broken: bool,
+}
+
+impl Url {
+    /// The layer of settings that this URL is, said at `origin`.
+    pub(super) fn into_layer(self, origin: &Origin) -> DatabaseLayer {
+        let mut layer = DatabaseLayer::new(origin.clone());
+        let Self {
+            user,
+            password,
+            database,
+            nodes,
+            tuning,
+            broken,
+        } = self;
+        layer.nodes = (!nodes.is_empty()).then(|| NodesLayer {
+            nodes,
+            origin: origin.clone(),
+        });
+        layer.users.extend(user.map(|name| UserLayer {
+            name,
+            password,
+            origin: origin.clone(),
+        }));
+        layer.server_name = database;
+        layer.tuning = tuning;
+        layer.broken = broken;
+        layer
+    }
+}
+
+/// Reads a URL and notes every mistake in it; `None` if it cannot even be cut into pieces.
+pub(super) fn read(text: &str, origin: &Origin, findings: &mut Findings) -> Option<Url> {
+    let parts = findings.keep(origin, split(text.trim()))?;
+    let mut reader = Reader {
+        origin,
+        findings,
+        raw: Raw::default(),
+        tuning: Tuning::default(),
+        broken: false,
+    };
+    reader.authority(&parts);
+    reader.parameters(parts.query.unwrap_or_default());
+    let nodes = reader.nodes();
+    let Raw {
+        user,
+        password,
+        database,
+        ..
+    } = reader.raw;
+    Some(Url {
+        user,
+        password: password.map(Secret::new),
+        database,
+        nodes,
+        tuning: reader.tuning,
+        broken: reader.broken,
+    })
+}
+
+/// The words of libpq's connection string that a URL sets.
+#[derive(Default)]
+struct Raw {
+    user: Option<String>,
+    password: Option<String>,
+    database: Option<String>,
+    hosts: Vec<(String, String)>,
+    other_hosts: Option<String>,
+    other_ports: Option<String>,
+}
+
+struct Reader<'a> {
+    origin: &'a Origin,
+    findings: &'a mut Findings,
+    raw: Raw,
+    tuning: Tuning,
+    broken: bool,
+}
+
+impl Reader<'_> {
+    fn authority(&mut self, parts: &Parts<'_>) {
+        if let Some((user, password)) = parts.credentials {
+            self.raw.user = self.decoded(user, "user");
+            self.raw.password = password.and_then(|password| self.decoded(password, "password"));
+        }
+        self.raw.database = parts.path.and_then(|path| self.decoded(path, "database"));
+        if parts.hosts.is_empty() {
+            return;
+        }
+        for host in parts.hosts.split(',') {
+            let split = split_port(host).map(|(host, port)| (host, port.to_owned()));
+            let pair = split.and_then(|(host, port)| Ok((decode(host)?, port)));
+            match self.findings.keep(&self.origin.inside("host"), pair) {
+                Some(pair) => self.raw.hosts.push(pair),
+                None => self.broken = true,
+            }
+        }
+    }
+
+    fn parameters(&mut self, query: &str) {
+        let mut seen: Vec<String> = Vec::new();
+        for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
+            let pair = parameter
+                .split_once('=')
+                .and_then(|(key, value)| Some((decode(key).ok()?, value)));
+            // A key with anything else in it may be a piece of a password, so it is not shown.
+            let Some((key, value)) = pair.filter(|(key, _)| keys::is_plain(key)) else {
+                let advice = "Write parameters as name=value, joined by &; in a password, write ? as %3F and & as %26";
+                self.mistake(Problem::new(
+                    "a parameter is not written as name=value",
+                    advice,
+                ));
+                continue;
+            };
+            if seen.contains(&key) {
+                self.mistake(Problem::new(
+                    format!("the parameter {key} is given twice"),
+                    "Give it once",
+                ));
+                continue;
+            }
+            if let Some(value) = self.decoded(value, &key) {
+                self.parameter(&key, value);
+            }
+            seen.push(key);
+        }
+    }
+
+    fn parameter(&mut self, key: &str, value: String) {
+        let slot = match key {
+            "user" => &mut self.raw.user,
+            "password" => &mut self.raw.password,
+            "dbname" => &mut self.raw.database,
+            "host" => &mut self.raw.other_hosts,
+            "port" => &mut self.raw.other_ports,
+            _ => return self.tune(key, &value),
+        };
+        if slot.as_ref().is_some_and(|known| *known != value) {
+            let problem =
+                format!("the {key} is given twice, before the question mark and after it");
+            self.mistake(Problem::new(problem, "Give it once"));
+        } else {
+            *slot = Some(value).filter(|value| !value.is_empty());
+        }
+    }
+
+    fn tune(&mut self, key: &str, value: &str) {
+        let origin = self.origin.inside(key);
+        match keys::set_from_url(&mut self.tuning, key, value) {
+            Said::Understood(result) => {
+                self.findings.keep(&origin, result);
+            }
+            Said::Ignored(why) => self.findings.warn(&origin, format_args!("ignored, {why}")),
+        }
+    }
+
+    /// The nodes by libpq's rules: `host=` replaces the hosts before it, and so does `port=` with the ports.
+    fn nodes(&mut self) -> Vec<NodeSettings> {
+        let mut pairs = std::mem::take(&mut self.raw.hosts);
+        if let Some(hosts) = self.raw.other_hosts.take() {
+            if pairs.iter().any(|(host, _)| host != "localhost") {
+                self.findings.warn(
+                    self.origin,
+                    "the hosts after host= replace those before the question mark",
+                );
+            }
+            let ports: Vec<String> = pairs.into_iter().map(|(_, port)| port).collect();
+            pairs = hosts
+                .split(',')
+                .map(|host| (host.trim().to_owned(), String::new()))
+                .collect();
+            if ports.len() == 1 || ports.len() == pairs.len() {
+                let spread = ports.iter().cycle();
+                pairs
+                    .iter_mut()
+                    .zip(spread)
+                    .for_each(|(pair, port)| pair.1.clone_from(port));
+            }
+        }
+        if let Some(ports) = self.raw.other_ports.take() {
+            let ports: Vec<&str> = ports.split(',').map(str::trim).collect();
+            if ports.len() == 1 || ports.len() == pairs.len() {
+                pairs
+                    .iter_mut()
+                    .zip(ports.iter().cycle())
+                    .for_each(|(pair, port)| pair.1 = (*port).to_owned());
+            } else {
+                let problem = format!("{} ports are given for {} hosts", ports.len(), pairs.len());
+                self.mistake(Problem::new(
+                    problem,
+                    "Give one port for all hosts, or one for each",
+                ));
+            }
+        }
+        let mut nodes = Vec::with_capacity(pairs.len());
+        for (host, port) in pairs {
+            match self
+                .findings
+                .keep(&self.origin.inside("host"), node(&host, &port))
+            {
+                Some(node) => nodes.push(node),
+                None => self.broken = true,
+            }
+        }
+        nodes
+    }
+
+    fn mistake(&mut self, problem: Problem) {
+        self.findings.mistake(self.origin, problem);
+    }
+
+    /// The decoded text; `None` if there is nothing or it cannot be decoded.
+    fn decoded(&mut self, text: &str, what: &str) -> Option<String> {
+        let decoded = self.findings.keep(&self.origin.inside(what), decode(text));
+        self.broken |= decoded.is_none();
+        decoded.filter(|text| !text.is_empty() || !matches!(what, "user" | "password" | "database"))
+    }
+}
+
+/// Undoes percent-encoding. The problem shows nothing of the text.
+fn decode(text: &str) -> Result<String, Problem> {
+    let mut pieces = text.split('%');
+    pieces.next();
+    if !pieces
+        .all(|piece| piece.len() >= 2 && piece.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()))
+    {
+        return Err(Problem::new(
+            "a % is not followed by two hexadecimal digits",
+            "Write % itself as %25",
+        ));
+    }
+    match percent_decode_str(text).decode_utf8() {
+        Ok(text) if text.contains('\0') => Err(Problem::new(
+            "it contains %00",
+            "PostgreSQL knows no zero bytes in text",
+        )),
+        Ok(text) => Ok(text.into_owned()),
+        Err(_) => Err(Problem::new(
+            "it is not UTF-8 once it is decoded",
+            "Encode the bytes of its UTF-8 form",
+        )),
+    }
+}

@@ -1,0 +1,99 @@
+//! Single values: numbers, durations, switches, words.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use super::mistake::{Problem, quoted};
+use super::suggest::nearest;
+use super::words::UnknownWord;
+
+/// No wait in a proxy is sensibly longer, and arithmetic on instants stays far from its limits.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// A whole number from `least` to `most`.
+pub(super) fn count(text: &str, least: usize, most: usize) -> Result<usize, Problem> {
+    let digits = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
+    match text.parse() {
+        Ok(number) if digits && (least..=most).contains(&number) => Ok(number),
+        _ => Err(Problem::new(
+            format!(
+                "{} is not a whole number from {least} to {most}",
+                quoted(text)
+            ),
+            "Write digits only, for example 20",
+        )),
+    }
+}
+
+/// A time: a number of seconds, or a number with a unit (`500ms`, `20s`, `2min`, `1h`), at most a day.
+pub(super) fn duration(text: &str) -> Result<Duration, Problem> {
+    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
+    let (number, unit) = text.split_at(digits);
+    let milliseconds = match unit.trim() {
+        "ms" => 1,
+        "" | "s" => 1_000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        _ => 0,
+    };
+    let duration = number
+        .parse::<u64>()
+        .ok()
+        .filter(|_| milliseconds > 0)
+        .and_then(|number| number.checked_mul(milliseconds))
+        .map(Duration::from_millis);
+    match duration {
+        Some(duration) if duration <= LONGEST => Ok(duration),
+        Some(_) => Err(Problem::new(
+            format!("{} is longer than a day", quoted(text)),
+            "Write at most 24h",
+        )),
+        None => Err(Problem::new(
+            format!("{} is not a duration", quoted(text)),
+            "Write seconds (20) or a number with a unit (500ms, 20s, 2min, 1h)",
+        )),
+    }
+}
+
+/// A time that cannot be nothing.
+pub(super) fn positive_duration(text: &str) -> Result<Duration, Problem> {
+    match duration(text)? {
+        Duration::ZERO => Err(Problem::new(
+            "no time at all would fail every attempt",
+            "Write at least 1ms",
+        )),
+        duration => Ok(duration),
+    }
+}
+
+/// `true` or `false`.
+pub(super) fn switch(text: &str) -> Result<bool, Problem> {
+    match text {
+        "true" => Ok(true),
+        "false" => Ok(false),
+        _ => Err(Problem::new(
+            format!("{} is neither true nor false", quoted(text)),
+            "Write true or false",
+        )),
+    }
+}
+
+/// One word out of a few.
+pub(super) fn word<T: FromStr<Err = UnknownWord>>(text: &str) -> Result<T, Problem> {
+    text.parse().map_err(|UnknownWord { expected }| {
+        let advice = match nearest(text, expected.iter().copied()) {
+            Some(near) => format!("Did you mean {near}? It can be {}", listed(expected)),
+            None => format!("It can be {}", listed(expected)),
+        };
+        Problem::new(format!("{} is not known here", quoted(text)), advice)
+    })
+}
+
+/// `a, b or c`.
+fn listed(words: &[&str]) -> String {
+    match words {
+        [] => String::new(),
+        [only] => format!("only {only}"),
+        [most @ .., last] => format!("{} or {last}", most.join(", ")),
+    }
+}
