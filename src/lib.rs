@@ -7,6 +7,7 @@
 
 pub mod config;
 pub mod freshness;
+pub mod local;
 pub mod routing;
 pub mod sql;
 pub mod wire;
