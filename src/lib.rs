@@ -8,6 +8,7 @@
 pub mod cli;
 pub mod config;
 pub mod freshness;
+pub mod local;
 pub mod routing;
 pub mod sql;
 pub mod net;
