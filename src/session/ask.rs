@@ -1,0 +1,61 @@
+//! Questions of the proxy's own on a leased connection, between a client's statements.
+
+use std::future::poll_fn;
+
+use crate::server::Connection;
+use crate::wire::{self, Backend, ErrorFields, WireError, backend_message, data_row, encode, parameter_status};
+use bytes::Buf;
+
+/// The rows of an answer as text, and the settings reported with it.
+#[derive(Debug, Default)]
+pub(super) struct Answer {
+    pub(super) rows: Vec<Vec<Option<String>>>,
+    pub(super) reported: Vec<(String, String)>,
+}
+
+/// Why there is no answer. Unless the server refused, the connection is not to be used again.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum AskError {
+    #[error("{message} (SQLSTATE {code})")]
+    Refused { code: String, message: String },
+    #[error("{0}")]
+    Io(#[from] std::io::Error),
+    #[error("{0}")]
+    Wire(#[from] WireError),
+}
+
+/// Sends one simple query and takes the whole answer. Not cancel safe: the connection is then in doubt.
+pub(super) async fn ask(connection: &mut Connection, sql: &str) -> Result<Answer, AskError> {
+    encode::query(&mut connection.outbox, sql);
+    poll_fn(|cx| connection.poll_flush(cx)).await?;
+    let (mut answer, mut refused) = (Answer::default(), None);
+    loop {
+        let Some(header) = backend_message(&connection.inbox)?.filter(|h| h.len <= connection.inbox.len()) else {
+            if poll_fn(|cx| connection.poll_read(cx)).await? == 0 {
+                return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
+            }
+            continue;
+        };
+        let body = wire::body(&connection.inbox, header.len);
+        match header.kind {
+            Backend::DataRow => answer.rows.push(data_row(body)?.into_iter().map(|c| c.map(lossy)).collect()),
+            Backend::ParameterStatus => {
+                let (name, value) = parameter_status(body)?;
+                answer.reported.push((lossy(name), lossy(value)));
+            }
+            Backend::ErrorResponse => {
+                let error = ErrorFields::read(body);
+                refused = Some(AskError::Refused { code: lossy(error.code), message: lossy(error.message) });
+            }
+            _ => {}
+        }
+        connection.inbox.advance(header.len);
+        if header.kind == Backend::ReadyForQuery {
+            return refused.map_or(Ok(answer), Err);
+        }
+    }
+}
+
+fn lossy(bytes: &[u8]) -> String {
+    String::from_utf8_lossy(bytes).into_owned()
+}

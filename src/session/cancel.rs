@@ -1,0 +1,141 @@
+//! Cancellation: our own keys towards clients, and never a cancel that hits somebody else's statement.
+//!
+//! Each session has a slot that says which server connection works for it. While a cancel request is under way the
+//! session does not let go of that connection, so that the request cannot arrive when it already serves another.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use crate::pool::Pool;
+use crate::server;
+use crate::wire::CancelKey;
+
+#[derive(Debug, Default)]
+enum Running {
+    #[default]
+    Nothing,
+    On(Pool, Arc<CancelKey>),
+    /// A cancel request is under way.
+    Cancelling,
+}
+
+/// What one session runs where.
+#[derive(Debug)]
+pub(super) struct Slot {
+    secret: Vec<u8>,
+    running: Mutex<Running>,
+    done: Notify,
+}
+
+impl Slot {
+    /// The session's statements now run on this connection of the pool.
+    pub(super) fn runs(&self, pool: &Pool, key: &Arc<CancelKey>) {
+        *lock(&self.running) = Running::On(pool.clone(), Arc::clone(key));
+    }
+
+    /// The session lets go of the connection; waits for a cancel request that is under way. Cancel safe.
+    pub(super) async fn free(&self) {
+        loop {
+            let done = self.done.notified();
+            {
+                let mut running = lock(&self.running);
+                if !matches!(*running, Running::Cancelling) {
+                    *running = Running::Nothing;
+                    return;
+                }
+            }
+            done.await;
+        }
+    }
+
+    async fn cancel(&self) {
+        let Some(under_way) = UnderWay::begin(self) else { return };
+        if let Err(error) = server::cancel(under_way.pool.endpoint(), &under_way.key).await {
+            tracing::warn!(pool = under_way.pool.name(), %error, "cancel request was not delivered");
+        }
+    }
+}
+
+/// A cancel request that is under way; the session waits until this is dropped.
+struct UnderWay<'a> {
+    slot: &'a Slot,
+    pool: Pool,
+    key: Arc<CancelKey>,
+}
+
+impl<'a> UnderWay<'a> {
+    /// `None` when nothing runs, or is being cancelled already.
+    fn begin(slot: &'a Slot) -> Option<Self> {
+        let mut running = lock(&slot.running);
+        let Running::On(pool, key) = &*running else { return None };
+        let (pool, key) = (pool.clone(), Arc::clone(key));
+        *running = Running::Cancelling;
+        Some(Self { slot, pool, key })
+    }
+}
+
+impl Drop for UnderWay<'_> {
+    fn drop(&mut self) {
+        *lock(&self.slot.running) = Running::On(self.pool.clone(), Arc::clone(&self.key));
+        self.slot.done.notify_waiters();
+    }
+}
+
+/// The sessions that can be cancelled, by the process number they were told.
+#[derive(Debug, Default)]
+pub(super) struct Cancels {
+    slots: Mutex<HashMap<u32, Arc<Slot>>>,
+}
+
+impl Cancels {
+    /// A slot under a new key with a secret of `secret_len` random bytes (4 in protocol 3.0).
+    pub(super) fn register(self: &Arc<Self>, secret_len: usize) -> Registered {
+        let mut secret = vec![0; secret_len];
+        rand::Rng::fill_bytes(&mut rand::rng(), &mut secret);
+        let slot = Arc::new(Slot { secret: secret.clone(), running: Mutex::default(), done: Notify::new() });
+        let mut slots = lock(&self.slots);
+        let pid = loop {
+            let pid = rand::random::<u32>() & 0x7fff_ffff;
+            if pid != 0 && !slots.contains_key(&pid) {
+                break pid;
+            }
+        };
+        slots.insert(pid, Arc::clone(&slot));
+        Registered { key: CancelKey { pid, secret }, slot, registry: Arc::clone(self) }
+    }
+
+    /// Cancels what the session with this key runs. A wrong key is ignored, as PostgreSQL does.
+    pub(super) async fn cancel(&self, key: &CancelKey) {
+        let slot = lock(&self.slots).get(&key.pid).cloned();
+        match slot.filter(|slot| same(&slot.secret, &key.secret)) {
+            Some(slot) => slot.cancel().await,
+            None => tracing::debug!(pid = key.pid, "cancel request with an unknown key"),
+        }
+    }
+}
+
+/// A session's entry in the registry; dropping it takes it out.
+#[derive(Debug)]
+pub(super) struct Registered {
+    /// What the client is told.
+    pub(super) key: CancelKey,
+    pub(super) slot: Arc<Slot>,
+    registry: Arc<Cancels>,
+}
+
+impl Drop for Registered {
+    fn drop(&mut self) {
+        lock(&self.registry.slots).remove(&self.key.pid);
+    }
+}
+
+/// Compares in constant time.
+pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |acc, (x, y)| acc | (x ^ y)) == 0
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

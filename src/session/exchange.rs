@@ -1,0 +1,231 @@
+//! What a server still owes to the messages sent to it, and what state that leaves it in.
+//!
+//! Pure bookkeeping, one per lease. The messages whose answers need more than passing on (those the proxy added,
+//! changed or left out) and the ends of commands are queued in the order sent; PostgreSQL answers in that order.
+
+use std::collections::VecDeque;
+
+use crate::wire::{Backend, TransactionStatus, WireError};
+
+/// An answer the server owes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owed {
+    /// ParseComplete, for the client or not; `id` is the statement's number if it is named on the server.
+    Parse { id: Option<u64>, visible: bool },
+    /// CloseComplete the client asked for.
+    Close,
+    /// CloseComplete in the place of a ParseComplete: the server had the statement already.
+    CloseAsParse,
+    /// CloseComplete for the statement the proxy made room with.
+    Evicted { id: u64 },
+    /// CloseComplete nobody asked for but the proxy.
+    Hidden,
+    /// ReadyForQuery. A Sync that arrives while the server waits for COPY data is ignored by it.
+    Ready { by_sync: bool },
+}
+
+/// What to do with a message of the server.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Seen {
+    /// Pass it on.
+    Pass,
+    /// Keep it from the client.
+    Hide,
+    /// Pass it on as ParseComplete.
+    AsParseComplete,
+    /// Pass it on; the server is ready for the next command.
+    Ready(TransactionStatus),
+    /// Pass it on; the statement failed.
+    Error,
+}
+
+/// What an error undid of the answers that were owed: the server skips everything up to the next Sync.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Undone {
+    /// Statements that were not prepared on the server after all.
+    pub(super) not_prepared: Vec<u64>,
+    /// Statements that were not closed on the server after all.
+    pub(super) not_closed: Vec<u64>,
+    /// How many of the client's own Parse messages had no effect.
+    pub(super) parses: usize,
+}
+
+/// COPY as it affects who may speak.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Copy {
+    #[default]
+    None,
+    /// The server waits for COPY data from the client.
+    In,
+}
+
+/// The state of the conversation with one leased server.
+#[derive(Debug, Default)]
+pub(super) struct Exchange {
+    owed: VecDeque<Owed>,
+    status: TransactionStatus,
+    copy: Copy,
+    /// Messages were sent that no Sync has ended yet.
+    unsynced: bool,
+}
+
+impl Exchange {
+    /// A message went out whose answer is `owed`.
+    pub(super) fn sent(&mut self, owed: Owed) {
+        match owed {
+            Owed::Ready { .. } => self.unsynced = false,
+            _ => self.unsynced = true,
+        }
+        self.owed.push_back(owed);
+    }
+
+    /// Extended-query messages went out that need no bookkeeping.
+    pub(super) fn sent_unsynced(&mut self) {
+        self.unsynced = true;
+    }
+
+    /// The client has ended the COPY data it sends.
+    pub(super) fn copy_ended(&mut self) {
+        self.copy = Copy::None;
+    }
+
+    /// Whether the client's COPY data is awaited.
+    pub(super) fn copies_in(&self) -> bool {
+        self.copy == Copy::In
+    }
+
+    /// Transaction status at the last ReadyForQuery.
+    pub(super) fn status(&self) -> TransactionStatus {
+        self.status
+    }
+
+    /// Whether another segment may be sent: no ReadyForQuery is awaited.
+    pub(super) fn is_ready(&self) -> bool {
+        self.copy == Copy::None && !self.owed.iter().any(|o| matches!(o, Owed::Ready { .. }))
+    }
+
+    /// Whether the server is idle outside any transaction and owes nothing.
+    pub(super) fn is_settled(&self) -> bool {
+        self.owed.is_empty() && !self.unsynced && self.copy == Copy::None && self.status == TransactionStatus::Idle
+    }
+
+    /// Whether messages have been sent that no Sync has ended yet.
+    pub(super) fn is_unsynced(&self) -> bool {
+        self.unsynced
+    }
+
+    /// A message of the server has arrived. `body` is whole.
+    pub(super) fn received(&mut self, kind: Backend, body: &[u8]) -> Result<Seen, WireError> {
+        const OUT_OF_ORDER: WireError = WireError::Malformed("out-of-order");
+        match kind {
+            Backend::ParseComplete => match self.owed.pop_front() {
+                Some(Owed::Parse { visible: true, .. }) => Ok(Seen::Pass),
+                Some(Owed::Parse { visible: false, .. }) => Ok(Seen::Hide),
+                _ => Err(OUT_OF_ORDER),
+            },
+            Backend::CloseComplete => match self.owed.pop_front() {
+                Some(Owed::Close) => Ok(Seen::Pass),
+                Some(Owed::CloseAsParse) => Ok(Seen::AsParseComplete),
+                Some(Owed::Evicted { .. } | Owed::Hidden) => Ok(Seen::Hide),
+                _ => Err(OUT_OF_ORDER),
+            },
+            Backend::ReadyForQuery => match self.owed.pop_front() {
+                Some(Owed::Ready { .. }) => {
+                    self.status = TransactionStatus::read(body)?;
+                    self.copy = Copy::None;
+                    Ok(Seen::Ready(self.status))
+                }
+                _ => Err(OUT_OF_ORDER),
+            },
+            Backend::CopyInResponse | Backend::CopyBothResponse => {
+                self.copy = Copy::In;
+                if self.owed.front() == Some(&Owed::Ready { by_sync: true }) {
+                    self.owed.pop_front();
+                    self.unsynced = true;
+                }
+                Ok(Seen::Pass)
+            }
+            Backend::ErrorResponse => {
+                self.copy = Copy::None;
+                Ok(Seen::Error)
+            }
+            _ => Ok(Seen::Pass),
+        }
+    }
+
+    /// After an error: what the server skips up to the next Sync it gets.
+    pub(super) fn skipped(&mut self) -> Undone {
+        let mut undone = Undone::default();
+        while let Some(owed) = self.owed.front().copied() {
+            match owed {
+                Owed::Ready { .. } => break,
+                Owed::Parse { id, visible } => {
+                    undone.not_prepared.extend(id);
+                    undone.parses += usize::from(visible);
+                }
+                Owed::Evicted { id } => undone.not_closed.push(id),
+                Owed::CloseAsParse => undone.parses += 1,
+                Owed::Close | Owed::Hidden => {}
+            }
+            self.owed.pop_front();
+        }
+        undone
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_are_matched_in_the_order_sent() {
+        let mut x = Exchange::default();
+        x.sent(Owed::Parse { id: Some(1), visible: false });
+        x.sent(Owed::CloseAsParse);
+        x.sent(Owed::Ready { by_sync: true });
+        assert!(!x.is_ready());
+        assert_eq!(x.received(Backend::ParseComplete, b""), Ok(Seen::Hide));
+        assert_eq!(x.received(Backend::CloseComplete, b""), Ok(Seen::AsParseComplete));
+        assert_eq!(x.received(Backend::ReadyForQuery, b"I"), Ok(Seen::Ready(TransactionStatus::Idle)));
+        assert!(x.is_settled());
+        assert!(x.received(Backend::ReadyForQuery, b"I").is_err());
+    }
+
+    #[test]
+    fn an_error_undoes_what_the_server_skips() {
+        let mut x = Exchange::default();
+        x.sent(Owed::Parse { id: Some(1), visible: true });
+        x.sent(Owed::Evicted { id: 9 });
+        x.sent(Owed::Parse { id: Some(2), visible: false });
+        x.sent(Owed::Ready { by_sync: true });
+        x.received(Backend::ParseComplete, b"").unwrap();
+        assert_eq!(x.received(Backend::ErrorResponse, b""), Ok(Seen::Error));
+        assert_eq!(x.skipped(), Undone { not_prepared: vec![2], not_closed: vec![9], parses: 0 });
+        assert_eq!(x.received(Backend::ReadyForQuery, b"E"), Ok(Seen::Ready(TransactionStatus::Failed)));
+        assert!(!x.is_settled());
+    }
+
+    #[test]
+    fn a_sync_sent_before_copy_data_is_ignored_by_the_server() {
+        let mut x = Exchange::default();
+        x.sent_unsynced();
+        x.sent(Owed::Ready { by_sync: true });
+        x.received(Backend::CopyInResponse, b"").unwrap();
+        assert!(x.copies_in());
+        x.copy_ended();
+        assert!(x.is_ready() && !x.is_settled());
+        x.sent(Owed::Ready { by_sync: true });
+        x.received(Backend::ReadyForQuery, b"I").unwrap();
+        assert!(x.is_settled());
+    }
+
+    #[test]
+    fn a_failed_simple_copy_ends_without_the_client() {
+        let mut x = Exchange::default();
+        x.sent(Owed::Ready { by_sync: false });
+        x.received(Backend::CopyInResponse, b"").unwrap();
+        x.received(Backend::ErrorResponse, b"").unwrap();
+        x.received(Backend::ReadyForQuery, b"I").unwrap();
+        assert!(x.is_settled());
+    }
+}

@@ -1,0 +1,136 @@
+//! What happens when a server is ready for the next command: marks, pins, settings, and giving the connection back.
+
+use std::future::poll_fn;
+
+use super::ask::ask;
+use super::client::Client;
+use super::failure::End;
+use super::leased::Leased;
+use super::serve::Session;
+use crate::config::PoolMode;
+use crate::sql::Leaves;
+use crate::stats::Present;
+use crate::wire::TransactionStatus;
+
+/// What binds a session to its server connection: nothing else has it.
+fn pinning() -> Leaves {
+    Leaves::TEMP_TABLE
+        | Leaves::ADVISORY_LOCK
+        | Leaves::HOLD_CURSOR
+        | Leaves::LISTEN
+        | Leaves::PREPARE
+        | Leaves::LOAD
+        | Leaves::SEED
+        | Leaves::UNNAMED_SETTING
+}
+
+/// What may have changed the session's settings.
+fn unsettling() -> Leaves {
+    Leaves::SETTINGS | Leaves::RESET_ALL | Leaves::ROLE | Leaves::DISCARD_ALL | Leaves::UNNAMED_SETTING
+}
+
+impl Session {
+    /// The server has finished with the segment and said so.
+    pub(super) async fn ready(&mut self, client: &mut Client, status: TransactionStatus) -> Result<(), End> {
+        let Some(l) = &mut self.leased else { return Ok(()) };
+        if l.may_write && status == TransactionStatus::Idle {
+            // Before the client is told: whoever hears of it must see it.
+            self.mark = self.database.cluster.wrote();
+            l.may_write = false;
+        }
+        let leaves = l.turn.summary.leaves;
+        if !leaves.is_empty() {
+            self.note_leaves(leaves);
+        }
+        let Some(l) = &self.leased else { return Ok(()) };
+        if !l.exchange.is_settled() {
+            return Ok(());
+        }
+        if l.doubt {
+            self.deliver(client).await?;
+            self.learn_settings().await;
+        }
+        let Some(l) = &self.leased else { return Ok(()) };
+        if l.pins.is_empty() { self.release(client).await } else { Ok(()) }
+    }
+
+    /// Notes what the segment has left behind in the session.
+    fn note_leaves(&mut self, leaves: Leaves) {
+        let Some(l) = &mut self.leased else { return };
+        if leaves.contains(Leaves::ASYNC_COMMIT) {
+            self.database.cluster.commits_asynchronously();
+        }
+        l.doubt |= leaves.intersects(unsettling());
+        if l.turn.failed {
+            return;
+        }
+        let pins = leaves.iter().filter(|leaf| pinning().contains(*leaf));
+        for leaf in pins.filter(|leaf| !l.pins.contains(*leaf)).collect::<Vec<_>>() {
+            l.pins |= leaf;
+            tracing::info!(reason = %leaf, client = self.registered.key.pid, node = %l.node.node().name, "session pinned");
+            l.pin_gauges.push(Present::new(&self.database.stats.pinned(&leaf.to_string())));
+        }
+        if leaves.intersects(Leaves::DISCARD_ALL) {
+            l.pins = Leaves::default();
+            l.pin_gauges.clear();
+            l.lease.prepared.clear();
+            self.names.clear();
+        }
+        if leaves.intersects(Leaves::DEALLOCATE) {
+            // It may have taken statements of the proxy's own with it.
+            l.tainted = true;
+        }
+    }
+
+    /// Asks the server which settings the session has now.
+    async fn learn_settings(&mut self) {
+        let question = self.settings.question(&self.user.name);
+        let Some(l) = &mut self.leased else { return };
+        l.doubt = false;
+        match ask(&mut l.lease, &question).await {
+            Ok(answer) => self.settings.learn(&answer, &mut l.lease),
+            Err(error) => {
+                tracing::warn!(node = %l.node.node().name, %error, "could not ask for the session's settings, its connection is closed");
+                l.tainted = true;
+            }
+        }
+    }
+
+    /// Lets go of the connection, or parks it where a session keeps its own.
+    async fn release(&mut self, client: &mut Client) -> Result<(), End> {
+        let Some(mut leased) = self.leased.take() else { return Ok(()) };
+        // The usual case: all of it is sent here, straight from the server's inbox.
+        let sent = poll_fn(|cx| match leased.poll_deliver(cx, client) {
+            std::task::Poll::Pending => std::task::Poll::Ready(Ok(())),
+            ready => ready,
+        });
+        sent.await?;
+        leased.hand_over(client);
+        self.registered.slot.free().await;
+        match self.database.settings.pool.mode {
+            _ if leased.tainted => drop(leased),
+            PoolMode::Session => self.parked.push(leased),
+            PoolMode::Transaction => leased.lease.give_back(),
+        }
+        Ok(())
+    }
+
+    /// The client is gone: connections in a known idle state are cleaned and kept, all others are closed.
+    pub(super) async fn part(&mut self) {
+        self.registered.slot.free().await;
+        let pinned = self.leased.take().filter(|l| l.exchange.is_settled());
+        for mut leased in pinned.into_iter().chain(std::mem::take(&mut self.parked)) {
+            if !leased.tainted && discard(&mut leased).await {
+                leased.lease.give_back();
+            }
+        }
+    }
+}
+
+/// Clears everything a session can leave behind, as PostgreSQL defines it.
+async fn discard(leased: &mut Leased) -> bool {
+    leased.drop_scanned();
+    leased.lease.prepared.clear();
+    leased.lease.settings = crate::server::Settings::default();
+    leased.lease.inbox.is_empty() && ask(&mut leased.lease, "discard all").await.is_ok()
+}

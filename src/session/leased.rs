@@ -1,0 +1,141 @@
+//! A server connection in the hands of a session, and what is in flight on it.
+
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Instant;
+
+use bytes::{Buf, BytesMut};
+
+use super::client::Client;
+use super::exchange::Exchange;
+use super::statements::Known;
+use crate::cluster::Outstanding;
+use crate::pool::Lease;
+use crate::routing::{NodeId, Reason, Wants};
+use crate::sql::{Intent, Leaves, Level, Scope};
+
+/// A server connection in the hands of a session.
+pub(super) struct Leased {
+    pub(super) lease: Lease,
+    pub(super) node: Outstanding,
+    /// Whether the node is a replica: nothing can have been written there.
+    pub(super) on_replica: bool,
+    pub(super) exchange: Exchange,
+    /// The transaction may have written.
+    pub(super) may_write: bool,
+    /// What keeps the session on this connection.
+    pub(super) pins: Leaves,
+    /// Settings may have been changed: the server is to be asked.
+    pub(super) doubt: bool,
+    /// The connection must not serve anybody else.
+    pub(super) tainted: bool,
+    /// The server said FATAL: it hangs up, and a direct connection would be over.
+    pub(super) fatal: bool,
+    pub(super) write_failed: bool,
+    pub(super) turn: Turn,
+    /// Bytes at the front of the server's inbox that have been looked at.
+    pub(super) scanned: usize,
+    /// Bytes of a row, or of COPY data, that are still to arrive and to be passed on.
+    pub(super) arriving: usize,
+    /// The segment is to be run again elsewhere as soon as this server has finished with it.
+    pub(super) rerun: Option<Rerun>,
+}
+
+/// What a segment needs, the strictest of its parts.
+#[derive(Clone, Debug)]
+pub(super) struct Summary {
+    pub(super) wants: Wants,
+    pub(super) intent: Option<Intent>,
+    pub(super) level: Option<Level>,
+    pub(super) scope: Option<Scope>,
+    pub(super) refused_before: bool,
+    pub(super) may_write: bool,
+    pub(super) leaves: Leaves,
+    /// Statements run.
+    pub(super) count: u64,
+    /// The (first) statement, for what is learned and logged of it.
+    pub(super) known: Option<Arc<Known>>,
+}
+
+/// The segment a server works on.
+pub(super) struct Turn {
+    pub(super) summary: Summary,
+    pub(super) reason: Reason,
+    /// The segment's bytes at the front of the client's inbox, kept to run it again; 0 when that cannot be.
+    pub(super) retained: usize,
+    /// The client has been, or is being, told something of the answer.
+    pub(super) committed: bool,
+    /// A statement failed.
+    pub(super) failed: bool,
+    /// Names the client's Parse messages have given, in order: taken back when they have no effect.
+    pub(super) defined: Vec<Box<[u8]>>,
+    /// What the client is told in place of the error the server was made to give.
+    pub(super) stand_in: Option<BytesMut>,
+    pub(super) begun: Instant,
+}
+
+/// How a segment is run again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Rerun {
+    /// On the primary: a replica cannot do it.
+    OnPrimary,
+    /// Anywhere but on this node.
+    Elsewhere(NodeId),
+}
+
+impl Leased {
+    /// Bytes at the front of the server's inbox that are for the client, now.
+    fn approved(&self) -> usize {
+        if self.turn.committed { self.scanned } else { 0 }
+    }
+
+    /// Sends what is for the client. Ready when all of it is sent.
+    pub(super) fn poll_deliver(&mut self, cx: &mut Context<'_>, client: &mut Client) -> Poll<io::Result<()>> {
+        std::task::ready!(client.poll_flush(cx))?;
+        while self.approved() > 0 {
+            match std::task::ready!(client.poll_write(cx, &self.lease.inbox[..self.approved()]))? {
+                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
+                n => {
+                    self.lease.inbox.advance(n);
+                    self.scanned -= n;
+                }
+            }
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    /// Hands what is for the client and could not be sent at once over to the client's own outbox.
+    pub(super) fn hand_over(&mut self, client: &mut Client) {
+        let n = self.approved();
+        client.outbox.extend_from_slice(&self.lease.inbox[..n]);
+        self.lease.inbox.advance(n);
+        self.scanned -= n;
+    }
+
+    /// Takes a message that was just looked at out of the server's inbox; it begins behind what was scanned.
+    pub(super) fn hide(&mut self, len: usize) {
+        let inbox = &mut self.lease.inbox;
+        if self.scanned == 0 {
+            inbox.advance(len);
+        } else {
+            inbox.copy_within(self.scanned + len.., self.scanned);
+            inbox.truncate(inbox.len() - len);
+        }
+    }
+
+    /// Drops what was held back.
+    pub(super) fn drop_scanned(&mut self) {
+        self.lease.inbox.advance(self.scanned);
+        self.scanned = 0;
+    }
+
+    /// The answer is for the client: from here on the segment cannot be run again.
+    pub(super) fn commit(&mut self, client: &mut Client) {
+        if !self.turn.committed {
+            self.turn.committed = true;
+            client.inbox.advance(self.turn.retained);
+            self.turn.retained = 0;
+        }
+    }
+}

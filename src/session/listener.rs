@@ -1,0 +1,100 @@
+//! Accepting clients.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use socket2::{Domain, Protocol, Socket, Type};
+use tokio::net::{TcpListener, TcpStream};
+
+use super::client::Client;
+use super::failure::End;
+use super::handshake::greet;
+use super::proxy::Proxy;
+use crate::net::Stream;
+use crate::wire::Severity;
+
+/// Time for a client to log in.
+const LOGIN: Duration = Duration::from_secs(60);
+/// Connections the kernel holds until they are accepted.
+const BACKLOG: i32 = 4096;
+
+/// A bound socket. Several may be bound to one address, one per worker; the kernel spreads clients over them.
+pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// Accepts clients until the proxy is to stop; each gets a task of its own on this thread's runtime.
+pub async fn accept(proxy: Arc<Proxy>, listener: std::net::TcpListener) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    let mut stopping = proxy.stopping.subscribe();
+    let counter = proxy.stats.counter("tidegate_connections_total", &[]);
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            _ = stopping.wait_for(|stop| *stop) => return Ok(()),
+        };
+        match accepted {
+            Ok((socket, _)) => {
+                counter.increment(1);
+                let proxy = Arc::clone(&proxy);
+                tokio::spawn(async move {
+                    let fault = Fault(&proxy);
+                    attend(&proxy, socket).await;
+                    std::mem::forget(fault);
+                });
+            }
+            Err(error) => {
+                // Out of file descriptors, most likely: those that are open can still be served.
+                tracing::error!(%error, "cannot accept clients");
+                tokio::time::sleep(Duration::from_millis(100)).await;
+            }
+        }
+    }
+}
+
+/// Dropped by a panic only: the fault ends this session, and is counted.
+struct Fault<'a>(&'a Proxy);
+
+impl Drop for Fault<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.stats.counter("tidegate_panics_total", &[]).increment(1);
+        }
+    }
+}
+
+async fn attend(proxy: &Arc<Proxy>, socket: TcpStream) {
+    let Ok(stream) = Stream::tcp(socket) else { return };
+    let mut client = Client::new(stream);
+    // The handshake's state is large and short-lived; the session's stays.
+    let greeted = Box::pin(tokio::time::timeout(LOGIN, greet(proxy, &mut client))).await;
+    let end = match greeted {
+        Ok(Ok(Some(mut session))) => {
+            let Err(end) = session.serve(&mut client).await;
+            Box::pin(session.part()).await;
+            end
+        }
+        Ok(Ok(None)) => return,
+        Ok(Err(end)) => end,
+        Err(_) => return,
+    };
+    farewell(&mut client, end).await;
+}
+
+/// Tells the client why, if there is something to tell and it takes it.
+async fn farewell(client: &mut Client, end: End) {
+    if let End::Failure(failure) = end {
+        debug_assert_eq!(failure.severity, Severity::Fatal);
+        tracing::info!(sqlstate = %failure.code, "{}", failure.message);
+        failure.write(&mut client.outbox);
+        let _ = tokio::time::timeout(Duration::from_secs(1), client.flush()).await;
+    }
+}

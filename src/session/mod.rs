@@ -1,0 +1,30 @@
+//! The client's side: from an accepted socket to the last byte.
+//!
+//! Owns client connections, what their sessions have (names, settings, marks, pins) and, while it is leased, the
+//! server connection that works for them. Decisions are made in `routing`; this module gathers what they need and
+//! carries them out. It must not know how servers are found or watched.
+
+mod ask;
+mod build;
+mod cancel;
+mod client;
+mod exchange;
+mod failure;
+mod finish;
+mod greeting;
+mod handshake;
+mod leased;
+mod listener;
+mod names;
+mod obtain;
+mod proxy;
+mod replies;
+mod scram;
+mod segment;
+mod serve;
+mod settings;
+mod statements;
+mod turn;
+
+pub use listener::{accept, bind};
+pub use proxy::{Database, Proxy, User};

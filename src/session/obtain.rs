@@ -1,0 +1,186 @@
+//! Leasing a server connection for a segment: from the decision to a connection that is ready for it.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::ask::{AskError, ask};
+use super::exchange::Exchange;
+use super::failure::{End, Failure};
+use super::leased::{Leased, Rerun, Summary, Turn};
+use super::serve::Session;
+use super::settings::{agree, difference};
+use crate::cluster::{Node, State};
+use crate::freshness::Tick;
+use crate::pool::LeaseError;
+use crate::routing::{Decision, Reason, Target};
+use crate::sql::{Leaves, Level};
+
+/// How long a new connection to a replica waits for the monitor to confirm that the replica has not been restarted.
+const CONFIRM: Duration = Duration::from_secs(1);
+
+/// Why a node could not be used for a segment.
+enum Unfit {
+    /// Another node may do.
+    Node,
+    /// The client is told.
+    Client(Failure),
+}
+
+impl From<Failure> for Unfit {
+    fn from(failure: Failure) -> Self {
+        Self::Client(failure)
+    }
+}
+
+impl Session {
+    /// A connection for the segment, with the session's settings in force, on a node that is right for it at the
+    /// moment the connection is there: waiting for one takes time, and what was fresh may be gone.
+    pub(super) async fn obtain(&mut self, summary: &Summary, again: Option<Rerun>) -> Result<(Leased, Reason), End> {
+        let mut again = again;
+        // Every node may fail once, and a replica can turn stale while a connection to it is waited for.
+        for _ in 0..=self.database.cluster.nodes.len() * 2 {
+            let Decision { target, reason } = self.decide(summary, None, again);
+            let (node, floor) = match target {
+                Target::Replica(id) => (Arc::clone(&self.database.cluster.nodes[id.0]), self.floor(summary)),
+                Target::Primary | Target::Held => (self.primary().await?, Tick::NEVER),
+            };
+            match self.lease_on(&node, matches!(target, Target::Replica(_)), floor, summary, reason).await {
+                Ok(leased) => {
+                    let slot = &self.registered.slot;
+                    slot.runs(&self.user.pools[node.id.0], &leased.lease.key);
+                    self.database.stats.lent(node.id.0);
+                    return Ok((leased, reason));
+                }
+                Err(Unfit::Client(failure)) => return Err(failure.into()),
+                Err(Unfit::Node) if target == Target::Primary => {}
+                Err(Unfit::Node) => again = Some(Rerun::Elsewhere(node.id)),
+            }
+        }
+        Err(Failure::no_node(&self.database.settings.name).into())
+    }
+
+    /// What the replica's horizon must not be before, once the connection is there.
+    fn floor(&self, summary: &Summary) -> Tick {
+        let level = summary.level.or(self.settings.steering.level).unwrap_or(self.database.settings.consistency);
+        let scope = summary.scope.or(self.settings.steering.scope).unwrap_or(self.database.settings.scope);
+        match (level, scope) {
+            (Level::Eventual, _) => Tick::NEVER,
+            (_, crate::sql::Scope::Connection) => self.mark,
+            (_, crate::sql::Scope::Database) => self.database.cluster.mark(),
+        }
+    }
+
+    /// The primary, waited for a while when none is known.
+    async fn primary(&self) -> Result<Arc<Node>, Failure> {
+        let cluster = &self.database.cluster;
+        if let Some(primary) = cluster.primary() {
+            return Ok(Arc::clone(primary));
+        }
+        let wait = self.database.settings.pool.connect_timeout;
+        cluster.primary_within(wait).await.ok_or_else(|| Failure::no_primary(&self.database.settings.name))
+    }
+
+    async fn lease_on(
+        &mut self,
+        node: &Arc<Node>,
+        on_replica: bool,
+        floor: Tick,
+        summary: &Summary,
+        reason: Reason,
+    ) -> Result<Leased, Unfit> {
+        let outstanding = node.begin();
+        let parked = self.parked.iter().position(|l| l.node.node().id == node.id);
+        if let Some(i) = parked {
+            let mut leased = self.parked.swap_remove(i);
+            if leased.lease.is_quiet() && (!on_replica || is_fit(node, floor)) {
+                self.apply_settings(&mut leased.lease, node, on_replica).await?;
+                leased.turn = Turn::begin(summary, reason);
+                return Ok(leased);
+            }
+        }
+        let mut lease = match self.user.pools[node.id.0].lease().await {
+            Ok(lease) => lease,
+            Err(LeaseError::Connect { error, .. }) if !error.is_answer() => {
+                self.database.cluster.lost(node.id, &error);
+                return Err(Unfit::Node);
+            }
+            Err(error) => return Err(Failure::from_lease(error).into()),
+        };
+        if on_replica && !lease.confirmed {
+            let made = self.database.cluster.clock.at(lease.created);
+            if !node.confirmed(made, CONFIRM).await {
+                return Err(Unfit::Node);
+            }
+            lease.confirmed = true;
+        }
+        if on_replica && !is_fit(node, floor) {
+            lease.give_back();
+            return Err(Unfit::Node);
+        }
+        self.apply_settings(&mut lease, node, on_replica).await?;
+        Ok(Leased {
+            lease,
+            node: outstanding,
+            on_replica,
+            exchange: Exchange::default(),
+            may_write: false,
+            pins: Leaves::default(),
+            doubt: false,
+            tainted: false,
+            fatal: false,
+            write_failed: false,
+            turn: Turn::begin(summary, reason),
+            scanned: 0,
+            arriving: 0,
+            rerun: None,
+        })
+    }
+
+    /// Brings the session's settings onto the connection where they differ.
+    async fn apply_settings(
+        &self,
+        lease: &mut crate::pool::Lease,
+        node: &Node,
+        on_replica: bool,
+    ) -> Result<(), Unfit> {
+        let wanted = &self.settings.current;
+        if agree(lease, wanted) {
+            return Ok(());
+        }
+        let sql = difference(lease, wanted);
+        match ask(lease, &sql).await {
+            Ok(_) => {
+                lease.settings = Arc::clone(wanted);
+                Ok(())
+            }
+            Err(AskError::Refused { code, message }) if !on_replica => {
+                Err(Failure { code: code.into(), ..Failure::error("", message) }.into())
+            }
+            // A replica may lack the role; the primary has it, or has the right words for it.
+            Err(AskError::Refused { .. }) => Err(Unfit::Node),
+            Err(error) => {
+                self.database.cluster.lost(node.id, &error);
+                Err(Unfit::Node)
+            }
+        }
+    }
+}
+
+fn is_fit(node: &Node, floor: Tick) -> bool {
+    node.state() == State::Replica && node.horizon() >= floor
+}
+
+impl Turn {
+    fn begin(summary: &Summary, reason: Reason) -> Self {
+        Self {
+            summary: summary.clone(),
+            reason,
+            retained: 0,
+            committed: true,
+            failed: false,
+            defined: Vec::new(),
+            stand_in: None,
+            begun: Instant::now(),
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! What all sessions of one proxy share.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use tokio::sync::watch;
+
+use super::cancel::Cancels;
+use super::greeting::Greetings;
+use super::scram::Verifier;
+use super::statements::Statements;
+use crate::cluster::{Clock, Cluster};
+use crate::config::{DatabaseSettings, NodeSettings, Settings, UserSettings};
+use crate::pool::Pool;
+use crate::server::Endpoint;
+use crate::stats::{DatabaseStats, Present, Stats};
+
+/// What all sessions of one proxy share.
+#[derive(Debug)]
+pub struct Proxy {
+    /// Databases by the name clients ask for.
+    pub databases: HashMap<String, Arc<Database>>,
+    /// Every metric.
+    pub stats: Arc<Stats>,
+    pub(super) statements: Statements,
+    pub(super) cancels: Arc<Cancels>,
+    pub(super) mock: Verifier,
+    pub(super) log_statements: bool,
+    /// Becomes true when the proxy is to stop: idle sessions end at once, the others when they are idle.
+    pub(super) stopping: watch::Sender<bool>,
+}
+
+/// One database of the configuration.
+#[derive(Debug)]
+pub struct Database {
+    /// Its settings.
+    pub settings: DatabaseSettings,
+    /// The nodes that have it.
+    pub cluster: Arc<Cluster>,
+    /// Its counters.
+    pub stats: DatabaseStats,
+    /// Who may use it.
+    pub users: HashMap<String, Arc<User>>,
+    clients: AtomicUsize,
+}
+
+/// A client that was admitted to a database; dropping it makes room.
+#[derive(Debug)]
+pub(super) struct Admitted {
+    database: Arc<Database>,
+    _present: Present,
+}
+
+impl Admitted {
+    /// `None` when the database has as many clients as it may have.
+    pub(super) fn new(database: &Arc<Database>) -> Option<Self> {
+        let before = database.clients.fetch_add(1, Ordering::Relaxed);
+        let admitted = Self { database: Arc::clone(database), _present: Present::new(&database.stats.clients) };
+        (before < database.settings.max_clients).then_some(admitted)
+    }
+}
+
+impl Drop for Admitted {
+    fn drop(&mut self) {
+        self.database.clients.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// One user of one database.
+#[derive(Debug)]
+pub struct User {
+    pub(super) name: String,
+    /// `None`: anybody may log in as this user (client_auth = trust).
+    pub(super) verifier: Option<Verifier>,
+    /// A pool per node, by [`crate::routing::NodeId`].
+    pub pools: Vec<Pool>,
+    pub(super) greetings: Mutex<Greetings>,
+}
+
+impl Proxy {
+    /// Builds everything the settings ask for; nothing is connected to yet. Deriving keys takes milliseconds a user.
+    pub fn new(settings: &Settings, stats: Arc<Stats>, clock: Clock) -> Self {
+        let databases = settings.databases.iter();
+        let databases = databases.map(|d| (d.name.clone(), Arc::new(Database::new(d, &stats, clock))));
+        Self {
+            databases: databases.collect(),
+            stats,
+            statements: Statements::new(rand::random()),
+            cancels: Arc::default(),
+            mock: Verifier::derive(&format!("{:x}", rand::random::<u128>())),
+            log_statements: settings.log_statements,
+            stopping: watch::Sender::new(false),
+        }
+    }
+
+    /// Asks every session to end as soon as it is outside a transaction.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+}
+
+impl Database {
+    fn new(settings: &DatabaseSettings, stats: &Arc<Stats>, clock: Clock) -> Self {
+        let cluster = Arc::new(Cluster::new(settings, clock));
+        let nodes: Vec<String> = cluster.nodes.iter().map(|n| n.name.clone()).collect();
+        let users = settings.users.iter();
+        Self {
+            users: users.map(|u| (u.name.clone(), Arc::new(User::new(settings, u)))).collect(),
+            stats: DatabaseStats::new(stats, &settings.name, &nodes),
+            cluster,
+            settings: settings.clone(),
+            clients: AtomicUsize::new(0),
+        }
+    }
+}
+
+impl User {
+    fn new(database: &DatabaseSettings, user: &UserSettings) -> Self {
+        let trusted = database.client_auth == crate::config::ClientAuth::Trust;
+        let password = user.password.as_ref().filter(|_| !trusted);
+        Self {
+            name: user.name.clone(),
+            verifier: password.map(|p| Verifier::derive(p.expose())),
+            pools: database.nodes.iter().map(|node| pool(database, user, node)).collect(),
+            greetings: Mutex::default(),
+        }
+    }
+}
+
+fn pool(database: &DatabaseSettings, user: &UserSettings, node: &NodeSettings) -> Pool {
+    let endpoint = Endpoint {
+        host: node.host.clone(),
+        port: node.port,
+        database: database.server_name.clone(),
+        user: user.name.clone(),
+        password: user.password.clone(),
+        parameters: database.server_settings.clone(),
+        connect_timeout: database.pool.connect_timeout,
+        prepared_limit: database.prepared_per_server,
+    };
+    let name = format!("{}@{node}/{}", user.name, database.server_name);
+    Pool::new(name, endpoint, database.pool.connection_limit, database.pool.pool_timeout)
+}

@@ -1,0 +1,284 @@
+//! Looking at what a server answers: type and length of everything, the body of little, no row ever.
+
+use std::future::poll_fn;
+use std::io;
+use std::task::Poll;
+
+use super::client::Client;
+use super::exchange::Seen;
+use super::failure::{End, Failure};
+use super::leased::{Leased, Rerun};
+use super::serve::Session;
+use crate::routing::Wants;
+use crate::wire::{
+    self, Backend, ErrorFields, Header, TransactionStatus, WireError, backend_message, encode, parameter_status,
+};
+
+/// Longest message that is held whole, in bytes; rows and COPY data are not.
+const LONGEST: usize = 16 * 1024 * 1024;
+
+/// What looking at one message led to.
+enum Looked {
+    /// Go on with the next.
+    Next,
+    /// The rest has not arrived.
+    Wait,
+    /// The server is ready for the next command.
+    Ready(TransactionStatus),
+    /// The segment runs again elsewhere, and this connection is over.
+    Abandon(Rerun),
+}
+
+impl Session {
+    /// Deals with what has arrived from the server.
+    pub(super) async fn replies(&mut self, client: &mut Client) -> Result<(), End> {
+        loop {
+            let looked = match self.look(client) {
+                Ok(looked) => looked,
+                Err(error) => {
+                    tracing::error!(%error, "a server broke the protocol, its connection is closed");
+                    return self.server_gone(client, &io::Error::new(io::ErrorKind::InvalidData, error)).await;
+                }
+            };
+            match looked {
+                Looked::Next => {}
+                Looked::Wait => break,
+                Looked::Abandon(how) => return self.run_again(client, how).await,
+                Looked::Ready(status) => self.ready(client, status).await?,
+            }
+            if self.leased.is_none() {
+                return Ok(());
+            }
+        }
+        self.deliver(client).await
+    }
+
+    /// Sends on at once what can be sent at once.
+    pub(super) async fn deliver(&mut self, client: &mut Client) -> Result<(), End> {
+        let Some(leased) = &mut self.leased else { return Ok(()) };
+        let sent = poll_fn(|cx| match leased.poll_deliver(cx, client) {
+            Poll::Ready(sent) => Poll::Ready(sent),
+            Poll::Pending => Poll::Ready(Ok(())),
+        });
+        sent.await.map_err(End::Io)
+    }
+
+    /// Looks at the next message in the server's inbox.
+    fn look(&mut self, client: &mut Client) -> Result<Looked, WireError> {
+        let Some(l) = &mut self.leased else { return Ok(Looked::Wait) };
+        if l.arriving > 0 {
+            let n = l.arriving.min(l.lease.inbox.len() - l.scanned);
+            l.scanned += n;
+            l.arriving -= n;
+            return Ok(if l.arriving > 0 { Looked::Wait } else { Looked::Next });
+        }
+        let Some(header) = backend_message(&l.lease.inbox[l.scanned..])? else { return Ok(Looked::Wait) };
+        let arrived = l.lease.inbox.len() - l.scanned;
+        if arrived < header.len {
+            let streams = matches!(header.kind, Backend::DataRow | Backend::CopyData | Backend::FunctionCallResponse);
+            if streams && l.rerun.is_none() {
+                l.commit(client);
+                l.arriving = header.len;
+                return Ok(Looked::Next);
+            }
+            return if header.len > LONGEST { Err(WireError::Malformed("too long")) } else { Ok(Looked::Wait) };
+        }
+        let body = wire::body(&l.lease.inbox[l.scanned..], header.len);
+        let seen = l.exchange.received(header.kind, body)?;
+        self.act(client, header, seen)
+    }
+
+    /// Does what a whole message asks for.
+    fn act(&mut self, client: &mut Client, header: Header<Backend>, seen: Seen) -> Result<Looked, WireError> {
+        let Some(l) = &mut self.leased else { return Ok(Looked::Wait) };
+        match seen {
+            Seen::Error => return Ok(self.error(client, header.len)),
+            _ if l.rerun.is_some() => {
+                l.hide(header.len);
+                if let (Seen::Ready(_), Some(how)) = (seen, l.rerun) {
+                    return Ok(Looked::Abandon(how));
+                }
+                return Ok(Looked::Next);
+            }
+            Seen::Hide => {
+                l.hide(header.len);
+                return Ok(Looked::Next);
+            }
+            Seen::AsParseComplete => encode::close_into_parse_complete(&mut l.lease.inbox[l.scanned..]),
+            Seen::Ready(status) => {
+                l.commit(client);
+                l.scanned += header.len;
+                return Ok(Looked::Ready(status));
+            }
+            Seen::Pass => {}
+        }
+        match header.kind {
+            Backend::ParseComplete
+            | Backend::BindComplete
+            | Backend::CloseComplete
+            | Backend::RowDescription
+            | Backend::ParameterDescription
+            | Backend::NoData
+            | Backend::NoticeResponse => {}
+            Backend::ParameterStatus => {
+                let (name, _) = parameter_status(wire::body(&l.lease.inbox[l.scanned..], header.len))?;
+                // Which node serves is the proxy's affair: to the client there is one database, and it takes writes.
+                if name == b"in_hot_standby" {
+                    l.hide(header.len);
+                    return Ok(Looked::Next);
+                }
+            }
+            Backend::CommandComplete => {
+                l.commit(client);
+                // In a string or pipeline of several statements this one may be committed already.
+                if l.may_write && l.turn.summary.count > 1 {
+                    self.mark = self.database.cluster.wrote();
+                }
+            }
+            Backend::NotificationResponse => {
+                l.commit(client);
+                // What it announces must be readable.
+                self.mark = self.database.cluster.wrote();
+            }
+            _ => l.commit(client),
+        }
+        if let Some(l) = &mut self.leased {
+            l.scanned += header.len;
+        }
+        Ok(Looked::Next)
+    }
+
+    /// An error: of a read that can run elsewhere it stays between us and the server.
+    fn error(&mut self, client: &mut Client, len: usize) -> Looked {
+        let Some(l) = &mut self.leased else { return Looked::Wait };
+        let fields = ErrorFields::read(wire::body(&l.lease.inbox[l.scanned..], len));
+        let (code, fatal) = (String::from_utf8_lossy(fields.code).into_owned(), fields.severity != b"ERROR");
+        let undone = l.exchange.skipped();
+        undone.not_prepared.iter().for_each(|id| l.lease.prepared.remove(*id));
+        undone.not_closed.iter().for_each(|id| drop(l.lease.prepared.insert(*id)));
+        l.lease.prepared.set_unnamed(None);
+        l.fatal |= fatal;
+        if l.rerun.is_some() {
+            l.hide(len);
+            return Looked::Next;
+        }
+        if let Some(how) = how_elsewhere(l, &code, fatal) {
+            tracing::info!(node = %l.node.node().name, sqlstate = %code, ?how, "a replica could not serve a read, it runs elsewhere");
+            l.hide(len);
+            l.drop_scanned();
+            l.rerun = Some(how);
+            return if fatal { Looked::Abandon(how) } else { Looked::Next };
+        }
+        let at = l.turn.defined.len().saturating_sub(undone.parses);
+        for name in l.turn.defined.drain(at..) {
+            self.names.remove(&name);
+        }
+        l.turn.failed = true;
+        l.commit(client);
+        match l.turn.stand_in.take() {
+            Some(error) => {
+                l.hide(len);
+                let rest = l.lease.inbox.split_off(l.scanned);
+                l.scanned += error.len();
+                l.lease.inbox.extend_from_slice(&error);
+                l.lease.inbox.extend_from_slice(&rest);
+            }
+            None => {
+                self.report(&code, len);
+                if let Some(l) = &mut self.leased {
+                    l.scanned += len;
+                }
+            }
+        }
+        Looked::Next
+    }
+
+    /// Counts and logs an error that the client is about to get. What operators must know of is a warning; mistakes
+    /// of an app are everyday life.
+    fn report(&self, code: &str, len: usize) {
+        let Some(l) = &self.leased else { return };
+        let node = l.node.node();
+        self.database.stats.server_error(node.id.0, code);
+        let fields = ErrorFields::read(wire::body(&l.lease.inbox[l.scanned..], len));
+        let message = if self.proxy.log_statements { String::from_utf8_lossy(fields.message) } else { "".into() };
+        let ms = l.turn.begun.elapsed().as_secs_f64() * 1000.0;
+        let shape = l.turn.summary.known.as_ref().map(|k| k.shape.as_ref()).unwrap_or_default();
+        let (user, database) = (&self.user.name, &self.database.settings.name);
+        let serious = matches!(code.get(..2), Some("40" | "53" | "55" | "57" | "58" | "XX" | "08"));
+        if serious {
+            tracing::warn!(sqlstate = code, node = %node.name, user, database, ms, backend = l.lease.key.pid, client = self.registered.key.pid, statement = shape, "{message}");
+        } else {
+            tracing::info!(sqlstate = code, node = %node.name, user, database, ms, backend = l.lease.key.pid, client = self.registered.key.pid, statement = shape, "{message}");
+        }
+    }
+
+    /// The server hung up or cannot be understood.
+    pub(super) async fn server_gone(&mut self, client: &mut Client, error: &io::Error) -> Result<(), End> {
+        let Some(l) = &mut self.leased else { return Ok(()) };
+        let node = l.node.node().clone();
+        if !l.fatal {
+            self.database.cluster.lost(node.id, error);
+        }
+        if l.may_write {
+            // Whether it was committed nobody knows: whoever reads next must see it if it was.
+            self.mark = self.database.cluster.wrote();
+        }
+        if let Some(how) = l.rerun {
+            return self.run_again(client, how).await;
+        }
+        if l.turn.retained > 0 && !l.turn.committed {
+            return self.run_again(client, Rerun::Elsewhere(node.id)).await;
+        }
+        let (torn, fatal, wrote) = (l.arriving > 0, l.fatal, l.may_write);
+        l.hand_over(client);
+        let ready_owed = !l.exchange.is_ready();
+        let in_pipeline = l.exchange.is_unsynced();
+        self.leased = None;
+        self.registered.slot.free().await;
+        tracing::warn!(node = %node.name, user = %self.user.name, database = %self.database.settings.name, %error, "server connection lost under a client");
+        if torn || fatal {
+            // The client has been told FATAL, or half of a row: nothing more can be said to it.
+            client.flush().await?;
+            return Err(End::Client);
+        }
+        let failure = if wrote {
+            Failure::error("08007", format!("connection to {} lost, transaction resolution unknown", node.name))
+        } else {
+            Failure::error("08006", format!("connection to {} lost", node.name))
+        };
+        self.database.stats.proxy_error(&failure.code);
+        failure.write(&mut client.outbox);
+        if ready_owed {
+            Self::say_ready(client);
+        } else if in_pipeline {
+            self.skipping = true;
+        } else {
+            // Nothing was asked, and what the session had there is gone.
+            return Err(Failure::fatal("57P01", format!("connection to {} lost", node.name)).into());
+        }
+        Ok(())
+    }
+}
+
+/// Whether, and how, the segment can run elsewhere after this error of a replica.
+fn how_elsewhere(l: &Leased, code: &str, fatal: bool) -> Option<Rerun> {
+    if l.turn.committed || l.turn.retained == 0 {
+        return None;
+    }
+    let node = l.node.node().id;
+    match code {
+        // Read-only transaction; feature not supported, or wrong state, during recovery; cannot assign OIDs or
+        // transaction ids during recovery. A read has no effect, so running it on the primary is always right, and
+        // what the primary says is the truth.
+        "25006" | "0A000" | "55000" | "XX000" => Some(Rerun::OnPrimary),
+        // Conflict with recovery: on a standby nothing else is a serialization failure.
+        "40001" | "40P01" => Some(Rerun::Elsewhere(node)),
+        _ if fatal && code.starts_with("57P") => Some(Rerun::Elsewhere(node)),
+        _ => None,
+    }
+}
+
+/// Whether a segment of these needs may be run again: only what cannot have had an effect.
+pub(super) fn is_repeatable(wants: Wants) -> bool {
+    matches!(wants, Wants::Read | Wants::ReadOnlyTransaction | Wants::Unknown)
+}

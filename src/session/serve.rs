@@ -1,0 +1,275 @@
+//! The serve loop of one client: take what it sent, wait for either side, pass on what came back.
+//!
+//! One task owns the client's connection and, while it is leased, the server's. What a segment needs is decided in
+//! `turn`, what the server answers is looked at in `replies`, and what happens when it has answered is in `finish`.
+
+use std::future::poll_fn;
+use std::io;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+
+use bytes::Buf;
+
+use super::cancel::Registered;
+use super::client::Client;
+use super::failure::End;
+use super::leased::Leased;
+use super::names::Names;
+use super::proxy::{Admitted, Database, Proxy, User};
+use super::segment::{self, Item, Step};
+use super::settings::SessionSettings;
+use super::statements::Prepared;
+use crate::freshness::Tick;
+use crate::routing::ReplicaView;
+use crate::wire::{Frontend, TransactionStatus, encode, frontend_message};
+
+/// While a statement runs, at most this many bytes of what the client sends ahead are taken in.
+const AHEAD: usize = 64 * 1024;
+/// Most bytes waiting for one server, or for one client, before the other side is asked for more.
+const BACKLOG: usize = 128 * 1024;
+/// The longest statement text that can be prepared, in bytes: it has to be kept whole.
+const LONGEST_PARSE: usize = 16 * 1024 * 1024;
+
+/// One logged-in client.
+pub(super) struct Session {
+    pub(super) proxy: Arc<Proxy>,
+    pub(super) database: Arc<Database>,
+    pub(super) user: Arc<User>,
+    pub(super) settings: SessionSettings,
+    pub(super) registered: Registered,
+    pub(super) names: Names,
+    pub(super) leased: Option<Leased>,
+    /// Session pooling: connections this client keeps, one per node.
+    pub(super) parked: Vec<Leased>,
+    /// Mark of scope `connection`.
+    pub(super) mark: Tick,
+    /// The messages of the segment at hand, and the statements they are about.
+    pub(super) items: Vec<Item>,
+    pub(super) plan: Vec<Option<Arc<Prepared>>>,
+    pub(super) view: Vec<ReplicaView>,
+    /// Bytes of a message of the client that are still to be passed on, or dropped.
+    passing: Passing,
+    /// After an error of the proxy's own in the extended protocol: everything up to Sync is skipped.
+    pub(super) skipping: bool,
+    pub(super) dice: u64,
+    _admitted: Admitted,
+}
+
+/// What becomes of the rest of a message that is not held whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Passing {
+    Nothing,
+    On(usize),
+    Away(usize),
+}
+
+/// What there was to wait for.
+enum Event {
+    /// More of the client, or room to pass more of it on.
+    Client,
+    /// More of the server.
+    Server,
+    ClientGone,
+    ServerGone(io::Error),
+    /// The proxy is to stop.
+    Stop,
+}
+
+impl Session {
+    pub(super) fn new(
+        proxy: Arc<Proxy>,
+        database: Arc<Database>,
+        user: Arc<User>,
+        settings: SessionSettings,
+        registered: Registered,
+        admitted: Admitted,
+    ) -> Self {
+        Self {
+            proxy,
+            database,
+            user,
+            settings,
+            registered,
+            names: Names::default(),
+            leased: None,
+            parked: Vec::new(),
+            mark: Tick::NEVER,
+            items: Vec::new(),
+            plan: Vec::new(),
+            view: Vec::new(),
+            passing: Passing::Nothing,
+            skipping: false,
+            dice: rand::random(),
+            _admitted: admitted,
+        }
+    }
+
+    /// Serves the client until it or the proxy ends. Never returns `Ok`.
+    pub(super) async fn serve(&mut self, client: &mut Client) -> Result<std::convert::Infallible, End> {
+        let mut stopping = self.proxy.stopping.subscribe();
+        loop {
+            while self.can_take(client) && self.take(client).await? {}
+            match self.wait(client, &mut stopping).await {
+                Event::Client => {}
+                Event::Server => self.replies(client).await?,
+                Event::ServerGone(error) => self.server_gone(client, &error).await?,
+                Event::ClientGone => return Err(End::Client),
+                Event::Stop => {
+                    return Err(super::failure::Failure::fatal("57P01", "the proxy is shutting down").into());
+                }
+            }
+        }
+    }
+
+    /// Whether more of what the client sent may be dealt with.
+    fn can_take(&self, client: &Client) -> bool {
+        match &self.leased {
+            None => client.outbox.len() < BACKLOG,
+            Some(l) if l.rerun.is_some() || l.lease.outbox.len() >= BACKLOG => false,
+            Some(l) => self.passing != Passing::Nothing || l.exchange.is_ready() || l.exchange.copies_in(),
+        }
+    }
+
+    /// Deals with one piece of what the client has sent. False when more must arrive first.
+    async fn take(&mut self, client: &mut Client) -> Result<bool, End> {
+        if self.passing != Passing::Nothing {
+            return Ok(self.pass(client));
+        }
+        if self.leased.as_ref().is_some_and(|l| l.exchange.copies_in()) {
+            return self.take_copy(client);
+        }
+        let Some(step) = segment::next(&client.inbox, &mut self.items, LONGEST_PARSE)? else { return Ok(false) };
+        match step {
+            Step::Segment { len, ending } => self.take_segment(client, len, ending).await?,
+            Step::Large { kind, len } => return self.take_large(client, kind, len).await,
+            Step::Drop { len } => self.passing = Passing::Away(len),
+            Step::Terminate => return Err(End::Client),
+        }
+        Ok(true)
+    }
+
+    /// Moves on the rest of a message that is not held whole.
+    fn pass(&mut self, client: &mut Client) -> bool {
+        let (Passing::On(rest) | Passing::Away(rest)) = self.passing else { return false };
+        let n = rest.min(client.inbox.len());
+        if let (Passing::On(_), Some(leased)) = (self.passing, &mut self.leased) {
+            leased.lease.outbox.extend_from_slice(&client.inbox[..n]);
+        }
+        client.inbox.advance(n);
+        self.passing = match self.passing {
+            _ if n == rest => Passing::Nothing,
+            Passing::On(_) => Passing::On(rest - n),
+            _ => Passing::Away(rest - n),
+        };
+        n > 0
+    }
+
+    /// `len` bytes at the front of the client's inbox, arrived or not, go to the server as they are.
+    pub(super) fn pass_on(&mut self, len: usize) {
+        self.passing = Passing::On(len);
+    }
+
+    /// `len` bytes at the front of the client's inbox, arrived or not, are dropped.
+    pub(super) fn pass_away(&mut self, len: usize) {
+        self.passing = Passing::Away(len);
+    }
+
+    /// Passes COPY data, and whatever else a client sends while the server waits for it, to the server.
+    fn take_copy(&mut self, client: &Client) -> Result<bool, End> {
+        let Some(header) = frontend_message(&client.inbox)? else { return Ok(false) };
+        match header.kind {
+            Frontend::Terminate => return Err(End::Client),
+            Frontend::CopyDone | Frontend::CopyFail => {
+                if let Some(leased) = &mut self.leased {
+                    leased.exchange.copy_ended();
+                }
+            }
+            _ => {}
+        }
+        self.pass_on(header.len);
+        Ok(true)
+    }
+
+    /// Waits until something can go on. Cancel safe.
+    async fn wait(&mut self, client: &mut Client, stopping: &mut tokio::sync::watch::Receiver<bool>) -> Event {
+        let busy = self.leased.as_ref().is_some_and(|l| !l.exchange.is_settled());
+        let ahead = if self.can_take(client) { usize::MAX } else { AHEAD };
+        let Self { leased, passing, .. } = self;
+        let traffic = poll_fn(|cx| match leased {
+            Some(leased) => poll_both(cx, client, leased, ahead, *passing != Passing::Nothing),
+            None => poll_client(cx, client, ahead),
+        });
+        if busy {
+            return traffic.await;
+        }
+        tokio::select! {
+            biased;
+            event = traffic => event,
+            _ = stopping.wait_for(|stop| *stop) => Event::Stop,
+        }
+    }
+
+    /// Tells the client that it may go on, outside a transaction.
+    pub(super) fn say_ready(client: &mut Client) {
+        encode::ready(&mut client.outbox, TransactionStatus::Idle);
+    }
+}
+
+/// Writes to the client what waits, then reads from it.
+fn poll_client(cx: &mut Context<'_>, client: &mut Client, ahead: usize) -> Poll<Event> {
+    match client.poll_flush(cx) {
+        Poll::Ready(Err(_)) => return Poll::Ready(Event::ClientGone),
+        // It does not read what it is told: it is not asked for more.
+        Poll::Pending if client.outbox.len() >= BACKLOG => return Poll::Pending,
+        _ => {}
+    }
+    poll_client_read(cx, client, ahead)
+}
+
+fn poll_client_read(cx: &mut Context<'_>, client: &mut Client, ahead: usize) -> Poll<Event> {
+    if client.inbox.len() >= ahead {
+        return Poll::Pending;
+    }
+    match client.poll_read(cx) {
+        Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Event::ClientGone),
+        Poll::Ready(Ok(_)) => Poll::Ready(Event::Client),
+        Poll::Pending => Poll::Pending,
+    }
+}
+
+/// Writes to both sides what waits for them, then reads from both. The server is not read from while the client has
+/// not taken what came before: that is the backpressure.
+fn poll_both(
+    cx: &mut Context<'_>,
+    client: &mut Client,
+    leased: &mut Leased,
+    ahead: usize,
+    passing: bool,
+) -> Poll<Event> {
+    let delivered = match leased.poll_deliver(cx, client) {
+        Poll::Ready(Err(_)) => return Poll::Ready(Event::ClientGone),
+        Poll::Ready(Ok(())) => true,
+        Poll::Pending => false,
+    };
+    if leased.lease.has_output() {
+        match leased.lease.poll_flush(cx) {
+            // What the server said before it hung up is still worth reading.
+            Poll::Ready(Err(e)) if leased.write_failed => return Poll::Ready(Event::ServerGone(e)),
+            Poll::Ready(Err(_)) => {
+                leased.write_failed = true;
+                leased.lease.outbox.clear();
+            }
+            Poll::Ready(Ok(())) if passing && !client.inbox.is_empty() => return Poll::Ready(Event::Client),
+            Poll::Ready(Ok(())) | Poll::Pending => {}
+        }
+    }
+    if delivered {
+        match leased.lease.poll_read(cx) {
+            Poll::Ready(Ok(0)) => return Poll::Ready(Event::ServerGone(io::ErrorKind::UnexpectedEof.into())),
+            Poll::Ready(Err(e)) => return Poll::Ready(Event::ServerGone(e)),
+            Poll::Ready(Ok(_)) => return Poll::Ready(Event::Server),
+            Poll::Pending => {}
+        }
+    }
+    poll_client_read(cx, client, ahead)
+}

@@ -1,0 +1,228 @@
+//! The settings of one session, and how they get onto a server connection.
+//!
+//! What a session has set is learned from the server itself: after a statement that may have changed settings has
+//! been committed, the server is asked which settings its session has now. Before a connection serves a session
+//! whose settings differ from those in force on it, the difference is applied.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write;
+use std::sync::Arc;
+
+use super::ask::Answer;
+use crate::server::{Connection, Settings};
+use crate::sql::{Intent, Level, Scope};
+
+/// Start-up parameters that are not settings.
+const NOT_SETTINGS: [&str; 4] = ["user", "database", "replication", "options"];
+/// Encodings in which a byte of a character can look like an ASCII character.
+const UNSAFE_ENCODINGS: [&str; 8] = ["sjis", "shift_jis_2004", "shiftjis2004", "big5", "gbk", "gb18030", "uhc", "johab"];
+
+/// The settings of one session.
+#[derive(Clone, Debug, Default)]
+pub(super) struct SessionSettings {
+    /// Given at start-up: what RESET returns to.
+    base: Settings,
+    /// In force now.
+    pub(super) current: Settings,
+    /// Custom settings (`app.user`) the session has named: the server does not list them by itself.
+    custom: BTreeSet<Box<str>>,
+    /// What the settings say to this proxy.
+    pub(super) steering: Steering,
+}
+
+/// What the settings `tidegate.…`, and some of PostgreSQL's own, say to this proxy.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Steering {
+    pub(super) intent: Option<Intent>,
+    pub(super) level: Option<Level>,
+    pub(super) scope: Option<Scope>,
+    /// Statement texts must not be read: their encoding or quoting is not what the lexer follows.
+    pub(super) unreadable: bool,
+}
+
+impl SessionSettings {
+    /// From a client's start-up parameters; the error names what is malformed.
+    pub(super) fn at_startup(parameters: &[(String, String)]) -> Result<Self, String> {
+        let mut base = BTreeMap::new();
+        let options = parameters.iter().filter(|(name, _)| name == "options");
+        for (name, value) in options.flat_map(|(_, text)| options_list(text)) {
+            if value.is_none() {
+                return Err(format!("invalid start-up option \"{name}\": only -c name=value is supported"));
+            }
+            base.insert(name, value.unwrap_or_default());
+        }
+        for (name, value) in parameters.iter().filter(|(name, _)| !NOT_SETTINGS.contains(&name.as_str())) {
+            base.insert(name.to_ascii_lowercase(), value.clone());
+        }
+        let custom = base.keys().filter(|n| n.contains('.')).map(|n| n.as_str().into()).collect();
+        let base = Arc::new(base);
+        let steering = Steering::of(&base);
+        Ok(Self { current: Arc::clone(&base), base, custom, steering })
+    }
+
+    /// The custom settings among `names` are to be asked for from now on.
+    pub(super) fn named(&mut self, names: &[Box<str>]) {
+        self.custom.extend(names.iter().filter(|n| n.contains('.')).cloned());
+    }
+
+    /// The question which settings the session has. Fully qualified: the session's search_path is its own affair.
+    pub(super) fn question(&self, user: &str) -> String {
+        let mut sql = String::from(
+            "select name, setting from pg_catalog.pg_settings \
+             where source operator(pg_catalog.=) 'session' and not name operator(pg_catalog.~~) 'transaction\\_%' \
+             union all select 'role', r from pg_catalog.current_setting('role') r \
+             where r operator(pg_catalog.<>) 'none' \
+             union all select 'session_authorization', session_user::pg_catalog.text where ",
+        );
+        let _ = write!(sql, "session_user::pg_catalog.text operator(pg_catalog.<>) {}", literal(user));
+        for name in &self.custom {
+            let name = literal(name);
+            let _ = write!(
+                sql,
+                " union all select {name}, v from pg_catalog.current_setting({name}, true) v \
+                 where v operator(pg_catalog.<>) ''"
+            );
+        }
+        sql
+    }
+
+    /// Takes the server's answer: what is in force there is the session's, and what it lacks of the settings given
+    /// at start-up was reset, which means those.
+    pub(super) fn learn(&mut self, answer: &Answer, connection: &mut Connection) {
+        let found: BTreeMap<String, String> = answer.rows.iter().filter_map(|row| pair(row)).collect();
+        let mut current = (*self.base).clone();
+        current.extend(found.clone());
+        if current != *self.current {
+            self.current = Arc::new(current);
+            self.steering = Steering::of(&self.current);
+        }
+        connection.settings = if found == *self.current { Arc::clone(&self.current) } else { Arc::new(found) };
+    }
+}
+
+fn pair(row: &[Option<String>]) -> Option<(String, String)> {
+    match row {
+        [Some(name), Some(value)] => Some((name.clone(), value.clone())),
+        _ => None,
+    }
+}
+
+impl Steering {
+    fn of(settings: &BTreeMap<String, String>) -> Self {
+        let get = |name: &str| settings.get(name).map(String::as_str);
+        let encoding = get("client_encoding").unwrap_or_default().to_ascii_lowercase();
+        let backslashes = get("standard_conforming_strings").is_some_and(|v| !v.eq_ignore_ascii_case("on"));
+        Self {
+            intent: get("tidegate.intent").and_then(Intent::parse),
+            level: get("tidegate.consistency").and_then(Level::parse),
+            scope: get("tidegate.scope").and_then(Scope::parse),
+            unreadable: backslashes || UNSAFE_ENCODINGS.contains(&encoding.as_str()),
+        }
+    }
+}
+
+/// Whether `connection` has the settings in force that `wanted` lists.
+pub(super) fn agree(connection: &Connection, wanted: &Settings) -> bool {
+    Arc::ptr_eq(&connection.settings, wanted) || connection.settings == *wanted
+}
+
+/// The statements that turn the settings in force on `connection` into `wanted`; one string, one transaction.
+pub(super) fn difference(connection: &Connection, wanted: &Settings) -> String {
+    let mut sql = String::new();
+    let gone = |name: &str| connection.settings.contains_key(name) && !wanted.contains_key(name);
+    if gone("role") {
+        sql.push_str("reset role;");
+    }
+    if gone("session_authorization") {
+        sql.push_str("reset session authorization;");
+    }
+    for name in connection.settings.keys().filter(|n| gone(n) && !is_identity(n)) {
+        let quoted: Vec<_> = name.split('.').map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect();
+        let _ = write!(sql, "reset {};", quoted.join("."));
+    }
+    let differs = |name: &str, value: &String| connection.settings.get(name) != Some(value);
+    // Who the session is goes last: it may no longer be allowed to set the rest.
+    let plain = wanted.iter().filter(|(n, _)| !is_identity(n));
+    let identity = ["session_authorization", "role"].into_iter().filter_map(|n| wanted.get_key_value(n));
+    for (name, value) in plain.chain(identity).filter(|(n, v)| differs(n, v)) {
+        let _ = write!(sql, "select pg_catalog.set_config({},{},false);", literal(name), literal(value));
+    }
+    sql
+}
+
+fn is_identity(name: &str) -> bool {
+    name == "role" || name == "session_authorization"
+}
+
+/// A string literal that means the same whatever `standard_conforming_strings` says.
+fn literal(text: &str) -> String {
+    format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
+}
+
+/// Splits `options` as PostgreSQL does: white space separates, a backslash takes the next character as it is.
+/// `-c name=value`, `-cname=value` and `--name=value` are settings; anything else has no value.
+fn options_list(text: &str) -> Vec<(String, Option<String>)> {
+    let mut words = vec![String::new()];
+    let mut chars = text.chars();
+    while let Some(c) = chars.next() {
+        match (c, words.last_mut()) {
+            ('\\', Some(word)) => word.extend(chars.next()),
+            (c, _) if c.is_ascii_whitespace() => words.push(String::new()),
+            (c, Some(word)) => word.push(c),
+            (_, None) => {}
+        }
+    }
+    let mut words = words.into_iter().filter(|w| !w.is_empty());
+    let mut found = Vec::new();
+    while let Some(word) = words.next() {
+        let setting = match (word.strip_prefix("--"), word.strip_prefix("-c")) {
+            (Some(rest), _) => rest.to_owned(),
+            (None, Some("")) => words.next().unwrap_or_default(),
+            (None, Some(rest)) => rest.to_owned(),
+            (None, None) => String::new(),
+        };
+        found.push(match setting.split_once('=') {
+            Some((name, value)) => (name.replace('-', "_").to_ascii_lowercase(), Some(value.to_owned())),
+            None => (word, None),
+        });
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn startup(pairs: &[(&str, &str)]) -> SessionSettings {
+        let pairs: Vec<_> = pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
+        SessionSettings::at_startup(&pairs).unwrap()
+    }
+
+    #[test]
+    fn start_up_options_are_settings_like_any_other() {
+        let s = startup(&[
+            ("user", "app"),
+            ("options", r"-c IntervalStyle=iso_8601 --search-path=a\ b -ctidegate.intent=primary"),
+            ("TimeZone", "UTC"),
+        ]);
+        let pairs: Vec<_> = s.current.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
+        assert_eq!(
+            pairs,
+            [("intervalstyle", "iso_8601"), ("search_path", "a b"), ("tidegate.intent", "primary"), ("timezone", "UTC")]
+        );
+        assert_eq!(s.steering.intent, Some(Intent::Primary));
+        assert!(SessionSettings::at_startup(&[("options".into(), "-B 7".into())]).is_err());
+    }
+
+    #[test]
+    fn texts_that_cannot_be_read_are_not_read() {
+        assert!(startup(&[("client_encoding", "SJIS")]).steering.unreadable);
+        assert!(startup(&[("standard_conforming_strings", "off")]).steering.unreadable);
+        assert!(!startup(&[("client_encoding", "LATIN1")]).steering.unreadable);
+    }
+
+    #[test]
+    fn literals_cannot_be_left() {
+        assert_eq!(literal(r"a'b\'; drop"), r"E'a\'b\\\'; drop'");
+    }
+}
