@@ -160,7 +160,7 @@ pub fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Invocation
 impl SourceArgs {
     /// Sorts what clap merged into what came from the environment and what from flags.
     fn into_sources(self, matches: Option<&ArgMatches>) -> Sources {
-        let from_env = |id: &str| {
+        let place = |id: &str| {
             matches.and_then(|matches| matches.value_source(id)) == Some(ValueSource::EnvVariable)
         };
         let mut sources = Sources {
@@ -175,7 +175,6 @@ impl SourceArgs {
         sources.flags.replicas = self.replica;
         // An empty variable counts as none: that is how compose files and shells leave one out.
         let Sources { env, flags, .. } = &mut sources;
-        let place = |id: &str| from_env(id);
         *pick(place("url"), env, flags, |given| &mut given.url) = self.url;
         *pick(place("listen"), env, flags, |given| &mut given.listen) = self.listen;
         *pick(place("admin"), env, flags, |given| &mut given.admin) = self.admin;
@@ -219,5 +218,77 @@ fn refusal(error: &clap::Error, args: &[OsString]) -> Refusal {
     Refusal {
         exit_code: u8::try_from(error.exit_code()).unwrap_or(2),
         text,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Invocation, Refusal> {
+        parse_from(["tidegate"].iter().chain(args).map(OsString::from))
+    }
+
+    #[test]
+    fn definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_become_sources() {
+        let args = "run --url postgres://a:b@h --replica postgres://h2 --replica postgres://h3 --listen 127.0.0.1:1,[::1]:1 \
+                    --admin off --workers 3 --log info -c x.toml";
+        let Ok(Invocation::Run(Sources { file, flags, .. })) =
+            parse(&args.split_whitespace().collect::<Vec<_>>())
+        else {
+            panic!("not understood");
+        };
+        assert_eq!(file, Some(PathBuf::from("x.toml")));
+        assert_eq!(flags.url, Some(Secret::new("postgres://a:b@h")));
+        assert_eq!(flags.replicas.len(), 2);
+        assert_eq!(flags.listen, ["127.0.0.1:1", "[::1]:1"]);
+        assert_eq!(
+            (flags.admin.as_deref(), flags.workers.as_deref()),
+            (Some("off"), Some("3"))
+        );
+        assert_eq!(flags.log.as_deref(), Some("info"));
+    }
+
+    #[test]
+    fn help_is_no_mistake() {
+        let refusal = parse(&["run", "--help"]).map(|_| ()).unwrap_err();
+        assert_eq!(refusal.exit_code, 0);
+        assert!(refusal.text.contains("--primary"), "{}", refusal.text);
+    }
+
+    #[test]
+    fn refusals_show_no_password() {
+        let url = "postgres://app:hunter2@pg1/app?a=hunter2";
+        let in_flag = format!("--lisen={url}");
+        let table: [&[&str]; 6] = [
+            &[url],
+            &["run", url],
+            &["run", "--urll", url],
+            &["run", &in_flag],
+            &["demo", "--listen", url],
+            &["demo", "--seconds=app:hunter2@pg1"],
+        ];
+        for args in table {
+            let refusal = parse(args).map(|_| ()).unwrap_err();
+            assert_eq!(refusal.exit_code, 2);
+            assert!(!refusal.text.contains("hunter2"), "{}", refusal.text);
+        }
+    }
+
+    #[test]
+    fn the_demonstration_has_defaults() {
+        let Ok(Invocation::Demo(demo)) = parse(&["demo"]) else {
+            panic!("not understood")
+        };
+        assert_eq!(
+            (demo.seconds, demo.no_workload, demo.clients),
+            (None, false, 8)
+        );
+        assert_eq!(demo.listen.port(), 6432);
     }
 }

@@ -26,6 +26,17 @@ pub(super) struct FileLayer {
     pub(super) top: TopLayer,
     /// Databases by the name clients ask for, in the order of the file.
     pub(super) databases: Vec<(String, DatabaseLayer)>,
+    /// Whether it could not be read, so that what is absent is no second mistake.
+    pub(super) broken: bool,
+}
+
+impl FileLayer {
+    fn broken() -> Self {
+        Self {
+            broken: true,
+            ..Self::default()
+        }
+    }
 }
 
 /// Reads the file at `path` and notes every mistake in it.
@@ -33,17 +44,17 @@ pub(super) fn read(path: &Path, findings: &mut Findings) -> FileLayer {
     match fs::read_to_string(path) {
         Ok(text) => parse(path, &text, findings),
         Err(error) => {
-            let problem = Problem::new(
-                format!("the file cannot be read: {error}"),
-                "Check the path and who may read it",
-            );
+            let problem = format!("the file cannot be read: {error}");
+            let problem = Problem::new(problem, "Check the path and who may read it");
             findings.mistake(&Origin::new(path.display().to_string()), problem);
-            FileLayer::default()
+            FileLayer::broken()
         }
     }
 }
 
 /// Reads the text of the file at `path`; relative paths in it start at its folder.
+///
+/// Where the text is not TOML, what looks like a key may be a piece of a password, so nothing but the lines is told.
 pub(super) fn parse(path: &Path, text: &str, findings: &mut Findings) -> FileLayer {
     let mut walker = Walker {
         path,
@@ -51,15 +62,21 @@ pub(super) fn parse(path: &Path, text: &str, findings: &mut Findings) -> FileLay
         findings,
     };
     let (document, errors) = DeTable::parse_recoverable(text);
-    for error in errors {
-        let origin = walker.at(&error.span().unwrap_or_default());
-        let problem = Problem::new(
-            "this is not TOML",
-            "Look for a missing quotation mark, bracket or =, or a key given twice",
-        );
-        walker.findings.mistake(&origin, problem);
+    if errors.is_empty() {
+        return walker.document(document.get_ref());
     }
-    walker.document(document.get_ref())
+    let mut origins: Vec<Origin> = errors
+        .iter()
+        .map(|error| walker.at(&error.span().unwrap_or_default()))
+        .collect();
+    origins.dedup();
+    for origin in origins {
+        let advice = "Look for a missing quotation mark, bracket or =, or for a key given twice";
+        walker
+            .findings
+            .mistake(&origin, Problem::new("this is not TOML", advice));
+    }
+    FileLayer::broken()
 }
 
 /// A key with its value and where both are.
@@ -365,7 +382,7 @@ impl Walker<'_> {
 
     fn wrong_type(&mut self, origin: &Origin, value: &DeValue<'_>, wanted: &str) {
         let problem = Problem::new(
-            format!("a {} cannot stand here", value.type_str()),
+            format!("a value of type {} cannot stand here", value.type_str()),
             format!("Write {wanted}"),
         );
         self.findings.mistake(origin, problem);

@@ -168,7 +168,7 @@ pub(super) fn unknown(
     key: &str,
     known: impl IntoIterator<Item = &'static str>,
 ) -> Problem {
-    let advice = match nearest(&key.to_ascii_lowercase(), known) {
+    let advice = match nearest(key.to_ascii_lowercase().trim_start_matches(PREFIX), known) {
         Some(near) => format!("Did you mean {near}?"),
         None => "Remove it, or look for its name in config/tidegate.toml".to_owned(),
     };

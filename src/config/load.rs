@@ -48,27 +48,31 @@ pub struct Given {
 /// Reads and checks everything that was said. The only I/O is reading the file and the password files it names.
 pub fn load(sources: &Sources) -> Result<Settings, Mistakes> {
     let mut findings = Findings::default();
-    let FileLayer { top, mut databases } = sources
+    let file = sources
         .file
         .as_ref()
-        .map(|path| file::read(path, &mut findings))
-        .unwrap_or_default();
+        .map(|path| file::read(path, &mut findings));
+    let FileLayer {
+        top,
+        mut databases,
+        broken,
+    } = file.unwrap_or_default();
     let env = top_layer(
         &sources.env,
         |key| format!("TIDEGATE_{}", key.to_ascii_uppercase()),
         &mut findings,
     );
     let flags = top_layer(&sources.flags, |key| format!("--{key}"), &mut findings);
-    let url_given = Cluster::from(sources, &mut findings)
-        .map(|cluster| cluster.place(&mut databases, &mut findings));
-    if databases.is_empty() && url_given.is_none() {
-        findings.mistake(
+    match Cluster::from(sources, &mut findings) {
+        Some(cluster) => cluster.place(&mut databases, broken, &mut findings),
+        None if !databases.is_empty() || broken => {}
+        None => findings.mistake(
             &Origin::new("database"),
             Problem::new(
                 "no database is given",
                 "Give its URL with --url or DATABASE_URL, or a section [database.NAME] in a file with --config",
             ),
-        );
+        ),
     }
     let top = flags.over(env).over(top);
     let settings = check::settings(top, databases, sources.pg_password.as_ref(), &mut findings);
@@ -176,10 +180,17 @@ impl Cluster {
         ours.broken |= theirs.broken;
     }
 
-    /// Lays the cluster over the database of its name in the file, or adds it.
-    fn place(self, databases: &mut Vec<(String, DatabaseLayer)>, findings: &mut Findings) {
+    /// Lays the cluster over the database of its name in the file, or adds it. What is absent may stand in a file
+    /// that is `broken`.
+    fn place(
+        self,
+        databases: &mut Vec<(String, DatabaseLayer)>,
+        broken: bool,
+        findings: &mut Findings,
+    ) {
         let Self { origin, url } = self;
         let Some(mut url) = url else { return };
+        url.broken |= broken;
         // libpq: the database is named like the user unless it is named.
         url.database = url.database.or_else(|| url.user.clone());
         let Some(name) = url.database.clone() else {

@@ -69,13 +69,15 @@ impl fmt::Display for Mistakes {
 pub(super) struct Origin(String);
 
 impl Origin {
-    pub(super) fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+    pub(super) fn new(text: impl AsRef<str>) -> Self {
+        let control_shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+        Self(text.as_ref().chars().map(control_shown).collect())
     }
 
     /// A place inside this one, such as a parameter of a URL.
     pub(super) fn inside(&self, key: &str) -> Self {
-        Self(format!("{}, {key}", self.0))
+        let key = if may_hold_password(key) { "…" } else { key };
+        Self::new(format!("{}, {key}", self.0))
     }
 }
 
@@ -140,7 +142,7 @@ impl Findings {
 /// A value as it may be shown in a mistake: quoted, on one line, short, and redacted if it could hold a password.
 pub(super) fn quoted(text: &str) -> String {
     const LONGEST: usize = 48;
-    if text.contains("://") || text.contains('@') {
+    if may_hold_password(text) {
         return format!("{:?}", redact_url(text));
     }
     if text.chars().count() > LONGEST {
@@ -148,4 +150,9 @@ pub(super) fn quoted(text: &str) -> String {
         return format!("\"{}…\"", start.escape_debug());
     }
     format!("{text:?}")
+}
+
+/// Whether text looks like a URL or the middle of one.
+pub(super) fn may_hold_password(text: &str) -> bool {
+    text.contains("://") || text.contains('@')
 }

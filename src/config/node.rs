@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
-use super::mistake::{Problem, quoted};
+use super::mistake::{Problem, may_hold_password, quoted};
 use super::words::words;
 
 /// PostgreSQL's port where none is given.
@@ -76,7 +76,7 @@ pub(super) fn node(host: &str, port: &str) -> Result<NodeSettings, Problem> {
 
 /// `host`, `host:port`, `[ipv6]:port` or `/socket/directory:port`, not percent-encoded.
 pub(super) fn parse_address(text: &str) -> Result<NodeSettings, Problem> {
-    if text.contains("://") || text.contains('@') {
+    if may_hold_password(text) {
         return Err(Problem::new(
             format!("{} is not the address of a server", quoted(text)),
             "Write host:port only, and the user under [database.NAME.user.USER]",

@@ -1,5 +1,7 @@
 //! Connection URLs as they may be shown.
 
+use std::net::Ipv6Addr;
+
 use super::url::{SCHEMES, split};
 
 /// The URL without anything that could be a password: `postgres://app:…@pg1/app?…`.
@@ -45,16 +47,23 @@ pub fn redact_url(text: &str) -> String {
 
 /// A host with its port, if that is one for certain.
 fn redact_host(host: &str, trusted: bool) -> String {
-    let start = host.rfind(']').unwrap_or(0);
-    match host[start..].find(':') {
-        None => host.to_owned(),
-        Some(colon) => {
-            let (name, port) = host.split_at(start + colon);
-            if trusted && port[1..].parse::<u16>().is_ok() {
-                host.to_owned()
-            } else {
-                format!("{name}:…")
-            }
-        }
+    let (name, port) = match host.find(']') {
+        Some(end) if is_ipv6(&host[..=end]) => host.split_at(end + 1),
+        _ => host.split_at(host.find(':').unwrap_or(host.len())),
+    };
+    let certain = trusted && port.trim_start_matches(':').parse::<u16>().is_ok();
+    if port.is_empty() || certain {
+        host.to_owned()
+    } else {
+        format!("{name}:…")
     }
+}
+
+/// Whether text is an IPv6 address in brackets.
+fn is_ipv6(text: &str) -> bool {
+    let address = text
+        .strip_prefix('[')
+        .and_then(|text| text.strip_suffix(']'));
+    let address = address.and_then(|text| text.split('%').next());
+    address.is_some_and(|text| text.parse::<Ipv6Addr>().is_ok())
 }

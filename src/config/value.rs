@@ -20,7 +20,7 @@ pub(super) fn count(text: &str, least: usize, most: usize) -> Result<usize, Prob
                 "{} is not a whole number from {least} to {most}",
                 quoted(text)
             ),
-            "Write digits only, for example 20",
+            "Write digits only",
         )),
     }
 }
