@@ -12,10 +12,7 @@ fn shipped() -> PathBuf {
 }
 
 fn from_url() -> Given {
-    Given {
-        url: Some(Secret::new("postgres://app:secret@pg1,pg2,pg3/app")),
-        ..Given::default()
-    }
+    Given { url: Some(Secret::new("postgres://app:secret@pg1,pg2,pg3/app")), ..Given::default() }
 }
 
 /// The shipped file with the `#` taken away from every setting.
@@ -25,10 +22,8 @@ fn uncommented(text: &str) -> String {
             .filter(|rest| rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '['))
             .map(str::to_owned)
     };
-    let lines: Vec<String> = text
-        .lines()
-        .map(|line| setting(line).unwrap_or_else(|| line.to_owned()))
-        .collect();
+    let lines: Vec<String> =
+        text.lines().map(|line| setting(line).unwrap_or_else(|| line.to_owned())).collect();
     lines.join("\n")
 }
 
@@ -37,37 +32,20 @@ fn load_text(text: &str) -> Settings {
     let path = folder.path().join("tidegate.toml");
     fs::write(&path, text).unwrap();
     let file = Some(path);
-    load(&Sources {
-        file,
-        ..Sources::default()
-    })
-    .unwrap_or_else(|mistakes| panic!("{mistakes}"))
+    load(&Sources { file, ..Sources::default() }).unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }
 
 #[test]
 fn uncommented_file_is_the_defaults() {
-    let defaults = load(&Sources {
-        env: from_url(),
-        ..Sources::default()
-    })
-    .unwrap();
+    let defaults = load(&Sources { env: from_url(), ..Sources::default() }).unwrap();
     let text = fs::read_to_string(shipped()).unwrap();
     assert_eq!(load_text(&uncommented(&text)), defaults);
 }
 
 #[test]
 fn file_as_shipped_changes_nothing() {
-    let defaults = load(&Sources {
-        env: from_url(),
-        ..Sources::default()
-    })
-    .unwrap();
+    let defaults = load(&Sources { env: from_url(), ..Sources::default() }).unwrap();
     let file = Some(shipped());
-    let loaded = load(&Sources {
-        file,
-        env: from_url(),
-        ..Sources::default()
-    })
-    .unwrap();
+    let loaded = load(&Sources { file, env: from_url(), ..Sources::default() }).unwrap();
     assert_eq!(loaded, defaults);
 }

@@ -48,20 +48,9 @@ pub struct Given {
 /// Reads and checks everything that was said. The only I/O is reading the file and the password files it names.
 pub fn load(sources: &Sources) -> Result<Settings, Mistakes> {
     let mut findings = Findings::default();
-    let file = sources
-        .file
-        .as_ref()
-        .map(|path| file::read(path, &mut findings));
-    let FileLayer {
-        top,
-        mut databases,
-        broken,
-    } = file.unwrap_or_default();
-    let env = top_layer(
-        &sources.env,
-        |key| format!("TIDEGATE_{}", key.to_ascii_uppercase()),
-        &mut findings,
-    );
+    let file = sources.file.as_ref().map(|path| file::read(path, &mut findings));
+    let FileLayer { top, mut databases, broken } = file.unwrap_or_default();
+    let env = top_layer(&sources.env, |key| format!("TIDEGATE_{}", key.to_ascii_uppercase()), &mut findings);
     let flags = top_layer(&sources.flags, |key| format!("--{key}"), &mut findings);
     match Cluster::from(sources, &mut findings) {
         Some(cluster) => cluster.place(&mut databases, broken, &mut findings),
@@ -76,28 +65,14 @@ pub fn load(sources: &Sources) -> Result<Settings, Mistakes> {
     }
     let top = flags.over(env).over(top);
     let settings = check::settings(top, databases, sources.pg_password.as_ref(), &mut findings);
-    Ok(Settings {
-        warnings: findings.into_warnings()?,
-        ..settings
-    })
+    Ok(Settings { warnings: findings.into_warnings()?, ..settings })
 }
 
 fn top_layer(given: &Given, name: impl Fn(&str) -> String, findings: &mut Findings) -> TopLayer {
     let mut layer = TopLayer::default();
-    let single = [
-        ("admin", &given.admin),
-        ("workers", &given.workers),
-        ("log", &given.log),
-    ];
-    let said = single
-        .into_iter()
-        .filter_map(|(key, value)| Some((key, value.as_ref()?)));
-    for (key, value) in given
-        .listen
-        .iter()
-        .map(|value| ("listen", value))
-        .chain(said)
-    {
+    let single = [("admin", &given.admin), ("workers", &given.workers), ("log", &given.log)];
+    let said = single.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
+    for (key, value) in given.listen.iter().map(|value| ("listen", value)).chain(said) {
         let result = layer.set(key, value);
         findings.keep(&Origin::new(name(key)), result);
     }
@@ -117,10 +92,7 @@ impl Cluster {
         let Sources { env, flags, .. } = sources;
         if let (Some(_), [_, ..]) = (&flags.url, flags.primaries.as_slice()) {
             let problem = "both --url and --primary are given";
-            findings.mistake(
-                &Origin::new("--primary"),
-                Problem::new(problem, "Give one of the two"),
-            );
+            findings.mistake(&Origin::new("--primary"), Problem::new(problem, "Give one of the two"));
         }
         let base = match (&flags.url, &env.url) {
             (Some(url), _) => Some(("--url", url)),
@@ -128,22 +100,14 @@ impl Cluster {
             _ => None,
         };
         let base = base.into_iter().map(|(name, url)| (name, url, None));
-        let primaries = flags
-            .primaries
-            .iter()
-            .map(|url| ("--primary", url, Some(Role::Primary)));
-        let replicas = flags
-            .replicas
-            .iter()
-            .map(|url| ("--replica", url, Some(Role::Replica)));
+        let primaries = flags.primaries.iter().map(|url| ("--primary", url, Some(Role::Primary)));
+        let replicas = flags.replicas.iter().map(|url| ("--replica", url, Some(Role::Replica)));
         let mut cluster: Option<Self> = None;
         for (name, text, role) in base.chain(primaries).chain(replicas) {
             let origin = Origin::new(format!("{name} {}", redact_url(text.expose())));
             let mut url = url::read(text.expose(), &origin, findings);
             if let (Some(url), Some(role)) = (&mut url, role) {
-                url.nodes
-                    .iter_mut()
-                    .for_each(|node| node.declared = Some(role));
+                url.nodes.iter_mut().for_each(|node| node.declared = Some(role));
             }
             match &mut cluster {
                 None => cluster = Some(Self { origin, url }),
@@ -162,15 +126,12 @@ impl Cluster {
             return;
         };
         let mut conflicts = theirs.tuning.conflicts(&ours.tuning);
-        conflicts.extend(differ(&ours.user, &theirs.user).then_some("user"));
-        conflicts.extend(differ(&ours.password, &theirs.password).then_some("password"));
-        conflicts.extend(differ(&ours.database, &theirs.database).then_some("database"));
+        conflicts.extend(differ(ours.user.as_ref(), theirs.user.as_ref()).then_some("user"));
+        conflicts.extend(differ(ours.password.as_ref(), theirs.password.as_ref()).then_some("password"));
+        conflicts.extend(differ(ours.database.as_ref(), theirs.database.as_ref()).then_some("database"));
         for what in conflicts {
             let problem = format!("its {what} is not the same as in {}", self.origin);
-            findings.mistake(
-                &origin.inside(what),
-                Problem::new(problem, "Say it in one of the URLs only"),
-            );
+            findings.mistake(&origin.inside(what), Problem::new(problem, "Say it in one of the URLs only"));
         }
         ours.nodes.extend(theirs.nodes);
         ours.user = ours.user.take().or(theirs.user);
@@ -182,12 +143,7 @@ impl Cluster {
 
     /// Lays the cluster over the database of its name in the file, or adds it. What is absent may stand in a file
     /// that is `broken`.
-    fn place(
-        self,
-        databases: &mut Vec<(String, DatabaseLayer)>,
-        broken: bool,
-        findings: &mut Findings,
-    ) {
+    fn place(self, databases: &mut Vec<(String, DatabaseLayer)>, broken: bool, findings: &mut Findings) {
         let Self { origin, url } = self;
         let Some(mut url) = url else { return };
         url.broken |= broken;
@@ -196,10 +152,7 @@ impl Cluster {
         let Some(name) = url.database.clone() else {
             if !url.broken {
                 let advice = "Write it as postgres://user:password@host/database";
-                findings.mistake(
-                    &origin,
-                    Problem::new("neither a user nor a database is given", advice),
-                );
+                findings.mistake(&origin, Problem::new("neither a user nor a database is given", advice));
             }
             return;
         };
@@ -218,6 +171,6 @@ impl Cluster {
     }
 }
 
-fn differ<T: PartialEq>(a: &Option<T>, b: &Option<T>) -> bool {
+fn differ<T: PartialEq>(a: Option<&T>, b: Option<&T>) -> bool {
     matches!((a, b), (Some(a), Some(b)) if a != b)
 }

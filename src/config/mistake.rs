@@ -18,11 +18,7 @@ pub struct Mistake {
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stop = if self.advice.ends_with('?') { "" } else { "." };
-        write!(
-            f,
-            "{}: {}. {}{stop}",
-            self.origin, self.problem, self.advice
-        )
+        write!(f, "{}: {}. {}{stop}", self.origin, self.problem, self.advice)
     }
 }
 
@@ -96,10 +92,7 @@ pub(super) struct Problem {
 
 impl Problem {
     pub(super) fn new(problem: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self {
-            problem: problem.into(),
-            advice: advice.into(),
-        }
+        Self { problem: problem.into(), advice: advice.into() }
     }
 }
 
@@ -113,11 +106,7 @@ pub(super) struct Findings {
 impl Findings {
     pub(super) fn mistake(&mut self, origin: &Origin, problem: Problem) {
         let Problem { problem, advice } = problem;
-        self.mistakes.push(Mistake {
-            origin: origin.to_string(),
-            problem,
-            advice,
-        });
+        self.mistakes.push(Mistake { origin: origin.to_string(), problem, advice });
     }
 
     pub(super) fn warn(&mut self, origin: &Origin, warning: impl fmt::Display) {
@@ -131,11 +120,7 @@ impl Findings {
 
     /// The warnings, if there was no mistake.
     pub(super) fn into_warnings(self) -> Result<Vec<String>, Mistakes> {
-        if self.mistakes.is_empty() {
-            Ok(self.warnings)
-        } else {
-            Err(Mistakes(self.mistakes))
-        }
+        if self.mistakes.is_empty() { Ok(self.warnings) } else { Err(Mistakes(self.mistakes)) }
     }
 }
 

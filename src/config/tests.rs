@@ -15,17 +15,11 @@ mod urls;
 
 /// What `--url` alone gives.
 fn from_url(url: &str) -> Result<Settings, Mistakes> {
-    load(&Sources {
-        flags: given(url),
-        ..Sources::default()
-    })
+    load(&Sources { flags: given(url), ..Sources::default() })
 }
 
 fn given(url: &str) -> Given {
-    Given {
-        url: Some(Secret::new(url)),
-        ..Given::default()
-    }
+    Given { url: Some(Secret::new(url)), ..Given::default() }
 }
 
 /// The one database of a URL that must be good.
@@ -45,10 +39,7 @@ fn from_file(text: &str, sources: Sources) -> Result<Settings, Mistakes> {
     let path = folder.path().join("tidegate.toml");
     std::fs::write(&path, text).unwrap();
     std::fs::write(folder.path().join("password"), "from a file\r\n").unwrap();
-    load(&Sources {
-        file: Some(path),
-        ..sources
-    })
+    load(&Sources { file: Some(path), ..sources })
 }
 
 #[track_caller]
@@ -62,9 +53,7 @@ fn assert_says(mistakes: &Mistakes, words: &[&str]) {
 #[test]
 fn all_mistakes_at_once() {
     let mut sources = Sources {
-        flags: given(
-            "postgres://app@pg1,pg1:99999/app?conection_limit=5&pool_timeout=soon&sslmode=require",
-        ),
+        flags: given("postgres://app@pg1,pg1:99999/app?conection_limit=5&pool_timeout=soon&sslmode=require"),
         ..Sources::default()
     };
     sources.flags.workers = Some("none".to_owned());
@@ -110,9 +99,7 @@ fn flags_go_before_environment_before_file() {
         [database.other]\nurl = \"postgres://app:file@filehost\"\n";
     let sources = Sources {
         env: Given {
-            url: Some(Secret::new(
-                "postgres://app:env@envhost/app?connection_limit=8",
-            )),
+            url: Some(Secret::new("postgres://app:env@envhost/app?connection_limit=8")),
             log: Some("debug".to_owned()),
             admin: Some("off".to_owned()),
             ..Given::default()
@@ -129,35 +116,21 @@ fn flags_go_before_environment_before_file() {
     assert_eq!(settings.admin, None);
     assert_eq!(settings.workers, Some(1));
     assert_eq!(settings.listen.len(), 2);
-    let [app, other] = settings.databases.as_slice() else {
-        panic!("{settings:?}")
-    };
+    let [app, other] = settings.databases.as_slice() else { panic!("{settings:?}") };
     assert_eq!(
         (nodes(app), nodes(other)),
-        (
-            vec!["envhost:5432".to_owned()],
-            vec!["filehost:5432".to_owned()]
-        )
+        (vec!["envhost:5432".to_owned()], vec!["filehost:5432".to_owned()])
     );
     assert_eq!(app.pool.connection_limit, 8);
     assert_eq!(app.pool.pool_timeout, Some(Duration::from_secs(7)));
-    assert_eq!(
-        app.users,
-        [UserSettings {
-            name: "app".to_owned(),
-            password: Some(Secret::new("env"))
-        }]
-    );
+    assert_eq!(app.users, [UserSettings { name: "app".to_owned(), password: Some(Secret::new("env")) }]);
 
     let mut sources = sources;
     sources.flags.url = Some(Secret::new("postgres://you:flag@flaghost/app"));
     let settings = from_file(file, sources).unwrap();
     let app = &settings.databases[0];
     assert_eq!(nodes(app), ["flaghost:5432"]);
-    assert_eq!(
-        app.pool.connection_limit, 7,
-        "the flag hides the variable altogether"
-    );
+    assert_eq!(app.pool.connection_limit, 7, "the flag hides the variable altogether");
     let names: Vec<&str> = app.users.iter().map(|user| user.name.as_str()).collect();
     assert_eq!(names, ["you", "app"]);
 }
@@ -169,50 +142,26 @@ fn roles_declared_by_flags() {
         replicas: replicas.iter().copied().map(Secret::new).collect(),
         ..Given::default()
     };
-    let load = |flags| {
-        load(&Sources {
-            flags,
-            ..Sources::default()
-        })
-    };
+    let load = |flags| load(&Sources { flags, ..Sources::default() });
 
     let settings = load(flags(
         &["postgres://app:pw@pg1/app?pool_timeout=3"],
-        &[
-            "postgres://pg2",
-            "postgres://app:pw@pg3:5433/app?pool_timeout=3",
-        ],
+        &["postgres://pg2", "postgres://app:pw@pg3:5433/app?pool_timeout=3"],
     ));
     let database = settings.unwrap().databases.remove(0);
     assert_eq!(nodes(&database), ["pg1:5432", "pg2:5432", "pg3:5433"]);
     let roles: Vec<_> = database.nodes.iter().map(|node| node.declared).collect();
-    assert_eq!(
-        roles,
-        [
-            Some(Role::Primary),
-            Some(Role::Replica),
-            Some(Role::Replica)
-        ]
-    );
+    assert_eq!(roles, [Some(Role::Primary), Some(Role::Replica), Some(Role::Replica)]);
 
     let table: [(Given, &[&str]); 5] = [
         (
             flags(&["postgres://app:pw@pg1/app", "postgres://pg2"], &[]),
             &["two primaries are declared: pg1:5432 and pg2:5432"],
         ),
+        (flags(&["postgres://app:pw@pg1,pg2/app"], &[]), &["two primaries are declared"]),
+        (flags(&[], &["postgres://app:pw@pg1/app"]), &["every node is declared a replica"]),
         (
-            flags(&["postgres://app:pw@pg1,pg2/app"], &[]),
-            &["two primaries are declared"],
-        ),
-        (
-            flags(&[], &["postgres://app:pw@pg1/app"]),
-            &["every node is declared a replica"],
-        ),
-        (
-            flags(
-                &["postgres://app:pw@pg1/app"],
-                &["postgres://me:other@pg1/else?connection_limit=3"],
-            ),
+            flags(&["postgres://app:pw@pg1/app"], &["postgres://me:other@pg1/else?connection_limit=3"]),
             &[
                 "its user is not the same",
                 "its password is not",
@@ -221,10 +170,7 @@ fn roles_declared_by_flags() {
             ],
         ),
         (
-            Given {
-                url: Some(Secret::new("postgres://a:b@pg3")),
-                ..flags(&["postgres://a:b@pg1"], &[])
-            },
+            Given { url: Some(Secret::new("postgres://a:b@pg3")), ..flags(&["postgres://a:b@pg1"], &[]) },
             &["both --url and --primary are given"],
         ),
     ];
@@ -235,30 +181,20 @@ fn roles_declared_by_flags() {
 
 #[test]
 fn addresses_must_not_clash() {
-    let mut sources = Sources {
-        flags: given("postgres://a:b@pg1"),
-        ..Sources::default()
-    };
-    sources.flags.listen = ["0.0.0.0:6432", "127.0.0.1:6432", "0.0.0.0:6433"]
-        .map(str::to_owned)
-        .to_vec();
+    let mut sources = Sources { flags: given("postgres://a:b@pg1"), ..Sources::default() };
+    sources.flags.listen = ["0.0.0.0:6432", "127.0.0.1:6432", "0.0.0.0:6433"].map(str::to_owned).to_vec();
     let mistakes = load(&sources).unwrap_err();
     assert_says(
         &mistakes,
-        &[
-            "0.0.0.0:6432 and 127.0.0.1:6432",
-            "admin: its address 127.0.0.1:6433 is taken",
-        ],
+        &["0.0.0.0:6432 and 127.0.0.1:6432", "admin: its address 127.0.0.1:6433 is taken"],
     );
     assert_eq!(mistakes.iter().count(), 2);
 }
 
 #[test]
 fn doors_left_open_are_warned_of() {
-    let mut sources = Sources {
-        flags: given("postgres://a@pg1?tidegate_client_auth=trust"),
-        ..Sources::default()
-    };
+    let mut sources =
+        Sources { flags: given("postgres://a@pg1?tidegate_client_auth=trust"), ..Sources::default() };
     assert_eq!(load(&sources).unwrap().warnings, [""; 0]);
     sources.flags.listen = vec!["0.0.0.0:6432".to_owned()];
     sources.flags.admin = Some("[::]:6433".to_owned());
@@ -268,27 +204,10 @@ fn doors_left_open_are_warned_of() {
 #[test]
 fn pgpassword_is_the_last_resort() {
     let pg_password = Some(Secret::new("from the environment"));
-    let load = |url| {
-        load(&Sources {
-            flags: given(url),
-            pg_password: pg_password.clone(),
-            ..Sources::default()
-        })
-    };
-    let password = |url| {
-        load(url)
-            .unwrap()
-            .databases
-            .remove(0)
-            .users
-            .remove(0)
-            .password
-            .unwrap()
-    };
-    assert_eq!(
-        password("postgres://app@pg1").expose(),
-        "from the environment"
-    );
+    let load =
+        |url| load(&Sources { flags: given(url), pg_password: pg_password.clone(), ..Sources::default() });
+    let password = |url| load(url).unwrap().databases.remove(0).users.remove(0).password.unwrap();
+    assert_eq!(password("postgres://app@pg1").expose(), "from the environment");
     assert_eq!(password("postgres://app:own@pg1").expose(), "own");
 }
 

@@ -27,20 +27,12 @@ fn spelled_out() {
     );
     assert!(settings.log_statements);
     assert_eq!(settings.shutdown_timeout, Duration::from_secs(5));
-    let [shop] = settings.databases.as_slice() else {
-        panic!("{settings:?}")
-    };
-    assert_eq!(
-        (shop.name.as_str(), shop.server_name.as_str()),
-        ("shop", "shop_production")
-    );
+    let [shop] = settings.databases.as_slice() else { panic!("{settings:?}") };
+    assert_eq!((shop.name.as_str(), shop.server_name.as_str()), ("shop", "shop_production"));
     assert_eq!(nodes(shop), ["pg2:5432", "pg1:6000", "/tmp:1"]);
     assert_eq!(shop.nodes[1].declared, Some(Role::Primary));
     assert_eq!(shop.pool.pool_timeout, Some(Duration::from_millis(500)));
-    assert_eq!(
-        (shop.max_clients, shop.consistency),
-        (1000, Level::Eventual)
-    );
+    assert_eq!((shop.max_clients, shop.consistency), (1000, Level::Eventual));
     let users: Vec<_> = shop
         .users
         .iter()
@@ -70,33 +62,18 @@ fn a_url_and_its_table_may_agree() {
 #[test]
 fn bad_files() {
     let table: [(&str, &[&str]); 14] = [
-        (
-            "listen = [5\nadmin = 'off'\n",
-            &["tidegate.toml:", "this is not TOML"],
-        ),
+        ("listen = [5\nadmin = 'off'\n", &["tidegate.toml:", "this is not TOML"]),
         ("a = 1\na = 2\n", &["tidegate.toml:2", "this is not TOML"]),
-        (
-            "database = 5\n",
-            &["database: a value of type integer cannot stand here"],
-        ),
-        (
-            "[database]\napp = 'x'\n",
-            &["tidegate.toml:2, database.app", "a section in brackets"],
-        ),
+        ("database = 5\n", &["database: a value of type integer cannot stand here"]),
+        ("[database]\napp = 'x'\n", &["tidegate.toml:2, database.app", "a section in brackets"]),
         ("[databse.app]\n", &["Did you mean database?"]),
-        (
-            "\n\nlog = 1.5\n",
-            &["tidegate.toml:3, log: a value of type float cannot stand here"],
-        ),
+        ("\n\nlog = 1.5\n", &["tidegate.toml:3, log: a value of type float cannot stand here"]),
         ("log_statements = 'yes'\n", &["neither true nor false"]),
         (
             "[database.app]\ntidegate_scope = 'database'\n",
             &["tidegate_scope: there is no setting", "Did you mean scope?"],
         ),
-        (
-            "[database.app]\nnodes = 'pg1'\nurl = 5\n",
-            &["Write a list such as", "it is not a URL"],
-        ),
+        ("[database.app]\nnodes = 'pg1'\nurl = 5\n", &["Write a list such as", "it is not a URL"]),
         (
             "[database.app]\nnodes = ['postgres://a:SECRET@pg1', {role='king'}]\n",
             &[
@@ -136,30 +113,25 @@ fn bad_files() {
 #[test]
 fn a_file_that_is_not_there() {
     let file = Some("/nowhere/tidegate.toml".into());
-    let mistakes = load(&Sources {
-        file,
-        flags: given("postgres://a:b@h"),
-        ..Sources::default()
-    })
-    .unwrap_err();
-    assert_says(
-        &mistakes,
-        &["/nowhere/tidegate.toml: the file cannot be read"],
-    );
+    let mistakes =
+        load(&Sources { file, flags: given("postgres://a:b@h"), ..Sources::default() }).unwrap_err();
+    assert_says(&mistakes, &["/nowhere/tidegate.toml: the file cannot be read"]);
 }
 
 #[test]
 fn a_url_for_a_database_the_file_does_not_have() {
     let file = "[database.app]\nurl = 'postgres://a:b@h'\n";
-    let sources = Sources {
-        env: given("postgres://a:b@h/other"),
-        ..Sources::default()
-    };
+    let sources = Sources { env: given("postgres://a:b@h/other"), ..Sources::default() };
     let settings = from_file(file, sources).unwrap();
     assert_eq!(settings.databases.len(), 2);
-    assert!(
-        settings.warnings[0].contains("the file has no database other"),
-        "{:?}",
-        settings.warnings
-    );
+    assert!(settings.warnings[0].contains("the file has no database other"), "{:?}", settings.warnings);
+}
+
+#[test]
+fn the_shipped_file_leaves_no_setting_out() {
+    let shipped = include_str!("../../../config/tidegate.toml");
+    for key in keys::file_keys().chain(top::KEYS).chain(["url", "nodes", "dbname"]) {
+        let said = |line: &str| line.trim_start_matches(['#', ' ']).starts_with(&format!("{key} = "));
+        assert!(shipped.lines().any(said), "{key} is missing");
+    }
 }
