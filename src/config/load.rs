@@ -13,7 +13,7 @@ use super::settings::Settings;
 use super::top::TopLayer;
 use super::url::{self, Url};
 
-/// Everything that was said, as plain text: filled in from the command line by [`crate::cli::args`], by hand in tests.
+/// Everything that was said, as plain text: filled in from the command line by `cli::args`, by hand in tests.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// The TOML file, if there is one.
