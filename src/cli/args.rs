@@ -50,11 +50,12 @@ pub enum Command {
 }
 
 /// Where settings come from: a file, the environment over it, and flags over both.
+#[allow(clippy::doc_markdown, reason = "the texts are shown in a terminal, where backticks are noise")]
 #[derive(Debug, Args)]
 pub struct SourceArgs {
     /// File with settings; config/tidegate.toml shows them all.
     #[arg(long, short, value_name = "FILE", env = "TIDEGATE_CONFIG")]
-    pub config: Option<PathBuf>,
+    pub config: Option<OsString>,
 
     /// URL of the database, with every server of the cluster as a host.
     ///
@@ -77,12 +78,7 @@ pub struct SourceArgs {
     /// Address for clients; repeat it for several [default: 127.0.0.1:6432].
     ///
     /// 0.0.0.0:6432 accepts clients from other machines.
-    #[arg(
-        long,
-        value_name = "ADDR",
-        env = "TIDEGATE_LISTEN",
-        value_delimiter = ','
-    )]
+    #[arg(long, value_name = "ADDR", env = "TIDEGATE_LISTEN", value_delimiter = ',')]
     pub listen: Vec<String>,
 
     /// Address for the admin console, health and metrics, or off [default: 127.0.0.1:6433].
@@ -109,7 +105,7 @@ pub struct DemoArgs {
     #[arg(long)]
     pub no_workload: bool,
 
-    /// Folder with initdb, postgres and pg_basebackup [default: searched for].
+    /// Folder with PostgreSQL's programs, such as initdb [default: searched for].
     #[arg(long, value_name = "DIR")]
     pub pg_bin: Option<PathBuf>,
 
@@ -160,22 +156,17 @@ pub fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Invocation
 impl SourceArgs {
     /// Sorts what clap merged into what came from the environment and what from flags.
     fn into_sources(self, matches: Option<&ArgMatches>) -> Sources {
-        let from_env = |id: &str| {
-            matches.and_then(|matches| matches.value_source(id)) == Some(ValueSource::EnvVariable)
-        };
+        let place =
+            |id: &str| matches.and_then(|matches| matches.value_source(id)) == Some(ValueSource::EnvVariable);
         let mut sources = Sources {
-            file: self.config.filter(|path| !path.as_os_str().is_empty()),
-            pg_password: std::env::var("PGPASSWORD")
-                .ok()
-                .filter(|text| !text.is_empty())
-                .map(Secret::new),
+            file: self.config.filter(|path| !path.is_empty()).map(PathBuf::from),
+            pg_password: std::env::var("PGPASSWORD").ok().filter(|text| !text.is_empty()).map(Secret::new),
             ..Sources::default()
         };
         sources.flags.primaries = self.primary;
         sources.flags.replicas = self.replica;
         // An empty variable counts as none: that is how compose files and shells leave one out.
         let Sources { env, flags, .. } = &mut sources;
-        let place = |id: &str| from_env(id);
         *pick(place("url"), env, flags, |given| &mut given.url) = self.url;
         *pick(place("listen"), env, flags, |given| &mut given.listen) = self.listen;
         *pick(place("admin"), env, flags, |given| &mut given.admin) = self.admin;
@@ -203,21 +194,76 @@ fn pick<'a, T>(
 /// What clap has to say, with every argument that may hold a password redacted.
 fn refusal(error: &clap::Error, args: &[OsString]) -> Refusal {
     let mut text = error.to_string();
-    for arg in args
-        .iter()
-        .map(|arg| arg.to_string_lossy())
-        .filter(|arg| arg.contains("://") || arg.contains('@'))
+    for arg in
+        args.iter().map(|arg| arg.to_string_lossy()).filter(|arg| arg.contains("://") || arg.contains('@'))
     {
-        let value = arg
-            .split_once('=')
-            .filter(|(flag, _)| flag.starts_with("--"))
-            .map_or(&*arg, |(_, value)| value);
-        text = text
-            .replace(&*arg, &redact_url(value))
-            .replace(value, &redact_url(value));
+        let value =
+            arg.split_once('=').filter(|(flag, _)| flag.starts_with("--")).map_or(&*arg, |(_, value)| value);
+        text = text.replace(&*arg, &redact_url(value)).replace(value, &redact_url(value));
     }
-    Refusal {
-        exit_code: u8::try_from(error.exit_code()).unwrap_or(2),
-        text,
+    Refusal { exit_code: u8::try_from(error.exit_code()).unwrap_or(2), text }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(args: &[&str]) -> Result<Invocation, Refusal> {
+        parse_from(["tidegate"].iter().chain(args).map(OsString::from))
+    }
+
+    #[test]
+    fn definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn flags_become_sources() {
+        let args = "run --url postgres://a:b@h --replica postgres://h2 --replica postgres://h3 --listen 127.0.0.1:1,[::1]:1 \
+                    --admin off --workers 3 --log info -c x.toml";
+        let Ok(Invocation::Run(Sources { file, flags, .. })) =
+            parse(&args.split_whitespace().collect::<Vec<_>>())
+        else {
+            panic!("not understood");
+        };
+        assert_eq!(file, Some(PathBuf::from("x.toml")));
+        assert_eq!(flags.url, Some(Secret::new("postgres://a:b@h")));
+        assert_eq!(flags.replicas.len(), 2);
+        assert_eq!(flags.listen, ["127.0.0.1:1", "[::1]:1"]);
+        assert_eq!((flags.admin.as_deref(), flags.workers.as_deref()), (Some("off"), Some("3")));
+        assert_eq!(flags.log.as_deref(), Some("info"));
+    }
+
+    #[test]
+    fn help_is_no_mistake() {
+        let refusal = parse(&["run", "--help"]).map(|_| ()).expect_err("a refusal");
+        assert_eq!(refusal.exit_code, 0);
+        assert!(refusal.text.contains("--primary"), "{}", refusal.text);
+    }
+
+    #[test]
+    fn refusals_show_no_password() {
+        let url = "postgres://app:hunter2@pg1/app?a=hunter2";
+        let in_flag = format!("--lisen={url}");
+        let table: [&[&str]; 6] = [
+            &[url],
+            &["run", url],
+            &["run", "--urll", url],
+            &["run", &in_flag],
+            &["demo", "--listen", url],
+            &["demo", "--seconds=app:hunter2@pg1"],
+        ];
+        for args in table {
+            let refusal = parse(args).map(|_| ()).expect_err("a refusal");
+            assert_eq!(refusal.exit_code, 2);
+            assert!(!refusal.text.contains("hunter2"), "{}", refusal.text);
+        }
+    }
+
+    #[test]
+    fn the_demonstration_has_defaults() {
+        let Ok(Invocation::Demo(demo)) = parse(&["demo"]) else { panic!("not understood") };
+        assert_eq!((demo.seconds, demo.no_workload, demo.clients), (None, false, 8));
+        assert_eq!(demo.listen.port(), 6432);
     }
 }

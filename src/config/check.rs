@@ -5,9 +5,9 @@ use super::mistake::{Findings, Origin, Problem};
 use super::node::{NodeSettings, Role};
 use super::secret::Secret;
 use super::settings::{
-    ClientAuth, DEFAULT_ADMIN, DEFAULT_LISTEN, DEFAULT_LOG, DEFAULT_MAX_CLIENTS,
-    DEFAULT_PREPARED_PER_SERVER, DEFAULT_SHUTDOWN_TIMEOUT, DEFAULT_STARTUP_TIMEOUT,
-    DatabaseSettings, PoolSettings, Settings, UserSettings,
+    ClientAuth, DEFAULT_ADMIN, DEFAULT_LISTEN, DEFAULT_LOG, DEFAULT_MAX_CLIENTS, DEFAULT_PREPARED_PER_SERVER,
+    DEFAULT_SHUTDOWN_TIMEOUT, DEFAULT_STARTUP_TIMEOUT, DatabaseSettings, PoolSettings, Settings,
+    UserSettings,
 };
 use super::top::{Admin, TopLayer};
 use std::net::SocketAddr;
@@ -24,10 +24,8 @@ pub(super) fn settings(
         Admin::Off => None,
         Admin::At(address) => Some(address),
     };
-    let databases: Vec<DatabaseSettings> = databases
-        .into_iter()
-        .map(|(name, layer)| database(name, layer, fallback, findings))
-        .collect();
+    let databases: Vec<DatabaseSettings> =
+        databases.into_iter().map(|(name, layer)| database(name, layer, fallback, findings)).collect();
     addresses(&listen, admin, &databases, findings);
     Settings {
         listen,
@@ -58,10 +56,7 @@ fn addresses(
     let origin = Origin::new("admin");
     if let Some(other) = listen.iter().find(|other| clash(&admin, other)) {
         let problem = format!("its address {admin} is taken by listen ({other})");
-        findings.mistake(
-            &origin,
-            Problem::new(problem, "Give it another port, or say off"),
-        );
+        findings.mistake(&origin, Problem::new(problem, "Give it another port, or say off"));
     }
     if !admin.ip().is_loopback() {
         findings.warn(
@@ -69,17 +64,12 @@ fn addresses(
             format_args!("{admin} can be reached from other machines and asks for no password"),
         );
     }
-    let trusting = databases
-        .iter()
-        .find(|database| database.client_auth == ClientAuth::Trust);
-    if let (Some(database), Some(open)) = (
-        trusting,
-        listen.iter().find(|address| !address.ip().is_loopback()),
-    ) {
-        let warning = format!(
-            "{open} can be reached from other machines and {} asks for no password",
-            database.name
-        );
+    let trusting = databases.iter().find(|database| database.client_auth == ClientAuth::Trust);
+    if let (Some(database), Some(open)) =
+        (trusting, listen.iter().find(|address| !address.ip().is_loopback()))
+    {
+        let warning =
+            format!("{open} can be reached from other machines and {} asks for no password", database.name);
         findings.warn(&Origin::new("client_auth"), warning);
     }
 }
@@ -87,9 +77,7 @@ fn addresses(
 /// Whether one socket takes the port from the other.
 fn clash(a: &SocketAddr, b: &SocketAddr) -> bool {
     let any = a.ip().is_unspecified() || b.ip().is_unspecified();
-    a.port() != 0
-        && a.port() == b.port()
-        && (a.ip() == b.ip() || (any && a.is_ipv4() == b.is_ipv4()))
+    a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || (any && a.is_ipv4() == b.is_ipv4()))
 }
 
 fn database(
@@ -98,14 +86,7 @@ fn database(
     fallback: Option<&Secret>,
     findings: &mut Findings,
 ) -> DatabaseSettings {
-    let DatabaseLayer {
-        origin,
-        broken,
-        server_name,
-        nodes,
-        users,
-        tuning,
-    } = layer;
+    let DatabaseLayer { origin, broken, server_name, nodes, users, tuning } = layer;
     let (nodes, nodes_origin) = match nodes {
         Some(layer) => (layer.nodes, layer.origin),
         None => (Vec::new(), origin.clone()),
@@ -115,23 +96,19 @@ fn database(
     }
     check_nodes(&nodes_origin, &nodes, findings);
     let client_auth = tuning.client_auth.unwrap_or_default();
-    let server_settings =
-        server_settings(&origin, tuning.application_name, tuning.options, findings);
+    let server_settings = server_settings(&origin, tuning.application_name, tuning.options, findings);
     let defaults = PoolSettings::default();
     DatabaseSettings {
         server_name: server_name.unwrap_or_else(|| name.clone()),
         name,
         nodes,
-        users: users
-            .into_iter()
-            .map(|layer| user(layer, broken, client_auth, fallback, findings))
-            .collect(),
+        users: users.into_iter().map(|layer| user(layer, broken, client_auth, fallback, findings)).collect(),
         pool: PoolSettings {
             mode: tuning.pool_mode.unwrap_or(defaults.mode),
             connection_limit: tuning.connection_limit.unwrap_or(defaults.connection_limit),
-            pool_timeout: tuning.pool_timeout.map_or(defaults.pool_timeout, |wait| {
-                Some(wait).filter(|w| !w.is_zero())
-            }),
+            pool_timeout: tuning
+                .pool_timeout
+                .map_or(defaults.pool_timeout, |wait| Some(wait).filter(|w| !w.is_zero())),
             connect_timeout: tuning.connect_timeout.unwrap_or(defaults.connect_timeout),
         },
         consistency: tuning.consistency.unwrap_or_default(),
@@ -139,41 +116,28 @@ fn database(
         on_stale: tuning.on_stale.unwrap_or_default(),
         client_auth,
         max_clients: tuning.max_clients.unwrap_or(DEFAULT_MAX_CLIENTS),
-        prepared_per_server: tuning
-            .prepared_statements_per_server
-            .unwrap_or(DEFAULT_PREPARED_PER_SERVER),
+        prepared_per_server: tuning.prepared_statements_per_server.unwrap_or(DEFAULT_PREPARED_PER_SERVER),
         startup_timeout: tuning.startup_timeout.unwrap_or(DEFAULT_STARTUP_TIMEOUT),
         server_settings,
     }
 }
 
-fn check_presence(
-    origin: &Origin,
-    nodes: &[NodeSettings],
-    users: &[UserLayer],
-    findings: &mut Findings,
-) {
+fn check_presence(origin: &Origin, nodes: &[NodeSettings], users: &[UserLayer], findings: &mut Findings) {
     if nodes.is_empty() {
-        let advice =
-            "Name the servers between @ and /, as in postgres://user:password@pg1,pg2/database";
+        let advice = "Name the servers between @ and /, as in postgres://user:password@pg1,pg2/database";
         findings.mistake(origin, Problem::new("no host is given", advice));
     }
     if users.is_empty() {
-        let advice = "Write it as postgres://user:password@host/database, or add a section [database.NAME.user.USER]";
+        let advice =
+            "Write it as postgres://user:password@host/database, or add a section [database.NAME.user.USER]";
         findings.mistake(origin, Problem::new("no user is given", advice));
     }
 }
 
 fn check_nodes(origin: &Origin, nodes: &[NodeSettings], findings: &mut Findings) {
     for (index, node) in nodes.iter().enumerate() {
-        if nodes[..index]
-            .iter()
-            .any(|other| other.host == node.host && other.port == node.port)
-        {
-            findings.mistake(
-                origin,
-                Problem::new(format!("the host {node} is given twice"), "Give it once"),
-            );
+        if nodes[..index].iter().any(|other| other.host == node.host && other.port == node.port) {
+            findings.mistake(origin, Problem::new(format!("the host {node} is given twice"), "Give it once"));
         }
     }
     let names = |role| {
@@ -183,17 +147,11 @@ fn check_nodes(origin: &Origin, nodes: &[NodeSettings], findings: &mut Findings)
     let primaries = names(Role::Primary);
     if primaries.len() > 1 {
         let problem = format!("two primaries are declared: {}", primaries.join(" and "));
-        findings.mistake(
-            origin,
-            Problem::new(problem, "Declare one, and the others as replicas"),
-        );
+        findings.mistake(origin, Problem::new(problem, "Declare one, and the others as replicas"));
     }
     if !nodes.is_empty() && names(Role::Replica).len() == nodes.len() {
         let advice = "Declare the primary too, with --primary or role = \"primary\"";
-        findings.mistake(
-            origin,
-            Problem::new("every node is declared a replica", advice),
-        );
+        findings.mistake(origin, Problem::new("every node is declared a replica", advice));
     }
 }
 
@@ -204,19 +162,12 @@ fn user(
     fallback: Option<&Secret>,
     findings: &mut Findings,
 ) -> UserSettings {
-    let UserLayer {
-        name,
-        password,
-        origin,
-    } = layer;
+    let UserLayer { name, password, origin } = layer;
     let password = password.or_else(|| fallback.cloned());
     if password.is_none() && client_auth == ClientAuth::Scram && !broken {
         let advice = "Put it into the URL (user:password@host), into PGPASSWORD, or into password_file in the file; \
                       to let everyone in without one, say tidegate_client_auth=trust";
-        findings.mistake(
-            &origin,
-            Problem::new(format!("the user {name} has no password"), advice),
-        );
+        findings.mistake(&origin, Problem::new(format!("the user {name} has no password"), advice));
     }
     UserSettings { name, password }
 }
@@ -230,14 +181,9 @@ fn server_settings(
     const NAME: &str = "application_name";
     let mut settings = options.unwrap_or_default();
     if let Some(name) = application_name {
-        if settings
-            .iter()
-            .any(|(known, value)| known.eq_ignore_ascii_case(NAME) && *value != name)
-        {
-            let problem = Problem::new(
-                "the options set application_name too, to something else",
-                "Say it once",
-            );
+        if settings.iter().any(|(known, value)| known.eq_ignore_ascii_case(NAME) && *value != name) {
+            let problem =
+                Problem::new("the options set application_name too, to something else", "Say it once");
             findings.mistake(&origin.inside(NAME), problem);
         }
         settings.retain(|(known, _)| !known.eq_ignore_ascii_case(NAME));

@@ -4,12 +4,12 @@
 //! first wrong key or type. Parser errors are told by their line only: the text around them may be a password.
 
 use std::fs;
-use std::ops::Range;
 use std::path::Path;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::document::{Walker, entries};
 use super::keys;
 use super::layer::{DatabaseLayer, NodesLayer, UserLayer};
 use super::mistake::{Findings, Origin, Problem, quoted};
@@ -26,6 +26,14 @@ pub(super) struct FileLayer {
     pub(super) top: TopLayer,
     /// Databases by the name clients ask for, in the order of the file.
     pub(super) databases: Vec<(String, DatabaseLayer)>,
+    /// Whether it could not be read, so that what is absent is no second mistake.
+    pub(super) broken: bool,
+}
+
+impl FileLayer {
+    fn broken() -> Self {
+        Self { broken: true, ..Self::default() }
+    }
 }
 
 /// Reads the file at `path` and notes every mistake in it.
@@ -33,42 +41,31 @@ pub(super) fn read(path: &Path, findings: &mut Findings) -> FileLayer {
     match fs::read_to_string(path) {
         Ok(text) => parse(path, &text, findings),
         Err(error) => {
-            let problem = Problem::new(
-                format!("the file cannot be read: {error}"),
-                "Check the path and who may read it",
-            );
+            let problem = format!("the file cannot be read: {error}");
+            let problem = Problem::new(problem, "Check the path and who may read it");
             findings.mistake(&Origin::new(path.display().to_string()), problem);
-            FileLayer::default()
+            FileLayer::broken()
         }
     }
 }
 
 /// Reads the text of the file at `path`; relative paths in it start at its folder.
+///
+/// Where the text is not TOML, what looks like a key may be a piece of a password, so nothing but the lines is told.
 pub(super) fn parse(path: &Path, text: &str, findings: &mut Findings) -> FileLayer {
-    let mut walker = Walker {
-        path,
-        text,
-        findings,
-    };
+    let mut walker = Walker { path, text, findings };
     let (document, errors) = DeTable::parse_recoverable(text);
-    for error in errors {
-        let origin = walker.at(&error.span().unwrap_or_default());
-        let problem = Problem::new(
-            "this is not TOML",
-            "Look for a missing quotation mark, bracket or =, or a key given twice",
-        );
-        walker.findings.mistake(&origin, problem);
+    if errors.is_empty() {
+        return walker.document(document.get_ref());
     }
-    walker.document(document.get_ref())
-}
-
-/// A key with its value and where both are.
-type Entry<'t, 'i> = (&'t str, &'t Spanned<DeValue<'i>>, Range<usize>);
-
-struct Walker<'a> {
-    path: &'a Path,
-    text: &'a str,
-    findings: &'a mut Findings,
+    let mut origins: Vec<Origin> =
+        errors.iter().map(|error| walker.at(&error.span().unwrap_or_default())).collect();
+    origins.dedup();
+    for origin in origins {
+        let advice = "Look for a missing quotation mark, bracket or =, or for a key given twice";
+        walker.findings.mistake(&origin, Problem::new("this is not TOML", advice));
+    }
+    FileLayer::broken()
 }
 
 impl Walker<'_> {
@@ -81,9 +78,7 @@ impl Walker<'_> {
                     for (name, value, span) in self.tables(&origin, value, "[database.NAME]") {
                         let origin = self.at(&span).inside(&format!("database.{name}"));
                         if let Some(table) = self.table(&origin, value) {
-                            layer
-                                .databases
-                                .push((name.to_owned(), self.database(&origin, name, table)));
+                            layer.databases.push((name.to_owned(), self.database(&origin, name, table)));
                         }
                     }
                 }
@@ -101,8 +96,7 @@ impl Walker<'_> {
                 }
                 _ => {
                     let known = top::KEYS.into_iter().chain(["database"]);
-                    self.findings
-                        .mistake(&origin, keys::unknown("setting", key, known));
+                    self.findings.mistake(&origin, keys::unknown("setting", key, known));
                 }
             }
         }
@@ -127,8 +121,7 @@ impl Walker<'_> {
                 }
                 _ => {
                     let known = keys::file_keys().chain(["url", "nodes", "dbname", "user"]);
-                    self.findings
-                        .mistake(&origin, keys::unknown("setting", key, known));
+                    self.findings.mistake(&origin, keys::unknown("setting", key, known));
                 }
             }
         }
@@ -139,12 +132,7 @@ impl Walker<'_> {
     }
 
     /// A table and the URL in it may share a setting only if they agree on it.
-    fn join(
-        &mut self,
-        origin: &Origin,
-        table: DatabaseLayer,
-        from_url: DatabaseLayer,
-    ) -> DatabaseLayer {
+    fn join(&mut self, origin: &Origin, table: DatabaseLayer, from_url: DatabaseLayer) -> DatabaseLayer {
         let mut conflicts = table.tuning.conflicts(&from_url.tuning);
         if table.nodes.is_some() && from_url.nodes.is_some() {
             conflicts.push("nodes");
@@ -154,26 +142,15 @@ impl Walker<'_> {
             conflicts.push("dbname");
         }
         for name in conflicts {
-            let problem = Problem::new(
-                format!("the url and {name} say different things"),
-                "Say it in one of the two",
-            );
+            let problem =
+                Problem::new(format!("the url and {name} say different things"), "Say it in one of the two");
             self.findings.mistake(&origin.inside(name), problem);
         }
         let origin = table.origin.clone();
         // The URL's user comes first, a password from the table wins.
-        let joined = table.over(DatabaseLayer {
-            users: Vec::new(),
-            ..from_url.clone()
-        });
-        let users = DatabaseLayer {
-            users: from_url.users,
-            ..DatabaseLayer::new(origin.clone())
-        };
-        DatabaseLayer {
-            origin,
-            ..users.over(joined)
-        }
+        let joined = table.over(DatabaseLayer { users: Vec::new(), ..from_url.clone() });
+        let users = DatabaseLayer { users: from_url.users, ..DatabaseLayer::new(origin.clone()) };
+        DatabaseLayer { origin, ..users.over(joined) }
     }
 
     fn url(
@@ -197,11 +174,7 @@ impl Walker<'_> {
         broken: &mut bool,
     ) -> Option<NodesLayer> {
         let DeValue::Array(array) = value.get_ref() else {
-            self.wrong_type(
-                origin,
-                value.get_ref(),
-                "a list such as [\"pg1:5432\", \"pg2:5432\"]",
-            );
+            self.wrong_type(origin, value.get_ref(), "a list such as [\"pg1:5432\", \"pg2:5432\"]");
             *broken = true;
             return None;
         };
@@ -212,10 +185,7 @@ impl Walker<'_> {
                 None => *broken = true,
             }
         }
-        Some(NodesLayer {
-            nodes,
-            origin: origin.clone(),
-        })
+        Some(NodesLayer { nodes, origin: origin.clone() })
     }
 
     /// `"pg1:5432"` or `{ address = "pg1:5432", role = "primary" }`.
@@ -233,37 +203,23 @@ impl Walker<'_> {
             match key {
                 "address" => address = self.findings.keep(&origin, parse_address(&text)),
                 "role" => declared = self.findings.keep(&origin, word(&text)),
-                _ => self
-                    .findings
-                    .mistake(&origin, keys::unknown("setting", key, ["address", "role"])),
+                _ => self.findings.mistake(&origin, keys::unknown("setting", key, ["address", "role"])),
             }
         }
         if !table.keys().any(|key| key.get_ref() == "address") {
             let advice = "Write it as { address = \"pg1:5432\", role = \"primary\" }";
-            self.findings
-                .mistake(origin, Problem::new("a node has no address", advice));
+            self.findings.mistake(origin, Problem::new("a node has no address", advice));
         }
         address.map(|node| NodeSettings { declared, ..node })
     }
 
-    fn users(
-        &mut self,
-        origin: &Origin,
-        database: &str,
-        value: &Spanned<DeValue<'_>>,
-    ) -> Vec<UserLayer> {
+    fn users(&mut self, origin: &Origin, database: &str, value: &Spanned<DeValue<'_>>) -> Vec<UserLayer> {
         let mut users = Vec::new();
         for (name, value, span) in self.tables(origin, value, "[database.NAME.user.USER]") {
-            let origin = self
-                .at(&span)
-                .inside(&format!("database.{database}.user.{name}"));
+            let origin = self.at(&span).inside(&format!("database.{database}.user.{name}"));
             if let Some(table) = self.table(&origin, value) {
                 let password = self.password(&origin, table);
-                users.push(UserLayer {
-                    name: name.to_owned(),
-                    password,
-                    origin,
-                });
+                users.push(UserLayer { name: name.to_owned(), password, origin });
             }
         }
         users
@@ -279,24 +235,16 @@ impl Walker<'_> {
                     let path = self.scalar(&origin, value);
                     passwords.push(path.and_then(|path| self.password_file(&origin, &path)));
                 }
-                _ => self.findings.mistake(
-                    &origin,
-                    keys::unknown("setting", key, ["password", "password_file"]),
-                ),
+                _ => self
+                    .findings
+                    .mistake(&origin, keys::unknown("setting", key, ["password", "password_file"])),
             }
         }
         if passwords.len() > 1 {
-            let problem = Problem::new(
-                "both password and password_file are given",
-                "Give one of the two",
-            );
+            let problem = Problem::new("both password and password_file are given", "Give one of the two");
             self.findings.mistake(origin, problem);
         }
-        passwords
-            .pop()
-            .flatten()
-            .filter(|password| !password.is_empty())
-            .map(Secret::new)
+        passwords.pop().flatten().filter(|password| !password.is_empty()).map(Secret::new)
     }
 
     fn password_file(&mut self, origin: &Origin, path: &str) -> Option<String> {
@@ -308,83 +256,6 @@ impl Walker<'_> {
                 "Check the path and who may read it",
             )
         });
-        self.findings
-            .keep(origin, text)
-            .map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
+        self.findings.keep(origin, text).map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
     }
-
-    /// The entries of a table that must hold tables.
-    fn tables<'t, 'i>(
-        &mut self,
-        origin: &Origin,
-        value: &'t Spanned<DeValue<'i>>,
-        form: &str,
-    ) -> Vec<Entry<'t, 'i>> {
-        if let DeValue::Table(table) = value.get_ref() {
-            return entries(table);
-        }
-        self.wrong_type(origin, value.get_ref(), &format!("a section {form}"));
-        Vec::new()
-    }
-
-    fn table<'t, 'i>(
-        &mut self,
-        origin: &Origin,
-        value: &'t Spanned<DeValue<'i>>,
-    ) -> Option<&'t DeTable<'i>> {
-        if let DeValue::Table(table) = value.get_ref() {
-            return Some(table);
-        }
-        self.wrong_type(origin, value.get_ref(), "a section in brackets");
-        None
-    }
-
-    /// One text or several.
-    fn texts(&mut self, origin: &Origin, value: &Spanned<DeValue<'_>>) -> Vec<String> {
-        match value.get_ref() {
-            DeValue::Array(array) => array
-                .iter()
-                .filter_map(|item| self.scalar(origin, item))
-                .collect(),
-            _ => self.scalar(origin, value).into_iter().collect(),
-        }
-    }
-
-    /// A single value as text: numbers and switches mean the same with quotation marks and without.
-    fn scalar(&mut self, origin: &Origin, value: &Spanned<DeValue<'_>>) -> Option<String> {
-        match value.get_ref() {
-            DeValue::String(text) => Some(text.to_string()),
-            DeValue::Integer(number) => Some(number.to_string()),
-            DeValue::Boolean(switch) => Some(switch.to_string()),
-            other => {
-                self.wrong_type(origin, other, "a text, a number, true or false");
-                None
-            }
-        }
-    }
-
-    fn wrong_type(&mut self, origin: &Origin, value: &DeValue<'_>, wanted: &str) {
-        let problem = Problem::new(
-            format!("a {} cannot stand here", value.type_str()),
-            format!("Write {wanted}"),
-        );
-        self.findings.mistake(origin, problem);
-    }
-
-    /// `tidegate.toml:12`
-    fn at(&self, span: &Range<usize>) -> Origin {
-        let before = self.text.as_bytes().get(..span.start).unwrap_or_default();
-        let line = before.iter().filter(|&&byte| byte == b'\n').count() + 1;
-        Origin::new(format!("{}:{line}", self.path.display()))
-    }
-}
-
-/// The entries of a table in the order of the file.
-fn entries<'t, 'i>(table: &'t DeTable<'i>) -> Vec<Entry<'t, 'i>> {
-    let mut entries: Vec<Entry<'t, 'i>> = table
-        .iter()
-        .map(|(key, value)| (key.get_ref().as_ref(), value, key.span()))
-        .collect();
-    entries.sort_by_key(|(_, _, span)| span.start);
-    entries
 }

@@ -17,14 +17,8 @@ const MOST_CONNECTIONS: usize = 262_143;
 const MOST_CLIENTS: usize = 1_000_000;
 
 /// Settings named alike in URLs and files.
-const SHARED: [&str; 6] = [
-    "connection_limit",
-    "pool_timeout",
-    "connect_timeout",
-    "application_name",
-    "options",
-    "sslmode",
-];
+const SHARED: [&str; 6] =
+    ["connection_limit", "pool_timeout", "connect_timeout", "application_name", "options", "sslmode"];
 
 /// Settings with [`PREFIX`] in URLs and without it in files.
 const OURS: [&str; 8] = [
@@ -43,35 +37,14 @@ const PLACES: [&str; 5] = ["host", "port", "user", "password", "dbname"];
 
 /// Parameters of libpq and Prisma that are harmless, with why they mean nothing here.
 const IGNORED: [(&str, &str); 24] = [
-    (
-        "schema",
-        "a client keeps it in its own URL; for all of them, use options=-c%20search_path%3D…",
-    ),
-    (
-        "pgbouncer",
-        "prepared statements work through this proxy without it",
-    ),
-    (
-        "statement_cache_size",
-        "see tidegate_prepared_statements_per_server",
-    ),
-    (
-        "socket_timeout",
-        "statements may take as long as their clients wait for them",
-    ),
-    (
-        "max_idle_connection_lifetime",
-        "it is a setting of the client's pool",
-    ),
-    (
-        "max_connection_lifetime",
-        "it is a setting of the client's pool",
-    ),
+    ("schema", "a client keeps it in its own URL; for all of them, use options=-c%20search_path%3D…"),
+    ("pgbouncer", "prepared statements work through this proxy without it"),
+    ("statement_cache_size", "see tidegate_prepared_statements_per_server"),
+    ("socket_timeout", "statements may take as long as their clients wait for them"),
+    ("max_idle_connection_lifetime", "it is a setting of the client's pool"),
+    ("max_connection_lifetime", "it is a setting of the client's pool"),
     ("target_session_attrs", "every node is asked for its role"),
-    (
-        "load_balance_hosts",
-        "reads are spread over the replicas anyway",
-    ),
+    ("load_balance_hosts", "reads are spread over the replicas anyway"),
     ("fallback_application_name", "use application_name"),
     ("client_encoding", "every client says its own"),
     ("keepalives", "keepalive is always on"),
@@ -79,42 +52,15 @@ const IGNORED: [(&str, &str); 24] = [
     ("keepalives_interval", "keepalive is set by the proxy"),
     ("keepalives_count", "keepalive is set by the proxy"),
     ("tcp_user_timeout", "keepalive is set by the proxy"),
-    (
-        "channel_binding",
-        "connections to the servers are not encrypted in this version",
-    ),
-    (
-        "gssencmode",
-        "connections to the servers are not encrypted in this version",
-    ),
-    (
-        "sslcert",
-        "connections to the servers are not encrypted in this version",
-    ),
-    (
-        "sslkey",
-        "connections to the servers are not encrypted in this version",
-    ),
-    (
-        "sslpassword",
-        "connections to the servers are not encrypted in this version",
-    ),
-    (
-        "sslrootcert",
-        "connections to the servers are not encrypted in this version",
-    ),
-    (
-        "sslidentity",
-        "connections to the servers are not encrypted in this version",
-    ),
-    (
-        "sslaccept",
-        "connections to the servers are not encrypted in this version",
-    ),
-    (
-        "sslnegotiation",
-        "connections to the servers are not encrypted in this version",
-    ),
+    ("channel_binding", "connections to the servers are not encrypted in this version"),
+    ("gssencmode", "connections to the servers are not encrypted in this version"),
+    ("sslcert", "connections to the servers are not encrypted in this version"),
+    ("sslkey", "connections to the servers are not encrypted in this version"),
+    ("sslpassword", "connections to the servers are not encrypted in this version"),
+    ("sslrootcert", "connections to the servers are not encrypted in this version"),
+    ("sslidentity", "connections to the servers are not encrypted in this version"),
+    ("sslaccept", "connections to the servers are not encrypted in this version"),
+    ("sslnegotiation", "connections to the servers are not encrypted in this version"),
 ];
 
 /// What became of a parameter.
@@ -157,18 +103,12 @@ pub(super) fn set_from_file(tuning: &mut Tuning, key: &str, value: &str) -> Resu
 /// Whether text can be shown as the name of a parameter.
 pub(super) fn is_plain(key: &str) -> bool {
     (1..=64).contains(&key.len())
-        && key
-            .bytes()
-            .all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
+        && key.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'-' | b'.'))
 }
 
 /// "Unknown, did you mean …?" for a key, given the keys there are.
-pub(super) fn unknown(
-    kind: &str,
-    key: &str,
-    known: impl IntoIterator<Item = &'static str>,
-) -> Problem {
-    let advice = match nearest(&key.to_ascii_lowercase(), known) {
+pub(super) fn unknown(kind: &str, key: &str, known: impl IntoIterator<Item = &'static str>) -> Problem {
+    let advice = match nearest(key.to_ascii_lowercase().trim_start_matches(PREFIX), known) {
         Some(near) => format!("Did you mean {near}?"),
         None => "Remove it, or look for its name in config/tidegate.toml".to_owned(),
     };
@@ -177,16 +117,10 @@ pub(super) fn unknown(
 
 fn unknown_parameter(key: &str) -> Problem {
     if OURS.contains(&key) {
-        return Problem::new(
-            "there is no parameter of this name",
-            format!("Did you mean {PREFIX}{key}?"),
-        );
+        return Problem::new("there is no parameter of this name", format!("Did you mean {PREFIX}{key}?"));
     }
     let ours = OURS.map(|name| format!("{PREFIX}{name}"));
-    let known = SHARED
-        .into_iter()
-        .chain(PLACES)
-        .chain(IGNORED.iter().map(|(name, _)| *name));
+    let known = SHARED.into_iter().chain(PLACES).chain(IGNORED.iter().map(|(name, _)| *name));
     let lowered = key.to_ascii_lowercase();
     let advice = match nearest(&lowered, known.chain(ours.iter().map(String::as_str))) {
         Some(near) => format!("Did you mean {near}?"),

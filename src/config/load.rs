@@ -13,7 +13,7 @@ use super::settings::Settings;
 use super::top::TopLayer;
 use super::url::{self, Url};
 
-/// Everything that was said, as plain text: filled in from the command line by [`crate::cli::args`], by hand in tests.
+/// Everything that was said, as plain text: filled in from the command line by `cli::args`, by hand in tests.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// The TOML file, if there is one.
@@ -48,52 +48,31 @@ pub struct Given {
 /// Reads and checks everything that was said. The only I/O is reading the file and the password files it names.
 pub fn load(sources: &Sources) -> Result<Settings, Mistakes> {
     let mut findings = Findings::default();
-    let FileLayer { top, mut databases } = sources
-        .file
-        .as_ref()
-        .map(|path| file::read(path, &mut findings))
-        .unwrap_or_default();
-    let env = top_layer(
-        &sources.env,
-        |key| format!("TIDEGATE_{}", key.to_ascii_uppercase()),
-        &mut findings,
-    );
+    let file = sources.file.as_ref().map(|path| file::read(path, &mut findings));
+    let FileLayer { top, mut databases, broken } = file.unwrap_or_default();
+    let env = top_layer(&sources.env, |key| format!("TIDEGATE_{}", key.to_ascii_uppercase()), &mut findings);
     let flags = top_layer(&sources.flags, |key| format!("--{key}"), &mut findings);
-    let url_given = Cluster::from(sources, &mut findings)
-        .map(|cluster| cluster.place(&mut databases, &mut findings));
-    if databases.is_empty() && url_given.is_none() {
-        findings.mistake(
+    match Cluster::from(sources, &mut findings) {
+        Some(cluster) => cluster.place(&mut databases, broken, &mut findings),
+        None if !databases.is_empty() || broken => {}
+        None => findings.mistake(
             &Origin::new("database"),
             Problem::new(
                 "no database is given",
                 "Give its URL with --url or DATABASE_URL, or a section [database.NAME] in a file with --config",
             ),
-        );
+        ),
     }
     let top = flags.over(env).over(top);
     let settings = check::settings(top, databases, sources.pg_password.as_ref(), &mut findings);
-    Ok(Settings {
-        warnings: findings.into_warnings()?,
-        ..settings
-    })
+    Ok(Settings { warnings: findings.into_warnings()?, ..settings })
 }
 
 fn top_layer(given: &Given, name: impl Fn(&str) -> String, findings: &mut Findings) -> TopLayer {
     let mut layer = TopLayer::default();
-    let single = [
-        ("admin", &given.admin),
-        ("workers", &given.workers),
-        ("log", &given.log),
-    ];
-    let said = single
-        .into_iter()
-        .filter_map(|(key, value)| Some((key, value.as_ref()?)));
-    for (key, value) in given
-        .listen
-        .iter()
-        .map(|value| ("listen", value))
-        .chain(said)
-    {
+    let single = [("admin", &given.admin), ("workers", &given.workers), ("log", &given.log)];
+    let said = single.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
+    for (key, value) in given.listen.iter().map(|value| ("listen", value)).chain(said) {
         let result = layer.set(key, value);
         findings.keep(&Origin::new(name(key)), result);
     }
@@ -113,10 +92,7 @@ impl Cluster {
         let Sources { env, flags, .. } = sources;
         if let (Some(_), [_, ..]) = (&flags.url, flags.primaries.as_slice()) {
             let problem = "both --url and --primary are given";
-            findings.mistake(
-                &Origin::new("--primary"),
-                Problem::new(problem, "Give one of the two"),
-            );
+            findings.mistake(&Origin::new("--primary"), Problem::new(problem, "Give one of the two"));
         }
         let base = match (&flags.url, &env.url) {
             (Some(url), _) => Some(("--url", url)),
@@ -124,22 +100,14 @@ impl Cluster {
             _ => None,
         };
         let base = base.into_iter().map(|(name, url)| (name, url, None));
-        let primaries = flags
-            .primaries
-            .iter()
-            .map(|url| ("--primary", url, Some(Role::Primary)));
-        let replicas = flags
-            .replicas
-            .iter()
-            .map(|url| ("--replica", url, Some(Role::Replica)));
+        let primaries = flags.primaries.iter().map(|url| ("--primary", url, Some(Role::Primary)));
+        let replicas = flags.replicas.iter().map(|url| ("--replica", url, Some(Role::Replica)));
         let mut cluster: Option<Self> = None;
         for (name, text, role) in base.chain(primaries).chain(replicas) {
             let origin = Origin::new(format!("{name} {}", redact_url(text.expose())));
             let mut url = url::read(text.expose(), &origin, findings);
             if let (Some(url), Some(role)) = (&mut url, role) {
-                url.nodes
-                    .iter_mut()
-                    .for_each(|node| node.declared = Some(role));
+                url.nodes.iter_mut().for_each(|node| node.declared = Some(role));
             }
             match &mut cluster {
                 None => cluster = Some(Self { origin, url }),
@@ -158,15 +126,12 @@ impl Cluster {
             return;
         };
         let mut conflicts = theirs.tuning.conflicts(&ours.tuning);
-        conflicts.extend(differ(&ours.user, &theirs.user).then_some("user"));
-        conflicts.extend(differ(&ours.password, &theirs.password).then_some("password"));
-        conflicts.extend(differ(&ours.database, &theirs.database).then_some("database"));
+        conflicts.extend(differ(ours.user.as_ref(), theirs.user.as_ref()).then_some("user"));
+        conflicts.extend(differ(ours.password.as_ref(), theirs.password.as_ref()).then_some("password"));
+        conflicts.extend(differ(ours.database.as_ref(), theirs.database.as_ref()).then_some("database"));
         for what in conflicts {
             let problem = format!("its {what} is not the same as in {}", self.origin);
-            findings.mistake(
-                &origin.inside(what),
-                Problem::new(problem, "Say it in one of the URLs only"),
-            );
+            findings.mistake(&origin.inside(what), Problem::new(problem, "Say it in one of the URLs only"));
         }
         ours.nodes.extend(theirs.nodes);
         ours.user = ours.user.take().or(theirs.user);
@@ -176,19 +141,18 @@ impl Cluster {
         ours.broken |= theirs.broken;
     }
 
-    /// Lays the cluster over the database of its name in the file, or adds it.
-    fn place(self, databases: &mut Vec<(String, DatabaseLayer)>, findings: &mut Findings) {
+    /// Lays the cluster over the database of its name in the file, or adds it. What is absent may stand in a file
+    /// that is `broken`.
+    fn place(self, databases: &mut Vec<(String, DatabaseLayer)>, broken: bool, findings: &mut Findings) {
         let Self { origin, url } = self;
         let Some(mut url) = url else { return };
+        url.broken |= broken;
         // libpq: the database is named like the user unless it is named.
         url.database = url.database.or_else(|| url.user.clone());
         let Some(name) = url.database.clone() else {
             if !url.broken {
                 let advice = "Write it as postgres://user:password@host/database";
-                findings.mistake(
-                    &origin,
-                    Problem::new("neither a user nor a database is given", advice),
-                );
+                findings.mistake(&origin, Problem::new("neither a user nor a database is given", advice));
             }
             return;
         };
@@ -207,6 +171,6 @@ impl Cluster {
     }
 }
 
-fn differ<T: PartialEq>(a: &Option<T>, b: &Option<T>) -> bool {
+fn differ<T: PartialEq>(a: Option<&T>, b: Option<&T>) -> bool {
     matches!((a, b), (Some(a), Some(b)) if a != b)
 }

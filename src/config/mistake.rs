@@ -18,11 +18,7 @@ pub struct Mistake {
 impl fmt::Display for Mistake {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let stop = if self.advice.ends_with('?') { "" } else { "." };
-        write!(
-            f,
-            "{}: {}. {}{stop}",
-            self.origin, self.problem, self.advice
-        )
+        write!(f, "{}: {}. {}{stop}", self.origin, self.problem, self.advice)
     }
 }
 
@@ -69,13 +65,15 @@ impl fmt::Display for Mistakes {
 pub(super) struct Origin(String);
 
 impl Origin {
-    pub(super) fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
+    pub(super) fn new(text: impl AsRef<str>) -> Self {
+        let control_shown = |c: char| if c.is_control() { '\u{fffd}' } else { c };
+        Self(text.as_ref().chars().map(control_shown).collect())
     }
 
     /// A place inside this one, such as a parameter of a URL.
     pub(super) fn inside(&self, key: &str) -> Self {
-        Self(format!("{}, {key}", self.0))
+        let key = if may_hold_password(key) { "…" } else { key };
+        Self::new(format!("{}, {key}", self.0))
     }
 }
 
@@ -94,10 +92,7 @@ pub(super) struct Problem {
 
 impl Problem {
     pub(super) fn new(problem: impl Into<String>, advice: impl Into<String>) -> Self {
-        Self {
-            problem: problem.into(),
-            advice: advice.into(),
-        }
+        Self { problem: problem.into(), advice: advice.into() }
     }
 }
 
@@ -111,11 +106,7 @@ pub(super) struct Findings {
 impl Findings {
     pub(super) fn mistake(&mut self, origin: &Origin, problem: Problem) {
         let Problem { problem, advice } = problem;
-        self.mistakes.push(Mistake {
-            origin: origin.to_string(),
-            problem,
-            advice,
-        });
+        self.mistakes.push(Mistake { origin: origin.to_string(), problem, advice });
     }
 
     pub(super) fn warn(&mut self, origin: &Origin, warning: impl fmt::Display) {
@@ -129,18 +120,14 @@ impl Findings {
 
     /// The warnings, if there was no mistake.
     pub(super) fn into_warnings(self) -> Result<Vec<String>, Mistakes> {
-        if self.mistakes.is_empty() {
-            Ok(self.warnings)
-        } else {
-            Err(Mistakes(self.mistakes))
-        }
+        if self.mistakes.is_empty() { Ok(self.warnings) } else { Err(Mistakes(self.mistakes)) }
     }
 }
 
 /// A value as it may be shown in a mistake: quoted, on one line, short, and redacted if it could hold a password.
 pub(super) fn quoted(text: &str) -> String {
     const LONGEST: usize = 48;
-    if text.contains("://") || text.contains('@') {
+    if may_hold_password(text) {
         return format!("{:?}", redact_url(text));
     }
     if text.chars().count() > LONGEST {
@@ -148,4 +135,9 @@ pub(super) fn quoted(text: &str) -> String {
         return format!("\"{}…\"", start.escape_debug());
     }
     format!("{text:?}")
+}
+
+/// Whether text looks like a URL or the middle of one.
+pub(super) fn may_hold_password(text: &str) -> bool {
+    text.contains("://") || text.contains('@')
 }

@@ -10,6 +10,7 @@
 
 mod check;
 pub mod consistency;
+mod document;
 mod file;
 mod keys;
 mod layer;

@@ -4,7 +4,7 @@ use std::fmt;
 use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
-use super::mistake::{Problem, quoted};
+use super::mistake::{Problem, may_hold_password, quoted};
 use super::words::words;
 
 /// PostgreSQL's port where none is given.
@@ -67,16 +67,12 @@ pub(super) fn node(host: &str, port: &str) -> Result<NodeSettings, Problem> {
             "Write it as host:5432",
         )
     })?;
-    Ok(NodeSettings {
-        host,
-        port,
-        declared: None,
-    })
+    Ok(NodeSettings { host, port, declared: None })
 }
 
 /// `host`, `host:port`, `[ipv6]:port` or `/socket/directory:port`, not percent-encoded.
 pub(super) fn parse_address(text: &str) -> Result<NodeSettings, Problem> {
-    if text.contains("://") || text.contains('@') {
+    if may_hold_password(text) {
         return Err(Problem::new(
             format!("{} is not the address of a server", quoted(text)),
             "Write host:port only, and the user under [database.NAME.user.USER]",
@@ -92,10 +88,7 @@ pub(super) fn split_port(text: &str) -> Result<(&str, &str), Problem> {
         return match rest.split_once(']') {
             Some((host, "")) => Ok((host, "")),
             Some((host, rest)) if rest.starts_with(':') => Ok((host, &rest[1..])),
-            _ => Err(Problem::new(
-                "an IPv6 address is not closed properly",
-                "Write it as [::1]:5432",
-            )),
+            _ => Err(Problem::new("an IPv6 address is not closed properly", "Write it as [::1]:5432")),
         };
     }
     match text.rsplit_once(':') {
@@ -122,8 +115,7 @@ fn parse_host(host: &str) -> Result<Host, Problem> {
     let valid = if host.contains(':') {
         address.parse::<Ipv6Addr>().is_ok()
     } else {
-        host.chars()
-            .all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_'))
+        host.chars().all(|c| c.is_alphanumeric() || matches!(c, '.' | '-' | '_'))
     };
     if valid {
         Ok(Host::Tcp(host.to_ascii_lowercase()))

@@ -9,8 +9,7 @@ use super::secret::Secret;
 use super::words::words;
 
 /// Where clients connect unless told otherwise.
-pub(super) const DEFAULT_LISTEN: SocketAddr =
-    SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6432);
+pub(super) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6432);
 /// Where the admin console and the metrics are unless told otherwise.
 pub(super) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6433);
 pub(super) const DEFAULT_LOG: &str = "warn";

@@ -30,14 +30,8 @@ layer! {
 }
 
 /// The keys of a file that [`TopLayer::set`] understands.
-pub(super) const KEYS: [&str; 6] = [
-    "listen",
-    "admin",
-    "workers",
-    "log",
-    "log_statements",
-    "shutdown_timeout",
-];
+pub(super) const KEYS: [&str; 6] =
+    ["listen", "admin", "workers", "log", "log_statements", "shutdown_timeout"];
 
 impl TopLayer {
     /// Sets what `key`, one of [`KEYS`], says. Several listening addresses come one at a time.
@@ -87,10 +81,7 @@ fn filter(text: &str) -> Result<String, Problem> {
             Some(near) => format!("Did you mean {near}?"),
             None => ADVICE.to_owned(),
         };
-        return Err(Problem::new(
-            format!("{} is not a log filter", quoted(text)),
-            advice,
-        ));
+        return Err(Problem::new(format!("{} is not a log filter", quoted(text)), advice));
     }
     Ok(text.trim().to_owned())
 }

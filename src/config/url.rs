@@ -27,11 +27,8 @@ pub(super) struct Parts<'a> {
 
 /// Cuts a URL into its pieces. The problem shows nothing of the text.
 pub(super) fn split(text: &str) -> Result<Parts<'_>, Problem> {
-    const FORM: &str =
-        "Write it as postgres://user:password@host:5432/database, without quotation marks";
-    let (scheme, rest) = text
-        .split_once("://")
-        .ok_or_else(|| Problem::new("it is not a URL", FORM))?;
+    const FORM: &str = "Write it as postgres://user:password@host:5432/database, without quotation marks";
+    let (scheme, rest) = text.split_once("://").ok_or_else(|| Problem::new("it is not a URL", FORM))?;
     if !SCHEMES.contains(&scheme) {
         return Err(Problem::new("it is not a URL of PostgreSQL", FORM));
     }
@@ -53,13 +50,7 @@ pub(super) fn split(text: &str) -> Result<Parts<'_>, Problem> {
         None => (tail, None),
         Some((path, query)) => (path, Some(query)),
     };
-    Ok(Parts {
-        scheme,
-        credentials,
-        hosts,
-        path: path.strip_prefix('/'),
-        query,
-    })
+    Ok(Parts { scheme, credentials, hosts, path: path.strip_prefix('/'), query })
 }
 
 /// What a URL says, decoded.
@@ -78,23 +69,9 @@ impl Url {
     /// The layer of settings that this URL is, said at `origin`.
     pub(super) fn into_layer(self, origin: &Origin) -> DatabaseLayer {
         let mut layer = DatabaseLayer::new(origin.clone());
-        let Self {
-            user,
-            password,
-            database,
-            nodes,
-            tuning,
-            broken,
-        } = self;
-        layer.nodes = (!nodes.is_empty()).then(|| NodesLayer {
-            nodes,
-            origin: origin.clone(),
-        });
-        layer.users.extend(user.map(|name| UserLayer {
-            name,
-            password,
-            origin: origin.clone(),
-        }));
+        let Self { user, password, database, nodes, tuning, broken } = self;
+        layer.nodes = (!nodes.is_empty()).then(|| NodesLayer { nodes, origin: origin.clone() });
+        layer.users.extend(user.map(|name| UserLayer { name, password, origin: origin.clone() }));
         layer.server_name = database;
         layer.tuning = tuning;
         layer.broken = broken;
@@ -105,22 +82,12 @@ impl Url {
 /// Reads a URL and notes every mistake in it; `None` if it cannot even be cut into pieces.
 pub(super) fn read(text: &str, origin: &Origin, findings: &mut Findings) -> Option<Url> {
     let parts = findings.keep(origin, split(text.trim()))?;
-    let mut reader = Reader {
-        origin,
-        findings,
-        raw: Raw::default(),
-        tuning: Tuning::default(),
-        broken: false,
-    };
+    let mut reader =
+        Reader { origin, findings, raw: Raw::default(), tuning: Tuning::default(), broken: false };
     reader.authority(&parts);
     reader.parameters(parts.query.unwrap_or_default());
     let nodes = reader.nodes();
-    let Raw {
-        user,
-        password,
-        database,
-        ..
-    } = reader.raw;
+    let Raw { user, password, database, .. } = reader.raw;
     Some(Url {
         user,
         password: password.map(Secret::new),
@@ -173,23 +140,16 @@ impl Reader<'_> {
     fn parameters(&mut self, query: &str) {
         let mut seen: Vec<String> = Vec::new();
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-            let pair = parameter
-                .split_once('=')
-                .and_then(|(key, value)| Some((decode(key).ok()?, value)));
+            let pair = parameter.split_once('=').and_then(|(key, value)| Some((decode(key).ok()?, value)));
             // A key with anything else in it may be a piece of a password, so it is not shown.
             let Some((key, value)) = pair.filter(|(key, _)| keys::is_plain(key)) else {
-                let advice = "Write parameters as name=value, joined by &; in a password, write ? as %3F and & as %26";
-                self.mistake(Problem::new(
-                    "a parameter is not written as name=value",
-                    advice,
-                ));
+                let advice =
+                    "Write parameters as name=value, joined by &; in a password, write ? as %3F and & as %26";
+                self.mistake(Problem::new("a parameter is not written as name=value", advice));
                 continue;
             };
             if seen.contains(&key) {
-                self.mistake(Problem::new(
-                    format!("the parameter {key} is given twice"),
-                    "Give it once",
-                ));
+                self.mistake(Problem::new(format!("the parameter {key} is given twice"), "Give it once"));
                 continue;
             }
             if let Some(value) = self.decoded(value, &key) {
@@ -209,8 +169,7 @@ impl Reader<'_> {
             _ => return self.tune(key, &value),
         };
         if slot.as_ref().is_some_and(|known| *known != value) {
-            let problem =
-                format!("the {key} is given twice, before the question mark and after it");
+            let problem = format!("the {key} is given twice, before the question mark and after it");
             self.mistake(Problem::new(problem, "Give it once"));
         } else {
             *slot = Some(value).filter(|value| !value.is_empty());
@@ -232,22 +191,14 @@ impl Reader<'_> {
         let mut pairs = std::mem::take(&mut self.raw.hosts);
         if let Some(hosts) = self.raw.other_hosts.take() {
             if pairs.iter().any(|(host, _)| host != "localhost") {
-                self.findings.warn(
-                    self.origin,
-                    "the hosts after host= replace those before the question mark",
-                );
+                self.findings
+                    .warn(self.origin, "the hosts after host= replace those before the question mark");
             }
             let ports: Vec<String> = pairs.into_iter().map(|(_, port)| port).collect();
-            pairs = hosts
-                .split(',')
-                .map(|host| (host.trim().to_owned(), String::new()))
-                .collect();
+            pairs = hosts.split(',').map(|host| (host.trim().to_owned(), String::new())).collect();
             if ports.len() == 1 || ports.len() == pairs.len() {
                 let spread = ports.iter().cycle();
-                pairs
-                    .iter_mut()
-                    .zip(spread)
-                    .for_each(|(pair, port)| pair.1.clone_from(port));
+                pairs.iter_mut().zip(spread).for_each(|(pair, port)| pair.1.clone_from(port));
             }
         }
         if let Some(ports) = self.raw.other_ports.take() {
@@ -256,21 +207,15 @@ impl Reader<'_> {
                 pairs
                     .iter_mut()
                     .zip(ports.iter().cycle())
-                    .for_each(|(pair, port)| pair.1 = (*port).to_owned());
+                    .for_each(|(pair, port)| (*port).clone_into(&mut pair.1));
             } else {
                 let problem = format!("{} ports are given for {} hosts", ports.len(), pairs.len());
-                self.mistake(Problem::new(
-                    problem,
-                    "Give one port for all hosts, or one for each",
-                ));
+                self.mistake(Problem::new(problem, "Give one port for all hosts, or one for each"));
             }
         }
         let mut nodes = Vec::with_capacity(pairs.len());
         for (host, port) in pairs {
-            match self
-                .findings
-                .keep(&self.origin.inside("host"), node(&host, &port))
-            {
+            match self.findings.keep(&self.origin.inside("host"), node(&host, &port)) {
                 Some(node) => nodes.push(node),
                 None => self.broken = true,
             }
@@ -294,23 +239,16 @@ impl Reader<'_> {
 fn decode(text: &str) -> Result<String, Problem> {
     let mut pieces = text.split('%');
     pieces.next();
-    if !pieces
-        .all(|piece| piece.len() >= 2 && piece.bytes().take(2).all(|byte| byte.is_ascii_hexdigit()))
-    {
-        return Err(Problem::new(
-            "a % is not followed by two hexadecimal digits",
-            "Write % itself as %25",
-        ));
+    if !pieces.all(|piece| piece.len() >= 2 && piece.bytes().take(2).all(|byte| byte.is_ascii_hexdigit())) {
+        return Err(Problem::new("a % is not followed by two hexadecimal digits", "Write % itself as %25"));
     }
     match percent_decode_str(text).decode_utf8() {
-        Ok(text) if text.contains('\0') => Err(Problem::new(
-            "it contains %00",
-            "PostgreSQL knows no zero bytes in text",
-        )),
+        Ok(text) if text.contains('\0') => {
+            Err(Problem::new("it contains %00", "PostgreSQL knows no zero bytes in text"))
+        }
         Ok(text) => Ok(text.into_owned()),
-        Err(_) => Err(Problem::new(
-            "it is not UTF-8 once it is decoded",
-            "Encode the bytes of its UTF-8 form",
-        )),
+        Err(_) => {
+            Err(Problem::new("it is not UTF-8 once it is decoded", "Encode the bytes of its UTF-8 form"))
+        }
     }
 }

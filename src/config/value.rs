@@ -8,7 +8,7 @@ use super::suggest::nearest;
 use super::words::UnknownWord;
 
 /// No wait in a proxy is sensibly longer, and arithmetic on instants stays far from its limits.
-const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);
+const LONGEST: Duration = Duration::from_hours(24);
 
 /// A whole number from `least` to `most`.
 pub(super) fn count(text: &str, least: usize, most: usize) -> Result<usize, Problem> {
@@ -16,11 +16,8 @@ pub(super) fn count(text: &str, least: usize, most: usize) -> Result<usize, Prob
     match text.parse() {
         Ok(number) if digits && (least..=most).contains(&number) => Ok(number),
         _ => Err(Problem::new(
-            format!(
-                "{} is not a whole number from {least} to {most}",
-                quoted(text)
-            ),
-            "Write digits only, for example 20",
+            format!("{} is not a whole number from {least} to {most}", quoted(text)),
+            "Write digits only",
         )),
     }
 }
@@ -44,10 +41,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Problem> {
         .map(Duration::from_millis);
     match duration {
         Some(duration) if duration <= LONGEST => Ok(duration),
-        Some(_) => Err(Problem::new(
-            format!("{} is longer than a day", quoted(text)),
-            "Write at most 24h",
-        )),
+        Some(_) => Err(Problem::new(format!("{} is longer than a day", quoted(text)), "Write at most 24h")),
         None => Err(Problem::new(
             format!("{} is not a duration", quoted(text)),
             "Write seconds (20) or a number with a unit (500ms, 20s, 2min, 1h)",
@@ -58,10 +52,7 @@ pub(super) fn duration(text: &str) -> Result<Duration, Problem> {
 /// A time that cannot be nothing.
 pub(super) fn positive_duration(text: &str) -> Result<Duration, Problem> {
     match duration(text)? {
-        Duration::ZERO => Err(Problem::new(
-            "no time at all would fail every attempt",
-            "Write at least 1ms",
-        )),
+        Duration::ZERO => Err(Problem::new("no time at all would fail every attempt", "Write at least 1ms")),
         duration => Ok(duration),
     }
 }
@@ -71,10 +62,7 @@ pub(super) fn switch(text: &str) -> Result<bool, Problem> {
     match text {
         "true" => Ok(true),
         "false" => Ok(false),
-        _ => Err(Problem::new(
-            format!("{} is neither true nor false", quoted(text)),
-            "Write true or false",
-        )),
+        _ => Err(Problem::new(format!("{} is neither true nor false", quoted(text)), "Write true or false")),
     }
 }
 

@@ -1,0 +1,172 @@
+//! URLs, good and bad.
+
+use super::*;
+
+#[test]
+fn hosts_as_libpq_writes_them() {
+    let table: [(&str, &[&str]); 12] = [
+        ("postgres://a:b@pg1", &["pg1:5432"]),
+        ("postgresql://a:b@PG1.example.com:6000/db", &["pg1.example.com:6000"]),
+        ("postgres://a:b@h1,h2:5433,[::1]:5434/db", &["h1:5432", "h2:5433", "[::1]:5434"]),
+        ("postgres://a:b@[fe80::1%25eth0]/db", &["[fe80::1%eth0]:5432"]),
+        ("postgres://a:b@%2Fvar%2Frun%2Fpostgresql:5433/db", &["/var/run/postgresql:5433"]),
+        ("postgres://a:b@/db?host=/var/run/postgresql", &["/var/run/postgresql:5432"]),
+        ("postgres://a:b@localhost/db?host=/cloudsql/x", &["/cloudsql/x:5432"]),
+        ("postgres://a:b@localhost:6000/db?host=h1,h2", &["h1:6000", "h2:6000"]),
+        ("postgres:///db?host=h1,h2&port=1,2&user=a&password=b", &["h1:1", "h2:2"]),
+        ("postgres://a:b@h1,h2/db?port=7", &["h1:7", "h2:7"]),
+        ("postgres://a:b@h1:,h2/db", &["h1:5432", "h2:5432"]),
+        ("  postgres://a:b@192.0.2.1/db\n", &["192.0.2.1:5432"]),
+    ];
+    for (url, expected) in table {
+        let database = database(url);
+        assert_eq!(nodes(&database), expected, "{url}");
+        assert!(database.nodes.iter().all(|node| node.declared.is_none()), "{url}");
+    }
+}
+
+#[test]
+fn names_and_passwords() {
+    let table = [
+        ("postgres://a:b@h", "a", "b", "a"),
+        ("postgres://a:b@h/", "a", "b", "a"),
+        ("postgres://a:b@h/db", "a", "b", "db"),
+        ("postgres://a:b@h?dbname=db", "a", "b", "db"),
+        ("postgres://a%40x:p%40%3A%2F%3F%25%23@h/my%20db", "a@x", "p@:/?%#", "my db"),
+        ("postgres://a:x#y:z@h/db", "a", "x#y:z", "db"),
+        ("postgres://h/db?user=a&password=b%26c", "a", "b&c", "db"),
+        ("postgres://a:b+c@h", "a", "b+c", "a"),
+    ];
+    for (url, user, password, name) in table {
+        let database = database(url);
+        assert_eq!(database.users[0].name, user, "{url}");
+        assert_eq!(database.users[0].password.as_ref().unwrap().expose(), password, "{url}");
+        assert_eq!((database.name.as_str(), database.server_name.as_str()), (name, name), "{url}");
+    }
+}
+
+#[test]
+fn parameters() {
+    let database = database(
+        "postgres://a:b@h/db?connection_limit=5&pool_timeout=0&connect_timeout=1500ms&application_name=shop%20web\
+         &options=-c%20geqo%3Doff&sslmode=prefer&tidegate_pool_mode=session&tidegate_consistency=eventual\
+         &tidegate_scope=connection&tidegate_on_stale=primary&tidegate_client_auth=scram&tidegate_max_clients=9\
+         &tidegate_prepared_statements_per_server=8&tidegate_startup_timeout=1min",
+    );
+    let pool = PoolSettings {
+        mode: PoolMode::Session,
+        connection_limit: 5,
+        pool_timeout: None,
+        connect_timeout: Duration::from_millis(1500),
+    };
+    assert_eq!(database.pool, pool);
+    assert_eq!((database.consistency, database.scope), (Level::Eventual, Scope::Connection));
+    assert_eq!((database.on_stale, database.client_auth), (OnStale::Primary, ClientAuth::Scram));
+    assert_eq!((database.max_clients, database.prepared_per_server), (9, 8));
+    assert_eq!(database.startup_timeout, Duration::from_mins(1));
+    let settings = [("application_name", "shop web"), ("geqo", "off")];
+    assert_eq!(database.server_settings, settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
+}
+
+#[test]
+fn parameters_without_a_meaning_are_warned_of() {
+    let settings = from_url(
+        "postgres://a:b@h/db?schema=app&pgbouncer=true&statement_cache_size=0&socket_timeout=5&channel_binding=prefer\
+         &target_session_attrs=any&keepalives=1&keepalives_idle=5&sslmode=disable",
+    );
+    let warnings = settings.unwrap().warnings;
+    assert_eq!(warnings.len(), 8, "{warnings:?}");
+    assert!(warnings[0].contains("schema: ignored, "), "{}", warnings[0]);
+}
+
+#[test]
+fn bad_urls() {
+    let table: [(&str, &[&str]); 36] = [
+        ("", &["it is not a URL"]),
+        ("app:pw@pg1/app", &["it is not a URL", "--url …"]),
+        ("mysql://a:b@h", &["it is not a URL of PostgreSQL"]),
+        ("\"postgres://a:b@h\"", &["without quotation marks"]),
+        ("postgres://", &["neither a user nor a database is given"]),
+        ("postgres://h/", &["neither a user"]),
+        ("postgres://h/db", &["no user is given"]),
+        ("postgres://a:b@/db", &["no host is given"]),
+        ("postgres://a:b@h1,,h2", &["a host is empty"]),
+        ("postgres://a:b@h1,h1:5432,H1", &["the host h1:5432 is given twice"]),
+        ("postgres://a:b@h 1", &["a host is neither a name"]),
+        ("postgres://a:b@::1", &["more than one colon", "in brackets"]),
+        ("postgres://a:b@[::1", &["not closed"]),
+        ("postgres://a:b@[::1]5432", &["not closed"]),
+        ("postgres://a:b@[::zz]", &["a host is neither"]),
+        ("postgres://a:b@h:0", &["the port of host h"]),
+        ("postgres://a:b@h:65536", &["the port of host h"]),
+        ("postgres://a:b@h:+5", &["the port of host h"]),
+        ("postgres://a:b@h1,h2,h3?port=1,2", &["2 ports are given for 3 hosts"]),
+        ("postgres://a@h", &["the user a has no password", "PGPASSWORD", "tidegate_client_auth=trust"]),
+        ("postgres://a:@h", &["the user a has no password"]),
+        ("postgres://a:p@w@h", &["it has an @ besides", "%40"]),
+        ("postgres://a:p/w@h", &["it has an @ besides"]),
+        ("postgres://a:p%zz@h", &["password: a % is not followed"]),
+        ("postgres://a:p%ff@h", &["password: it is not UTF-8"]),
+        ("postgres://a:p%00@h", &["%00"]),
+        ("postgres://a:b@h?user=c", &["the user is given twice"]),
+        ("postgres://a:b@h?options=geqo%3Doff", &["something else than -c name=value"]),
+        ("postgres://a:b@h?pool_timeout=1&pool_timeout=1", &["the parameter pool_timeout is given twice"]),
+        ("postgres://a:b@h?connection_limit", &["a parameter is not written as name=value"]),
+        ("postgres://a:b@h?connection_limit=0", &["connection_limit: \"0\" is not a whole number from 1"]),
+        ("postgres://a:b@h?connect_timeout=0", &["no time at all"]),
+        ("postgres://a:b@h?pool_timeout=25h", &["longer than a day"]),
+        ("postgres://a:b@h?tidegate_scope=databse", &["Did you mean database?", "connection or database"]),
+        ("postgres://a:b@h?pool_mode=session", &["Did you mean tidegate_pool_mode?"]),
+        (
+            "postgres://a:b@h?Connection_Limit=5&colour=red",
+            &["Did you mean connection_limit?", "colour: there is no"],
+        ),
+    ];
+    for (url, words) in table {
+        let mistakes = from_url(url).expect_err(url);
+        assert_says(&mistakes, words);
+    }
+}
+
+#[test]
+fn encryption_is_never_promised() {
+    for parameter in [
+        "sslmode=require",
+        "sslmode=verify-ca",
+        "sslmode=verify-full",
+        "ssl=true",
+        "channel_binding=require",
+        "gssencmode=require",
+    ] {
+        let mistakes = from_url(&format!("postgres://a:b@h?{parameter}")).expect_err(parameter);
+        assert_says(&mistakes, &["TLS towards servers is not available in this version"]);
+        assert_eq!(mistakes.iter().count(), 1);
+    }
+    let mistakes = from_url("postgres://a:b@h?sslmode=requier").unwrap_err();
+    assert_says(&mistakes, &["Did you mean require?"]);
+}
+
+#[test]
+fn redaction() {
+    let table = [
+        ("postgres://app:secret@pg1/app", "postgres://app:…@pg1/app"),
+        ("postgres://app:secret@pg1,pg2:5433/app?a=b", "postgres://app:…@pg1,pg2:5433/app?…"),
+        ("postgresql://app@[::1]:5432", "postgresql://app@[::1]:5432"),
+        ("postgres://app:secret", "postgres://app:…"),
+        ("postgres://app:se]cret", "postgres://app:…"),
+        ("postgres://[app:secret]", "postgres://[app:…"),
+        ("postgres://[::1]:5432", "postgres://[::1]:…"),
+        ("postgres://app@pg1:secret/app", "postgres://app@pg1:…/app"),
+        ("postgres://app:se@cret@pg1", "postgres://…"),
+        ("postgres://app:se/cret@pg1", "postgres://…"),
+        ("postgres://app:secret/pg1", "postgres://app:…/…"),
+        ("postgres://pg1?password=secret", "postgres://pg1?…"),
+        ("postgres://app:a\nb@pg1\n/x", "postgres://app:…@pg1\u{fffd}/x"),
+        ("app:secret@pg1", "…"),
+        ("secret://pg1", "…"),
+        ("", "…"),
+    ];
+    for (url, shown) in table {
+        assert_eq!(redact_url(url), shown, "{url}");
+    }
+}
