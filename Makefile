@@ -1,0 +1,48 @@
+# Every target works from a fresh clone on Debian or Ubuntu with git and Rust: what else it needs is installed first.
+
+CARGO ?= cargo
+# make test PG=18: the tests against that PostgreSQL instead of the installed one
+PG ?=
+# Passed on: make test ARGS='--test cluster_promises', make demo ARGS=--help, make bench ARGS='--seconds 2'
+ARGS ?=
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test check fmt bench compose-test
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: ## install what demo, test, check and bench need (each also does it itself)
+	@scripts/setup.sh demo test check bench
+
+demo: ## a primary, two replicas and Tidegate between them and an app, on this machine
+	@scripts/setup.sh demo
+	$(CARGO) run --locked --quiet -- demo $(ARGS)
+
+test: ## all tests; PG=18 runs them against PostgreSQL 18
+	@scripts/setup.sh test
+ifeq ($(PG),)
+	$(CARGO) test --locked $(ARGS)
+else
+	@bin=$$(tests/support/fetch-pg$(PG).sh | tail -n 1) && "$$bin/postgres" --version && \
+		TIDEGATE_TEST_PG="$$bin" $(CARGO) test --locked $(ARGS)
+endif
+
+check: ## formatting, lints, documentation, dead links, the wall
+	@scripts/setup.sh check
+	$(CARGO) fmt --check
+	$(CARGO) clippy --locked --all-targets -- -D warnings
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
+	$(CARGO) test --locked --quiet --test architecture --test docs
+	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check licenses bans sources; fi
+
+fmt: ## format the code
+	$(CARGO) fmt
+
+bench: ## throughput, latency, CPU and memory per hop: direct, Tidegate, PgBouncer
+	@scripts/setup.sh bench
+	$(CARGO) build --locked --release
+	python3 bench/run.py $(ARGS)
+
+compose-test: ## docker-compose.yml from scratch: starts, replicates, splits reads (skipped without Docker)
+	@scripts/compose-test.sh

@@ -1,0 +1,76 @@
+#!/usr/bin/env bash
+# Installs what a task needs on Debian or Ubuntu; prints and does nothing when everything is there.
+#   scripts/setup.sh [demo|test|check|bench]...
+# As root it installs; otherwise through sudo; where neither works it prints the command to run.
+set -euo pipefail
+
+have() { command -v "$1" >/dev/null 2>&1; }
+# Debian keeps the server's programs outside the PATH.
+have_server() { compgen -G "/usr/lib/postgresql/*/bin/$1" >/dev/null || have "$1"; }
+have_libclang() {
+    [ -n "${LIBCLANG_PATH:-}" ] || compgen -G '/usr/lib/llvm-*/lib/libclang*.so*' >/dev/null ||
+        compgen -G '/usr/lib*/libclang*.so*' >/dev/null || compgen -G '/usr/lib/*/libclang*.so*' >/dev/null
+}
+have_venv() { python3 -c 'import ensurepip, venv' >/dev/null 2>&1; }
+
+packages=()
+want() { packages+=("$@"); }
+
+building() {
+    have cc || want gcc
+    # the linker needs libc's development files, which gcc only recommends
+    [ -e /usr/include/stdlib.h ] || want libc6-dev
+    have make || want make
+    # PostgreSQL's grammar (the pg_query crate) is bound through bindgen, which loads libclang
+    { have_libclang && have clang; } || want libclang-dev clang
+}
+postgres() {
+    { have_server initdb && have_server pg_basebackup && have_server pgbench; } ||
+        want postgresql postgresql-contrib
+}
+
+[ $# -gt 0 ] || set -- test
+for task in "$@"; do
+    building
+    case $task in
+    check) ;;
+    demo) postgres ;;
+    test)
+        postgres
+        have_venv || want python3 python3-venv
+        have node || want nodejs
+        have npm || want npm
+        ;;
+    bench)
+        postgres
+        have python3 || want python3
+        have pgbouncer || [ -x /usr/sbin/pgbouncer ] || want pgbouncer
+        ;;
+    *) echo "setup.sh: unknown task '$task' (demo, test, check, bench)" >&2; exit 2 ;;
+    esac
+done
+
+if ! have cargo; then
+    echo "Rust is missing: install it from https://rustup.rs and run this again." >&2
+    exit 1
+fi
+[ ${#packages[@]} -gt 0 ] || exit 0
+mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
+
+if ! have apt-get; then
+    echo "Missing here; by their Debian names: ${packages[*]}. Install them and run this again." >&2
+    exit 1
+fi
+as_root=()
+if [ "$(id -u)" -ne 0 ]; then
+    if ! have sudo; then
+        echo "Missing: ${packages[*]}. Run this as root, then try again:" >&2
+        echo "    apt-get update && apt-get install -y --no-install-recommends ${packages[*]}" >&2
+        exit 1
+    fi
+    as_root=(sudo)
+fi
+echo "Installing ${packages[*]}" >&2
+apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a apt-get -q -o Dpkg::Use-Pty=0 "$@" >&2; }
+apt update
+apt install -y --no-install-recommends "${packages[@]}"

@@ -1,0 +1,206 @@
+//! No dead links: every relative link in the Markdown files at the root and under `docs/` names a file of this
+//! repository, and every anchor a heading of that file. Links to other sites are not followed.
+
+use std::collections::{HashMap, HashSet};
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+#[test]
+fn no_dead_links() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let mut pages: Vec<PathBuf> = markdown_in(root, false);
+    pages.extend(markdown_in(&root.join("docs"), true));
+    pages.sort();
+    let dead: Vec<String> = pages.iter().flat_map(|page| dead_links(root, page)).collect();
+    assert!(dead.is_empty(), "{} dead links:\n{}", dead.len(), dead.join("\n"));
+}
+
+fn markdown_in(folder: &Path, deep: bool) -> Vec<PathBuf> {
+    let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    let mut found = Vec::new();
+    for path in entries.flatten().map(|entry| entry.path()) {
+        if path.extension().is_some_and(|extension| extension == "md") {
+            found.push(path);
+        } else if deep && path.is_dir() {
+            found.extend(markdown_in(&path, deep));
+        }
+    }
+    found
+}
+
+/// The links of `page` that lead nowhere, each as `page:line: link: why`.
+fn dead_links(root: &Path, page: &Path) -> Vec<String> {
+    let text = fs::read_to_string(page).expect("a page is readable");
+    let shown = page.strip_prefix(root).unwrap_or(page).display();
+    let complaint = |(line, link): (usize, String)| {
+        let why = check(root, page, &text, &link).err()?;
+        Some(format!("{shown}:{line}: {link}: {why}"))
+    };
+    links(&text).into_iter().filter_map(complaint).collect()
+}
+
+fn check(root: &Path, page: &Path, text: &str, link: &str) -> Result<(), String> {
+    if link.contains("://") || link.starts_with("mailto:") {
+        return Ok(());
+    }
+    let (file, anchor) = link.split_once('#').map_or((link, None), |(file, anchor)| (file, Some(anchor)));
+    if file.is_empty() {
+        return has_anchor(text, anchor.unwrap_or_default());
+    }
+    if file.starts_with('/') {
+        return Err("an absolute path".to_owned());
+    }
+    let folder = page.parent().unwrap_or(root);
+    let target = tidy(&folder.join(file.replace("%20", " ")));
+    if !target.starts_with(root) {
+        return Err("leaves the repository".to_owned());
+    }
+    if !target.exists() {
+        return Err("no such file".to_owned());
+    }
+    match anchor {
+        Some(anchor) if target.extension().is_some_and(|extension| extension == "md") => {
+            let text = fs::read_to_string(&target).map_err(|error| error.to_string())?;
+            has_anchor(&text, anchor)
+        }
+        _ => Ok(()),
+    }
+}
+
+fn has_anchor(text: &str, anchor: &str) -> Result<(), String> {
+    if anchors(text).contains(anchor) { Ok(()) } else { Err(format!("no heading #{anchor}")) }
+}
+
+/// `path` without `.` and `..`; the file need not exist.
+fn tidy(path: &Path) -> PathBuf {
+    let mut tidied = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(tidied.pop()),
+            Component::CurDir => {}
+            other => tidied.push(other),
+        }
+    }
+    tidied
+}
+
+/// The lines of prose with their numbers from 1: fenced blocks left out, inline code blanked when `blank_code`.
+fn prose(text: &str, blank_code: bool) -> Vec<(usize, String)> {
+    let mut fence: Option<&str> = None;
+    let mut lines = Vec::new();
+    for (number, line) in text.lines().enumerate() {
+        let start = line.trim_start();
+        let mark = ["```", "~~~"].into_iter().find(|mark| start.starts_with(mark));
+        match (fence, mark) {
+            (None, Some(mark)) => fence = Some(mark),
+            (Some(open), Some(mark)) if open == mark => fence = None,
+            (Some(_), _) => {}
+            (None, None) if blank_code => lines.push((number + 1, without_code(line))),
+            (None, None) => lines.push((number + 1, line.to_owned())),
+        }
+    }
+    lines
+}
+
+fn without_code(line: &str) -> String {
+    line.split('`').enumerate().map(|(index, part)| if index % 2 == 0 { part } else { "code" }).collect()
+}
+
+/// Every link target with its line: `[text](target)`, `[name]: target`, `href="target"` and `src="target"`.
+fn links(text: &str) -> Vec<(usize, String)> {
+    let mut found = Vec::new();
+    for (number, line) in prose(text, true) {
+        for (opening, closing) in [("](", ')'), ("href=\"", '"'), ("src=\"", '"')] {
+            for rest in line.split(opening).skip(1) {
+                let target = rest.split(closing).next().unwrap_or_default();
+                found.push((number, bare(target)));
+            }
+        }
+        if let Some((name, target)) = line.trim_start().split_once("]: ")
+            && name.starts_with('[')
+        {
+            found.push((number, bare(target)));
+        }
+    }
+    found
+}
+
+/// A target without its title or angle brackets.
+fn bare(target: &str) -> String {
+    let target = target.trim();
+    let target = target.split([' ', '\t']).next().unwrap_or_default();
+    target.trim_start_matches('<').trim_end_matches('>').to_owned()
+}
+
+/// The anchors a page offers: its headings as GitHub spells them, and `id="…"` or `name="…"` in HTML.
+fn anchors(text: &str) -> HashSet<String> {
+    let mut seen: HashMap<String, usize> = HashMap::new();
+    let mut found = HashSet::new();
+    for (_, line) in prose(text, false) {
+        for attribute in ["id=\"", "name=\""] {
+            found.extend(
+                line.split(attribute).skip(1).filter_map(|rest| rest.split('"').next()).map(String::from),
+            );
+        }
+        let level = line.bytes().take_while(|&byte| byte == b'#').count();
+        if !(1..=6).contains(&level) || line.as_bytes().get(level) != Some(&b' ') {
+            continue;
+        }
+        let slug = slug(&line[level..]);
+        let times = seen.entry(slug.clone()).or_default();
+        found.insert(if *times == 0 { slug } else { format!("{slug}-{times}") });
+        *times += 1;
+    }
+    found
+}
+
+fn slug(heading: &str) -> String {
+    let mut text = String::new();
+    let mut rest = heading.trim();
+    // [text](target) shows only its text
+    while let Some((before, after)) = rest.split_once("](") {
+        text.push_str(before);
+        rest = after.split_once(')').map_or("", |(_, after)| after);
+    }
+    text.push_str(rest);
+    let kept = |c: &char| c.is_alphanumeric() || matches!(c, ' ' | '-' | '_');
+    text.to_lowercase().chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect()
+}
+
+// ---------------------------------------------------------------------------------------------- the checker can fail
+
+#[test]
+fn links_of_every_kind_are_seen() {
+    let page = "[a](b.md) ![i](c.png \"title\") <a href=\"d.md\">\n```\n[no](no.md)\n```\n`[no](no.md)`\n[r]: <e.md>\n";
+    let seen: Vec<(usize, String)> = links(page);
+    let wanted = [(1, "b.md"), (1, "c.png"), (1, "d.md"), (6, "e.md")];
+    assert_eq!(seen, wanted.map(|(line, link)| (line, link.to_owned())));
+}
+
+#[test]
+fn headings_become_anchors_as_github_spells_them() {
+    let page = "# Read & write: `SHOW tidegate.token`\n## Why?\n## Why?\n## [Link](x.md) 2\n<a id=\"here\"></a>\n```\n# no\n```\n";
+    let wanted = ["read--write-show-tidegatetoken", "why", "why-1", "link-2", "here"];
+    assert_eq!(anchors(page), wanted.into_iter().map(String::from).collect());
+}
+
+#[test]
+fn dead_links_are_found() {
+    let root = tempfile::tempdir().expect("a temporary folder");
+    let docs = root.path().join("docs");
+    fs::create_dir(&docs).expect("a folder");
+    fs::write(docs.join("other.md"), "# Title\n").expect("a page");
+    let page = docs.join("page.md");
+    let text = "# Own\n[](other.md) [](other.md#title) [](#own) [](../docs/) [](https://x.y/z)\n\
+                [](gone.md) [](other.md#gone) [](#gone) [](../../x) [](/etc)\n";
+    fs::write(&page, text).expect("a page");
+    let dead = dead_links(root.path(), &page);
+    let wanted = [
+        "docs/page.md:3: gone.md: no such file",
+        "docs/page.md:3: other.md#gone: no heading #gone",
+        "docs/page.md:3: #gone: no heading #gone",
+        "docs/page.md:3: ../../x: leaves the repository",
+        "docs/page.md:3: /etc: an absolute path",
+    ];
+    assert_eq!(dead, wanted);
+}
