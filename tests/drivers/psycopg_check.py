@@ -151,14 +151,17 @@ def an_error_in_the_middle_of_a_pipeline():
     with connect(autocommit=True) as conn:
         fresh_table(conn)
 
-        with conn.pipeline() as pipeline:
-            insert(conn, 1)
-            pipeline.sync()
-            insert(conn, 2)
-            conn.execute("select 1 / %s::int", [0])
-            insert(conn, 3)
-            raises(errors.DivisionByZero, "22012", pipeline.sync)
-            insert(conn, 4)
+
+        def run():
+            with conn.pipeline() as pipeline:
+                insert(conn, 1)
+                pipeline.sync()
+                insert(conn, 2)
+                conn.execute("select 1 / %s::int", [0])
+                insert(conn, 3)
+
+        raises(errors.DivisionByZero, "22012", run)
+        insert(conn, 4)
         equal(ids(conn), [1, 4], "what the error undid")
 
 
