@@ -152,3 +152,15 @@ fn run(command: &mut Command) -> String {
     assert!(status.success(), "{command:?}: {status}\n{stdout}\n{stderr}");
     stdout.into_owned()
 }
+
+#[test]
+fn sums_exactly_the_series_asked_for() {
+    let text = "# TYPE reads counter\nreads{node=\"r1\",target=\"replica\"} 3\nreads{node=\"r2\",target=\"replica\"} 4\n\
+                reads{node=\"p\",target=\"primary\"} 10\nreads_seconds 7\nopen 2\n";
+    let about = |name, labels: &[&str]| support::metrics::sum(text, name, labels).to_string();
+    assert_eq!(about("reads", &[]), "17");
+    assert_eq!(about("reads", &["target=\"replica\""]), "7");
+    assert_eq!(about("reads", &["target=\"replica\"", "node=\"r2\""]), "4");
+    assert_eq!(about("reads", &["get=\"replica\""]), "0");
+    assert_eq!(about("open", &[]), "2");
+}
