@@ -12,24 +12,17 @@ use std::time::{Duration, Instant};
 use tidegate::local::{LocalCluster, LocalNode, Login, StopMode};
 
 fn start() -> LocalCluster {
-    LocalCluster::start(&support::options()).unwrap_or_else(|error| panic!("{error}"))
+    support::exclusive_cluster(&support::options())
 }
 
 fn ask(node: &LocalNode, sql: &str) -> String {
-    node.psql(sql)
-        .unwrap_or_else(|error| panic!("{error}"))
-        .trim()
-        .to_owned()
+    node.psql(sql).unwrap_or_else(|error| panic!("{error}")).trim().to_owned()
 }
 
 /// A zombie is dead: who reaps an orphan, and when, is not ours to say.
 fn is_alive(pid: u32) -> bool {
     let alive = "kill -0 \"$0\" 2>/dev/null && ! grep -qs '^State:.Z' \"/proc/$0/status\"";
-    Command::new("sh")
-        .args(["-c", alive, &pid.to_string()])
-        .status()
-        .unwrap()
-        .success()
+    Command::new("sh").args(["-c", alive, &pid.to_string()]).status().unwrap().success()
 }
 
 #[test]
@@ -39,32 +32,18 @@ fn replicates_to_two_named_replicas_and_lets_the_app_in_over_tcp() {
     eprintln!("started in {:?}", begin.elapsed());
     let names = "select string_agg(application_name, ' ' order by application_name) from pg_stat_replication";
     assert_eq!(ask(cluster.primary(), names), "r1 r2");
-    ask(
-        cluster.primary(),
-        "create table t (n int); insert into t select generate_series(1, 1000)",
-    );
+    ask(cluster.primary(), "create table t (n int); insert into t select generate_series(1, 1000)");
     cluster.wait_caught_up().unwrap();
     for replica in cluster.replicas() {
-        assert_eq!(
-            ask(replica, "select count(*), pg_is_in_recovery() from t"),
-            "1000|t"
-        );
+        assert_eq!(ask(replica, "select count(*), pg_is_in_recovery() from t"), "1000|t");
     }
     for login in [Login::App, Login::Superuser] {
         let by_url = Command::new(cluster.bin().program("psql"))
-            .args([
-                "-XAtc",
-                "select inet_server_port(), current_database()",
-                &cluster.replica(1).url(login),
-            ])
+            .args(["-XAtc", "select inet_server_port(), current_database()", &cluster.replica(1).url(login)])
             .output()
             .unwrap();
         let expected = format!("{}|app", cluster.replica(1).port());
-        assert_eq!(
-            String::from_utf8_lossy(&by_url.stdout).trim(),
-            expected,
-            "{by_url:?}"
-        );
+        assert_eq!(String::from_utf8_lossy(&by_url.stdout).trim(), expected, "{by_url:?}");
     }
 }
 
@@ -84,10 +63,7 @@ fn replay_is_paused_resumed_and_delayed() {
     cluster.wait_caught_up().unwrap();
     assert_eq!(ask(cluster.replica(0), "select count(*) from t"), "1");
 
-    cluster
-        .replica(0)
-        .set_apply_delay(Duration::from_hours(1))
-        .unwrap();
+    cluster.replica(0).set_apply_delay(Duration::from_hours(1)).unwrap();
     ask(cluster.primary(), "insert into t values (2)");
     while ask(cluster.replica(1), "select count(*) from t") != "2" {
         assert!(Instant::now() < deadline, "r2 does not replicate");
@@ -148,31 +124,11 @@ fn options_reach_the_servers() {
     options.replicas = 1;
     options.app_is_superuser = true;
     options.primary_conf.push("work_mem = '3MB'".to_owned());
-    options
-        .replica_conf
-        .push("recovery_min_apply_delay = '10ms'".to_owned());
+    options.replica_conf.push("recovery_min_apply_delay = '10ms'".to_owned());
     let cluster = LocalCluster::start(&options).unwrap();
-    assert_eq!(
-        ask(
-            cluster.primary(),
-            "show work_mem; show recovery_min_apply_delay"
-        ),
-        "3MB\n0"
-    );
-    assert_eq!(
-        ask(
-            cluster.replica(0),
-            "show work_mem; show recovery_min_apply_delay"
-        ),
-        "4MB\n10ms"
-    );
-    assert_eq!(
-        ask(
-            cluster.primary(),
-            "select rolsuper from pg_roles where rolname = 'app'"
-        ),
-        "t"
-    );
+    assert_eq!(ask(cluster.primary(), "show work_mem; show recovery_min_apply_delay"), "3MB\n0");
+    assert_eq!(ask(cluster.replica(0), "show work_mem; show recovery_min_apply_delay"), "4MB\n10ms");
+    assert_eq!(ask(cluster.primary(), "select rolsuper from pg_roles where rolname = 'app'"), "t");
 }
 
 fn folder(mode: u32) -> tempfile::TempDir {
@@ -188,10 +144,7 @@ fn a_server_that_does_not_start_shows_its_log_and_leaves_nothing() {
     options.parent = parent.path().to_owned();
     options.replica_conf.push("no_such_setting = 1".to_owned());
     let error = LocalCluster::start(&options).unwrap_err().to_string();
-    assert!(
-        error.contains("r1 did not start") && error.contains("no_such_setting"),
-        "{error}"
-    );
+    assert!(error.contains("r1 did not start") && error.contains("no_such_setting"), "{error}");
     assert_eq!(fs::read_dir(parent.path()).unwrap().count(), 0);
 }
 
@@ -205,10 +158,7 @@ fn folders_closed_to_the_account_of_postgresql_are_named() {
     }
     options.parent = closed.path().to_owned();
     let error = LocalCluster::start(&options).unwrap_err().to_string();
-    assert!(
-        error.contains("cannot enter") && error.contains(closed.path().to_str().unwrap()),
-        "{error}"
-    );
+    assert!(error.contains("cannot enter") && error.contains(closed.path().to_str().unwrap()), "{error}");
 
     for program in ["initdb", "postgres", "pg_basebackup", "psql"] {
         fs::copy(options.bin.program(program), closed.path().join(program)).unwrap();
@@ -222,12 +172,7 @@ fn folders_closed_to_the_account_of_postgresql_are_named() {
 }
 
 fn pids(cluster: &LocalCluster) -> Vec<u32> {
-    cluster
-        .replicas()
-        .iter()
-        .chain([cluster.primary()])
-        .filter_map(LocalNode::pid)
-        .collect()
+    cluster.replicas().iter().chain([cluster.primary()]).filter_map(LocalNode::pid).collect()
 }
 
 fn assert_nothing_is_left(folder: &Path, pids: &[u32]) {
@@ -252,12 +197,10 @@ fn drop_leaves_no_process_and_no_folder() {
 
 #[test]
 fn a_panic_leaves_no_process_and_no_folder() {
-    let (report, reported) = std::sync::mpsc::channel();
+    let (report, reported) = std::sync::mpsc::sync_channel(1);
     let thread = std::thread::spawn(move || {
         let cluster = start();
-        report
-            .send((cluster.folder().to_owned(), pids(&cluster)))
-            .unwrap();
+        report.send((cluster.folder().to_owned(), pids(&cluster))).unwrap();
         panic!("on purpose");
     });
     thread.join().unwrap_err();
@@ -274,11 +217,7 @@ fn a_killed_process_leaves_no_process_and_no_folder() {
     let name = "a_killed_process_leaves_no_process_and_no_folder";
     if std::env::var_os(VICTIM).is_some() {
         let cluster = start();
-        println!(
-            "\nvictim {} {:?}",
-            cluster.folder().display(),
-            pids(&cluster)
-        );
+        println!("\nvictim {} {:?}", cluster.folder().display(), pids(&cluster));
         loop {
             std::thread::park();
         }
@@ -290,26 +229,17 @@ fn a_killed_process_leaves_no_process_and_no_folder() {
         .spawn()
         .unwrap();
     let output = std::io::BufReader::new(victim.stdout.take().unwrap());
-    let told = output
-        .lines()
-        .map_while(Result::ok)
-        .find_map(|line| Some(line.strip_prefix("victim ")?.to_owned()));
+    let told =
+        output.lines().map_while(Result::ok).find_map(|line| Some(line.strip_prefix("victim ")?.to_owned()));
     let told = told.unwrap();
     let (folder, pids) = told.split_once(' ').unwrap();
-    let pids: Vec<u32> = pids
-        .trim_matches(['[', ']'])
-        .split(", ")
-        .map(|pid| pid.parse().unwrap())
-        .collect();
+    let pids: Vec<u32> = pids.trim_matches(['[', ']']).split(", ").map(|pid| pid.parse().unwrap()).collect();
     victim.kill().unwrap();
     victim.wait().unwrap();
     let deadline = Instant::now() + Duration::from_secs(30);
     // A postmaster removes its pid file a moment before it exits.
     while Path::new(folder).exists() || pids.iter().any(|pid| is_alive(*pid)) {
-        assert!(
-            Instant::now() < deadline,
-            "the watchdog has not cleaned up {folder}"
-        );
+        assert!(Instant::now() < deadline, "the watchdog has not cleaned up {folder}");
         std::thread::sleep(Duration::from_millis(20));
     }
     assert_nothing_is_left(Path::new(folder), &pids);

@@ -32,17 +32,12 @@ impl Account {
     /// The account for servers whose files we make: `ours` is something that we have just created, so its owner is
     /// the user we really act as.
     pub(super) fn for_owner_of(ours: &Path) -> Result<Self, Error> {
-        let owner = fs::metadata(ours)
-            .map_err(Error::io(format!("look at {}", ours.display())))?
-            .uid();
+        let owner = fs::metadata(ours).map_err(Error::io(format!("look at {}", ours.display())))?.uid();
         if owner != ROOT {
             return Ok(Self::Ourselves);
         }
         let passwd = fs::read_to_string("/etc/passwd").map_err(Error::io("read /etc/passwd"))?;
-        ["postgres", "nobody"]
-            .into_iter()
-            .find_map(|name| look_up(&passwd, name))
-            .ok_or(Error::NoAccount)
+        ["postgres", "nobody"].into_iter().find_map(|name| look_up(&passwd, name)).ok_or(Error::NoAccount)
     }
 
     /// Makes `command` run under this account.
@@ -75,11 +70,7 @@ fn look_up(passwd: &str, name: &str) -> Option<Account> {
         (fields.next() == Some(name)).then_some(())?;
         let uid = fields.nth(1)?.parse().ok()?;
         let gid = fields.next()?.parse().ok()?;
-        Some(Account::Other {
-            name: name.to_owned(),
-            uid,
-            gid,
-        })
+        Some(Account::Other { name: name.to_owned(), uid, gid })
     })
 }
 
@@ -90,11 +81,7 @@ mod tests {
     #[test]
     fn reads_the_numbers_of_exactly_that_user() {
         let passwd = "root:x:0:0::/root:/bin/sh\npostgres2:x:7:8::/:/bin/sh\npostgres:x:101:104:a b,,:/var:/bin/bash\n";
-        let found = Account::Other {
-            name: "postgres".to_owned(),
-            uid: 101,
-            gid: 104,
-        };
+        let found = Account::Other { name: "postgres".to_owned(), uid: 101, gid: 104 };
         assert_eq!(look_up(passwd, "postgres"), Some(found));
         assert_eq!(look_up(passwd, "nobody"), None);
     }

@@ -48,15 +48,8 @@ pub struct NotFound {
 }
 
 fn places(looked_in: &[PathBuf]) -> String {
-    let places: Vec<_> = looked_in
-        .iter()
-        .map(|place| place.display().to_string())
-        .collect();
-    if places.is_empty() {
-        "the usual folders, pg_config and PATH".to_owned()
-    } else {
-        places.join(", ")
-    }
+    let places: Vec<_> = looked_in.iter().map(|place| place.display().to_string()).collect();
+    if places.is_empty() { "the usual folders, pg_config and PATH".to_owned() } else { places.join(", ") }
 }
 
 /// Finds PostgreSQL's programs: in `explicit` and nowhere else when that is given; otherwise the newest version in the
@@ -64,20 +57,12 @@ fn places(looked_in: &[PathBuf]) -> String {
 pub fn find(explicit: Option<&Path>) -> Result<PgBin, NotFound> {
     let candidates = match explicit {
         Some(dir) => vec![dir.to_owned()],
-        None => usual_folders(Path::new("/"))
-            .into_iter()
-            .chain(pg_config())
-            .chain(on_path())
-            .collect(),
+        None => usual_folders(Path::new("/")).into_iter().chain(pg_config()).chain(on_path()).collect(),
     };
     match candidates.iter().find(|dir| is_complete(dir)) {
         // PostgreSQL is run with another working folder than ours.
-        Some(dir) => Ok(PgBin {
-            dir: std::path::absolute(dir).unwrap_or_else(|_| dir.clone()),
-        }),
-        None => Err(NotFound {
-            looked_in: candidates,
-        }),
+        Some(dir) => Ok(PgBin { dir: std::path::absolute(dir).unwrap_or_else(|_| dir.clone()) }),
+        None => Err(NotFound { looked_in: candidates }),
     }
 }
 
@@ -115,20 +100,14 @@ fn on_path() -> Option<PathBuf> {
 }
 
 fn printed_path(command: &mut Command) -> Option<PathBuf> {
-    let output = command
-        .output()
-        .ok()
-        .filter(|output| output.status.success())?;
+    let output = command.output().ok().filter(|output| output.status.success())?;
     let text = String::from_utf8(output.stdout).ok()?;
     Some(PathBuf::from(text.trim())).filter(|path| path.is_absolute())
 }
 
 #[cfg(test)]
 mod tests {
-    #![allow(
-        clippy::unwrap_used,
-        reason = "a test that cannot make its files has failed"
-    )]
+    #![allow(clippy::unwrap_used, reason = "a test that cannot make its files has failed")]
 
     use super::*;
 
@@ -142,20 +121,12 @@ mod tests {
     #[test]
     fn newest_version_comes_first_by_number_not_by_spelling() {
         let root = tempfile::tempdir().unwrap();
-        for dir in [
-            "usr/lib/postgresql/9.6/bin",
-            "usr/lib/postgresql/15/bin",
-            "usr/pgsql-18/bin",
-        ] {
+        for dir in ["usr/lib/postgresql/9.6/bin", "usr/lib/postgresql/15/bin", "usr/pgsql-18/bin"] {
             install(&root.path().join(dir));
         }
         fs::create_dir_all(root.path().join("usr/pgsql-old/bin")).unwrap();
         let found = usual_folders(root.path());
-        let expected = [
-            "usr/pgsql-18/bin",
-            "usr/lib/postgresql/15/bin",
-            "usr/lib/postgresql/9.6/bin",
-        ];
+        let expected = ["usr/pgsql-18/bin", "usr/lib/postgresql/15/bin", "usr/lib/postgresql/9.6/bin"];
         assert_eq!(found, expected.map(|dir| root.path().join(dir)));
     }
 

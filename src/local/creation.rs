@@ -54,12 +54,8 @@ impl LocalNode {
                 "--no-sync",
             ],
         )?;
-        let mut settings = OpenOptions::new()
-            .append(true)
-            .open(data_dir.join("postgresql.conf"));
-        let appended = settings
-            .as_mut()
-            .map_err(|error| std::io::Error::from(error.kind()));
+        let mut settings = OpenOptions::new().append(true).open(data_dir.join("postgresql.conf"));
+        let appended = settings.as_mut().map_err(|error| std::io::Error::from(error.kind()));
         appended
             .and_then(|file| file.write_all(SETTINGS.as_bytes()))
             .map_err(Error::io("write postgresql.conf"))?;
@@ -89,12 +85,7 @@ impl LocalNode {
     }
 
     /// Starts a node for the first time, on a port of its own.
-    fn launch(
-        host: &Arc<Host>,
-        name: &str,
-        data_dir: PathBuf,
-        conf: &[String],
-    ) -> Result<Self, Error> {
+    fn launch(host: &Arc<Host>, name: &str, data_dir: PathBuf, conf: &[String]) -> Result<Self, Error> {
         let socket_dir = host.socket_dir();
         let own = format!(
             "cluster_name = '{name}'\nunix_socket_directories = '{}'\n{}\n",
@@ -103,16 +94,9 @@ impl LocalNode {
         );
         host.write(&data_dir.join("node.conf"), &own)?;
         let host = Arc::clone(host);
-        let mut node = Self {
-            name: name.to_owned(),
-            port: 0,
-            data_dir,
-            host,
-            server: Mutex::default(),
-        };
+        let mut node = Self { name: name.to_owned(), port: 0, data_dir, host, server: Mutex::default() };
         for _ in 0..PORT_TRIES {
-            node.port =
-                ports::free().ok_or_else(|| Error::TimedOut("a port is free".to_owned()))?;
+            node.port = ports::free().ok_or_else(|| Error::TimedOut("a port is free".to_owned()))?;
             match node.try_start()? {
                 Started::Ready => return Ok(node),
                 Started::PortTaken => {}

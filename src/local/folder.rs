@@ -53,8 +53,7 @@ impl Folder {
     /// Makes a folder that only its owner can enter.
     pub(super) fn create(parent: &Path) -> Result<Self, Error> {
         let made = || {
-            let path =
-                fs::canonicalize(parent)?.join(format!("tidegate-{:08x}", rand::random::<u32>()));
+            let path = fs::canonicalize(parent)?.join(format!("tidegate-{:08x}", rand::random::<u32>()));
             DirBuilder::new().mode(0o700).create(&path)?;
             Ok(path)
         };

@@ -40,15 +40,9 @@ pub(super) struct Host {
 impl Host {
     pub(super) fn new(bin: PgBin, folder: Folder) -> Result<Self, Error> {
         let account = Account::for_owner_of(folder.path())?;
-        account
-            .own(folder.path())
-            .map_err(Error::io("give the cluster's folder to its account"))?;
-        let host = Self {
-            bin,
-            folder,
-            account,
-            superuser_password: format!("{:032x}", rand::random::<u128>()),
-        };
+        account.own(folder.path()).map_err(Error::io("give the cluster's folder to its account"))?;
+        let host =
+            Self { bin, folder, account, superuser_password: format!("{:032x}", rand::random::<u128>()) };
         host.check_reachable()?;
         for sub in ["socket", "log"] {
             let path = host.folder.path().join(sub);
@@ -84,30 +78,19 @@ impl Host {
             command.env_remove(name);
         }
         // A known time zone spares initdb the search for ours.
-        command
-            .current_dir(self.folder.path())
-            .env("LC_ALL", "C")
-            .env("TZ", "UTC")
-            .stdin(Stdio::null());
+        command.current_dir(self.folder.path()).env("LC_ALL", "C").env("TZ", "UTC").stdin(Stdio::null());
         command
     }
 
     pub(super) fn run(&self, program: &str, args: &[&str]) -> Result<(), Error> {
-        let output = self
-            .command(program)
-            .args(args)
-            .output()
-            .map_err(|source| self.not_run(program, source))?;
+        let output =
+            self.command(program).args(args).output().map_err(|source| self.not_run(program, source))?;
         succeeded(program, &output).map(drop)
     }
 
     pub(super) fn not_run(&self, program: &str, source: io::Error) -> Error {
         let program = self.bin.program(program);
-        Error::NotRunnable {
-            program,
-            account: self.account.name().to_owned(),
-            source,
-        }
+        Error::NotRunnable { program, account: self.account.name().to_owned(), source }
     }
 
     pub(super) fn write(&self, path: &Path, text: &str) -> Result<(), Error> {
@@ -121,8 +104,5 @@ pub(super) fn succeeded(program: &str, output: &Output) -> Result<String, Error>
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }
     let output = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(Error::Failed {
-        program: program.to_owned(),
-        output,
-    })
+    Err(Error::Failed { program: program.to_owned(), output })
 }

@@ -31,12 +31,8 @@ impl LocalNode {
         let Some(mut server) = self.server().take() else {
             return Ok(());
         };
-        server
-            .kill()
-            .map_err(Error::io(format!("kill {}", self.name)))?;
-        server
-            .wait_gone(PATIENCE)
-            .map_err(|_| self.complaint("left processes behind when it was killed"))?;
+        server.kill().map_err(Error::io(format!("kill {}", self.name)))?;
+        server.wait_gone(PATIENCE).map_err(|_| self.complaint("left processes behind when it was killed"))?;
         self.set_aside_pid_file();
         Ok(())
     }
@@ -46,9 +42,7 @@ impl LocalNode {
         let Some(server) = self.server().take() else {
             return Ok(());
         };
-        server
-            .ask_to_stop(mode)
-            .map_err(Error::io(format!("stop {}", self.name)))?;
+        server.ask_to_stop(mode).map_err(Error::io(format!("stop {}", self.name)))?;
         server.wait_gone(PATIENCE).map_err(|server| {
             *self.server() = Some(server);
             self.complaint("did not stop")
@@ -95,21 +89,14 @@ impl LocalNode {
         for stale in [PID_FILE, CRASHED_PID] {
             let _ = fs::remove_file(self.data_dir().join(stale));
         }
-        let (log, begin) = self
-            .open_log()
-            .map_err(Error::io(format!("open the log of {}", self.name())))?;
+        let (log, begin) = self.open_log().map_err(Error::io(format!("open the log of {}", self.name())))?;
         let mut command = self.host.command("postgres");
-        command
-            .arg("-D")
-            .arg(self.data_dir())
-            .args(["-p", &self.port().to_string()]);
+        command.arg("-D").arg(self.data_dir()).args(["-p", &self.port().to_string()]);
         let mut server =
             Server::spawn(command, log).map_err(|source| self.host.not_run("postgres", source))?;
         let deadline = Instant::now() + PATIENCE;
         while !self.is_ready(server.id()) {
-            let ended = server
-                .exited()
-                .map_err(Error::io(format!("ask for {}", self.name())))?;
+            let ended = server.exited().map_err(Error::io(format!("ask for {}", self.name())))?;
             if ended.is_some() || Instant::now() >= deadline {
                 return self.did_not_start(server, begin);
             }
@@ -128,10 +115,7 @@ impl LocalNode {
     fn did_not_start(&self, mut server: Server, log_begin: u64) -> Result<Started, Error> {
         let _ = server.kill();
         let _ = server.wait_gone(IMMEDIATE);
-        if self
-            .log_from(log_begin)
-            .contains("could not create any TCP/IP sockets")
-        {
+        if self.log_from(log_begin).contains("could not create any TCP/IP sockets") {
             return Ok(Started::PortTaken);
         }
         Err(self.complaint("did not start"))
@@ -142,15 +126,11 @@ impl LocalNode {
     fn is_ready(&self, id: u32) -> bool {
         let text = fs::read_to_string(self.data_dir().join(PID_FILE)).unwrap_or_default();
         let mut lines = text.lines();
-        lines.next() == Some(&id.to_string())
-            && lines.nth(6).is_some_and(|state| state.trim() == "ready")
+        lines.next() == Some(&id.to_string()) && lines.nth(6).is_some_and(|state| state.trim() == "ready")
     }
 
     fn set_aside_pid_file(&self) {
-        let _ = fs::rename(
-            self.data_dir().join(PID_FILE),
-            self.data_dir().join(CRASHED_PID),
-        );
+        let _ = fs::rename(self.data_dir().join(PID_FILE), self.data_dir().join(CRASHED_PID));
     }
 
     fn log_path(&self) -> PathBuf {
@@ -159,10 +139,7 @@ impl LocalNode {
 
     /// The log, and where what comes now begins in it.
     fn open_log(&self) -> std::io::Result<(File, u64)> {
-        let log = OpenOptions::new()
-            .create(true)
-            .append(true)
-            .open(self.log_path())?;
+        let log = OpenOptions::new().create(true).append(true).open(self.log_path())?;
         let begin = log.metadata()?.len();
         Ok((log, begin))
     }
@@ -183,11 +160,7 @@ impl LocalNode {
     pub(super) fn complaint(&self, what: &str) -> Error {
         let length = fs::metadata(self.log_path()).map_or(0, |log| log.len());
         let log = self.log_from(length.saturating_sub(LOG_SHOWN));
-        Error::Server {
-            node: self.name().to_owned(),
-            what: what.to_owned(),
-            log,
-        }
+        Error::Server { node: self.name().to_owned(), what: what.to_owned(), log }
     }
 }
 

@@ -145,18 +145,11 @@ pub struct LocalCluster {
 impl LocalCluster {
     /// Makes the cluster and waits until every replica streams. Takes a few seconds.
     pub fn start(options: &Options) -> Result<Self, Error> {
-        let host = Arc::new(Host::new(
-            options.bin.clone(),
-            Folder::create(&options.parent)?,
-        )?);
+        let host = Arc::new(Host::new(options.bin.clone(), Folder::create(&options.parent)?)?);
         let primary = LocalNode::create_primary(&host, &options.primary_conf)?;
         primary.psql_in("postgres", &roles(options.app_is_superuser))?;
         let replicas = clone_in_parallel(&host, &primary, options)?;
-        let cluster = Self {
-            primary,
-            replicas,
-            host,
-        };
+        let cluster = Self { primary, replicas, host };
         cluster.wait_streaming()?;
         Ok(cluster)
     }
@@ -204,10 +197,9 @@ impl LocalCluster {
         )?;
         let reached = format!("select pg_last_wal_replay_lsn() >= '{}'", lsn.trim());
         for replica in &self.replicas {
-            wait_for(
-                &format!("{} has caught up with the primary", replica.name()),
-                || Ok(replica.psql(&reached)?.trim() == "t"),
-            )?;
+            wait_for(&format!("{} has caught up with the primary", replica.name()), || {
+                Ok(replica.psql(&reached)?.trim() == "t")
+            })?;
         }
         Ok(())
     }
@@ -231,11 +223,7 @@ impl Drop for LocalCluster {
 }
 
 fn roles(app_is_superuser: bool) -> String {
-    let rights = if app_is_superuser {
-        "superuser"
-    } else {
-        "nosuperuser"
-    };
+    let rights = if app_is_superuser { "superuser" } else { "nosuperuser" };
     format!(
         "create role app login {rights} password 'secret';
          create database app owner app;"
@@ -251,18 +239,12 @@ fn clone_in_parallel(
         let clones: Vec<_> = (1..=options.replicas)
             .map(|number| {
                 let name = format!("r{number}");
-                scope.spawn(move || {
-                    LocalNode::create_replica(host, &name, primary, &options.replica_conf)
-                })
+                scope.spawn(move || LocalNode::create_replica(host, &name, primary, &options.replica_conf))
             })
             .collect();
         clones
             .into_iter()
-            .map(|clone| {
-                clone
-                    .join()
-                    .unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-            })
+            .map(|clone| clone.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
             .collect()
     })
 }

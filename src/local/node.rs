@@ -69,26 +69,10 @@ impl LocalNode {
 
     pub(super) fn psql_in(&self, database: &str, sql: &str) -> Result<String, Error> {
         let mut psql = self.host.command("psql");
-        psql.args([
-            "-XAtq",
-            "-v",
-            "ON_ERROR_STOP=1",
-            "-U",
-            "postgres",
-            "-d",
-            database,
-            "-f",
-            "-",
-        ]);
-        psql.arg("-h")
-            .arg(self.host.socket_dir())
-            .args(["-p", &self.port.to_string()]);
-        psql.stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let mut child = psql
-            .spawn()
-            .map_err(|source| self.host.not_run("psql", source))?;
+        psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-U", "postgres", "-d", database, "-f", "-"]);
+        psql.arg("-h").arg(self.host.socket_dir()).args(["-p", &self.port.to_string()]);
+        psql.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        let mut child = psql.spawn().map_err(|source| self.host.not_run("psql", source))?;
         let input = child.stdin.take();
         let output = thread::scope(|scope| {
             // psql may already print while it still reads.
@@ -118,15 +102,11 @@ impl LocalNode {
             "alter system set recovery_min_apply_delay = '{delay}'; select pg_reload_conf();"
         ))?;
         // A server reloads when it gets to it, and shows zero in its largest unit.
-        wait_for(
-            &format!("{} has taken over its new apply delay", self.name),
-            || {
-                let same = format!(
-                    "select current_setting('recovery_min_apply_delay')::interval = '{delay}'::interval"
-                );
-                Ok(self.psql(&same)?.trim() == "t")
-            },
-        )
+        wait_for(&format!("{} has taken over its new apply delay", self.name), || {
+            let same =
+                format!("select current_setting('recovery_min_apply_delay')::interval = '{delay}'::interval");
+            Ok(self.psql(&same)?.trim() == "t")
+        })
     }
 
     /// Makes this replica a primary and waits until it is one.
@@ -150,26 +130,16 @@ impl LocalNode {
              alter system set primary_slot_name = '{slot}';
              select pg_reload_conf();"
         ))?;
-        let streaming =
-            format!("select from pg_stat_replication where application_name = '{slot}'");
+        let streaming = format!("select from pg_stat_replication where application_name = '{slot}'");
         wait_for(&format!("{} follows {}", self.name, upstream.name), || {
-            Ok(upstream
-                .psql(&format!(
-                    "select exists ({streaming} and state = 'streaming')"
-                ))?
-                .trim()
-                == "t")
+            Ok(upstream.psql(&format!("select exists ({streaming} and state = 'streaming')"))?.trim() == "t")
         })
     }
 
     /// How a replica called `name` connects to this node: through the socket, which needs no password.
     pub(super) fn conninfo(&self, name: &str) -> String {
         let socket_dir = self.host.socket_dir();
-        format!(
-            "host={} port={} user=postgres application_name={name}",
-            socket_dir.display(),
-            self.port
-        )
+        format!("host={} port={} user=postgres application_name={name}", socket_dir.display(), self.port)
     }
 
     /// The running server. A panic in another thread leaves it as usable as it was.

@@ -44,12 +44,8 @@ impl Server {
     pub(super) fn spawn(mut command: Command, log: File) -> io::Result<Self> {
         let (lifeline, held_by_them) = io::pipe()?;
         let errors = log.try_clone()?;
-        let child = command
-            .stdin(held_by_them)
-            .stdout(log)
-            .stderr(Stdio::from(errors))
-            .process_group(0)
-            .spawn()?;
+        let child =
+            command.stdin(held_by_them).stdout(log).stderr(Stdio::from(errors)).process_group(0).spawn()?;
         // `command` holds our copy of their end.
         drop(command);
         Ok(Self { child, lifeline })
@@ -85,7 +81,7 @@ impl Server {
         let Ok(mut lifeline) = self.lifeline.try_clone() else {
             return Err(self);
         };
-        let (gone, until_gone) = mpsc::channel();
+        let (gone, until_gone) = mpsc::sync_channel(1);
         thread::spawn(move || {
             let _ = lifeline.read(&mut [0]);
             let _ = gone.send(());

@@ -1,0 +1,215 @@
+//! Tidegate as a process of its own.
+
+use std::io::{BufRead, BufReader, Read};
+use std::net::SocketAddr;
+use std::os::unix::process::CommandExt;
+use std::process::{Child, Command, ExitStatus, Stdio};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{Arc, Mutex};
+use std::thread;
+use std::time::Instant;
+
+use tidegate::local::{LocalCluster, Login};
+
+use super::{PATIENCE, metrics};
+
+/// What Tidegate would otherwise take from the environment of the tests.
+const FOREIGN_SETTINGS: [&str; 7] = [
+    "DATABASE_URL",
+    "PGPASSWORD",
+    "TIDEGATE_ADMIN",
+    "TIDEGATE_CONFIG",
+    "TIDEGATE_LISTEN",
+    "TIDEGATE_LOG",
+    "TIDEGATE_WORKERS",
+];
+
+/// A proxy that is about to be started.
+#[derive(Debug)]
+pub struct Tidegate {
+    command: Command,
+}
+
+impl Tidegate {
+    /// A proxy that knows no database yet.
+    pub fn bare() -> Self {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
+        for name in FOREIGN_SETTINGS {
+            command.env_remove(name);
+        }
+        command.args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
+        Self { command }
+    }
+
+    /// A proxy in front of `cluster`, logged in as the user `app`.
+    pub fn before(cluster: &LocalCluster) -> Self {
+        let mut tidegate = Self::bare().args(["--primary", &cluster.url(Login::App)]);
+        for replica in cluster.replicas() {
+            tidegate = tidegate.args(["--replica", &replica.url(Login::App)]);
+        }
+        tidegate
+    }
+
+    /// Adds arguments.
+    pub fn args<'a>(mut self, args: impl IntoIterator<Item = &'a str>) -> Self {
+        self.command.args(args);
+        self
+    }
+
+    /// Sets a variable of its environment.
+    pub fn env(mut self, name: &str, value: &str) -> Self {
+        self.command.env(name, value);
+        self
+    }
+
+    /// Starts it and waits until it says where it listens.
+    pub fn start(mut self) -> RunningProxy {
+        self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
+        let mut child = self.command.spawn().unwrap();
+        let watchdog = watch(child.id());
+        let stderr = Log::of(child.stderr.take().unwrap());
+        let lines = lines_of(child.stdout.take().unwrap());
+        // From here on, its Drop shows what it logged if it does not come up.
+        let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
+        let mut proxy = RunningProxy { address: unknown, admin: unknown, child, watchdog, stderr };
+        proxy.address = proxy.announced("listening on ", &lines);
+        proxy.admin = proxy.announced("admin on ", &lines);
+        proxy
+    }
+}
+
+/// A running proxy. It is killed when this is dropped; when the test panics, what it logged is shown.
+#[derive(Debug)]
+pub struct RunningProxy {
+    address: SocketAddr,
+    admin: SocketAddr,
+    child: Child,
+    watchdog: Child,
+    stderr: Log,
+}
+
+impl RunningProxy {
+    /// Where apps connect.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Where the admin console, metrics and health are.
+    pub fn admin(&self) -> SocketAddr {
+        self.admin
+    }
+
+    /// `postgres://app:secret@127.0.0.1:port/app`
+    pub fn url(&self) -> String {
+        format!("postgres://app:secret@{}/app", self.address)
+    }
+
+    /// The text of `/metrics`.
+    pub fn metrics(&self) -> String {
+        metrics::fetch(self.admin)
+    }
+
+    /// The sum of the series called `name` that carry all of `labels`, such as `target="replica"`.
+    pub fn metric(&self, name: &str, labels: &[&str]) -> f64 {
+        metrics::sum(&self.metrics(), name, labels)
+    }
+
+    /// What it has written to its standard error so far.
+    pub fn stderr(&self) -> String {
+        self.stderr.text()
+    }
+
+    /// Sends a signal, by its name without SIG.
+    pub fn signal(&self, name: &str) {
+        let id = self.child.id().to_string();
+        let status = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &id]).status().unwrap();
+        assert!(status.success(), "cannot send SIG{name}");
+    }
+
+    /// Waits until it has ended by itself, or after a signal.
+    pub fn wait_exit(&mut self) -> ExitStatus {
+        let child = &mut self.child;
+        let mut status = None;
+        super::wait_until("the proxy has ended", || {
+            status = child.try_wait().unwrap();
+            status.is_some()
+        });
+        status.unwrap()
+    }
+
+    fn announced(&mut self, prefix: &str, lines: &Receiver<String>) -> SocketAddr {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+                Ok(line) => {
+                    if let Some(address) = line.strip_prefix(prefix) {
+                        return address.trim().parse().unwrap_or_else(|_| panic!("no address: {line}"));
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) => panic!("the proxy never said \"{prefix}…\""),
+                Err(RecvTimeoutError::Disconnected) => {
+                    panic!("the proxy ended before it said \"{prefix}…\": {:?}", self.child.wait())
+                }
+            }
+        }
+    }
+}
+
+impl Drop for RunningProxy {
+    fn drop(&mut self) {
+        // First the watchdog, so that it cannot hit another process that gets the number.
+        for child in [&mut self.watchdog, &mut self.child] {
+            let _ = child.kill();
+            let _ = child.wait();
+        }
+        if thread::panicking() {
+            eprintln!("---- the proxy logged:\n{}", self.stderr.text());
+        }
+    }
+}
+
+/// A process that kills the process `id` when ours ends without having dropped the proxy.
+fn watch(id: u32) -> Child {
+    Command::new("sh")
+        .args(["-c", "trap '' HUP INT TERM; cat >/dev/null; kill -KILL \"$0\"", &id.to_string()])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .process_group(0)
+        .spawn()
+        .unwrap()
+}
+
+/// The lines of `output`, which is read to its end so that the process never blocks on it.
+fn lines_of(output: impl Read + Send + 'static) -> Receiver<String> {
+    let (lines, received) = sync_channel(16);
+    thread::spawn(move || {
+        for line in BufReader::new(output).lines().map_while(Result::ok) {
+            // Nobody listens any more once the addresses are known, or the buffer is full of what nobody wants.
+            let _ = lines.try_send(line);
+        }
+    });
+    received
+}
+
+/// What a process writes, collected in the background.
+#[derive(Clone, Debug, Default)]
+struct Log(Arc<Mutex<Vec<u8>>>);
+
+impl Log {
+    fn of(mut output: impl Read + Send + 'static) -> Self {
+        let log = Self::default();
+        let written = log.clone();
+        thread::spawn(move || {
+            let mut buffer = [0; 4096];
+            while let Ok(count @ 1..) = output.read(&mut buffer) {
+                written.0.lock().unwrap().extend_from_slice(&buffer[..count]);
+            }
+        });
+        log
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8_lossy(&self.0.lock().unwrap()).into_owned()
+    }
+}
