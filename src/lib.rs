@@ -5,15 +5,17 @@
 //! walks through it.
 #![forbid(unsafe_code)]
 
+pub mod admin;
 pub mod cli;
+pub mod cluster;
 pub mod config;
 pub mod freshness;
 pub mod local;
-pub mod routing;
-pub mod sql;
 pub mod net;
 pub mod pool;
+pub mod routing;
 pub mod server;
+pub mod session;
+pub mod sql;
 pub mod stats;
-pub mod cluster;
 pub mod wire;

@@ -1,1 +1,33 @@
-fn main() {}
+//! The `tidegate` program: wiring only.
+
+use std::process::ExitCode;
+
+use tidegate::cli::args::{Invocation, parse_from};
+use tidegate::cli::{EXIT_MISTAKES, check, demo, run};
+use tidegate::config::{Settings, Sources, load};
+
+fn main() -> ExitCode {
+    match parse_from(std::env::args_os()) {
+        Ok(Invocation::Run(sources)) => with(&sources, run::run),
+        Ok(Invocation::Check(sources)) => with(&sources, check::check),
+        Ok(Invocation::Demo(args)) => demo::demo(&args),
+        Err(refusal) if refusal.exit_code == 0 => {
+            print!("{}", refusal.text);
+            ExitCode::SUCCESS
+        }
+        Err(refusal) => {
+            eprint!("{}", refusal.text);
+            ExitCode::from(refusal.exit_code)
+        }
+    }
+}
+
+fn with(sources: &Sources, command: impl FnOnce(&Settings) -> ExitCode) -> ExitCode {
+    match load(sources) {
+        Ok(settings) => command(&settings),
+        Err(mistakes) => {
+            eprintln!("{mistakes}");
+            ExitCode::from(EXIT_MISTAKES)
+        }
+    }
+}

@@ -1,3 +1,19 @@
-//! The command line.
+//! The command line: what each subcommand does, from parsed arguments to an exit code.
 
 pub mod args;
+pub mod check;
+pub mod demo;
+pub mod logging;
+pub mod run;
+pub mod running;
+
+use std::process::ExitCode;
+
+/// Exit code for a configuration that cannot be used.
+pub const EXIT_MISTAKES: u8 = 2;
+
+/// Prints what was wrong, in full, and says so by the exit code.
+fn refuse(text: &dyn std::fmt::Display) -> ExitCode {
+    eprintln!("tidegate: {text}");
+    ExitCode::from(EXIT_MISTAKES)
+}

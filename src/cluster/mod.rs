@@ -10,9 +10,12 @@ mod node;
 mod probe;
 mod replica;
 mod sampler;
+mod survey;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+
+use std::time::Duration;
 
 use tokio::sync::{Notify, watch};
 
@@ -21,6 +24,7 @@ pub use identity::Identity;
 pub use monitor::spawn;
 pub use node::{Node, State};
 pub use probe::{Control, ProbeError, probe};
+pub use survey::{Finding, Survey};
 
 use crate::config::DatabaseSettings;
 use crate::freshness::{Sample, Tick};
@@ -76,6 +80,21 @@ impl Cluster {
     /// The node that takes writes, if one does.
     pub fn primary(&self) -> Option<&Arc<Node>> {
         self.nodes.get(self.primary.load(Ordering::Acquire))
+    }
+
+    /// The node that takes writes, waited for a while. Cancel safe.
+    pub async fn primary_within(&self, wait: Duration) -> Option<Arc<Node>> {
+        let mut terms = self.samples.subscribe();
+        let found = async {
+            loop {
+                if let Some(primary) = self.primary() {
+                    return Arc::clone(primary);
+                }
+                // Whoever becomes the primary samples at once.
+                let _ = terms.changed().await;
+            }
+        };
+        tokio::time::timeout(wait, found).await.ok()
     }
 
     /// The healthy replicas at this moment.

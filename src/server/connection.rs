@@ -48,6 +48,8 @@ pub struct Connection {
     pub parameters: Arc<[(String, String)]>,
     /// When it was made.
     pub created: Instant,
+    /// A replica: it was seen that the server has not been restarted between the monitor's last look and our login.
+    pub confirmed: bool,
 }
 
 impl Connection {
@@ -70,6 +72,7 @@ impl Connection {
             key: Arc::new(key),
             parameters: parameters.into(),
             created: Instant::now(),
+            confirmed: false,
         }
     }
 
@@ -97,11 +100,12 @@ impl Connection {
     ///
     /// Costs no system call while nothing has arrived.
     pub fn is_lendable(&mut self) -> bool {
-        if self.custody != Custody::Clean {
-            return false;
-        }
-        let mut cx = Context::from_waker(Waker::noop());
-        self.poll_read(&mut cx).is_pending()
+        self.custody == Custody::Clean && self.is_quiet()
+    }
+
+    /// Whether the server has neither spoken nor hung up.
+    pub fn is_quiet(&mut self) -> bool {
+        self.poll_read(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
     /// Whether bytes wait to be sent.

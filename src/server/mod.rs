@@ -11,6 +11,6 @@ mod prepared;
 
 pub use cancel::cancel;
 pub use connect::Endpoint;
-pub use connection::Connection;
+pub use connection::{Connection, Settings};
 pub use error::ConnectError;
 pub use prepared::PreparedSet;

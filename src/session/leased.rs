@@ -14,6 +14,7 @@ use crate::cluster::Outstanding;
 use crate::pool::Lease;
 use crate::routing::{NodeId, Reason, Wants};
 use crate::sql::{Intent, Leaves, Level, Scope};
+use crate::stats::Present;
 
 /// A server connection in the hands of a session.
 pub(super) struct Leased {
@@ -26,6 +27,7 @@ pub(super) struct Leased {
     pub(super) may_write: bool,
     /// What keeps the session on this connection.
     pub(super) pins: Leaves,
+    pub(super) pin_gauges: Vec<Present>,
     /// Settings may have been changed: the server is to be asked.
     pub(super) doubt: bool,
     /// The connection must not serve anybody else.

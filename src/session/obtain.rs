@@ -125,6 +125,7 @@ impl Session {
             exchange: Exchange::default(),
             may_write: false,
             pins: Leaves::default(),
+            pin_gauges: Vec::new(),
             doubt: false,
             tainted: false,
             fatal: false,

@@ -102,6 +102,11 @@ impl Proxy {
 }
 
 impl Database {
+    /// Clients logged in.
+    pub fn clients(&self) -> usize {
+        self.clients.load(Ordering::Relaxed)
+    }
+
     fn new(settings: &DatabaseSettings, stats: &Arc<Stats>, clock: Clock) -> Self {
         let cluster = Arc::new(Cluster::new(settings, clock));
         let nodes: Vec<String> = cluster.nodes.iter().map(|n| n.name.clone()).collect();

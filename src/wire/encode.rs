@@ -253,6 +253,11 @@ pub mod encode {
         message(out, b'C', |out| cstr(out, tag.as_bytes()));
     }
 
+    /// CloseComplete.
+    pub fn close_complete(out: &mut BytesMut) {
+        message(out, b'3', |_| ());
+    }
+
     /// Makes a CloseComplete, which starts `message`, say ParseComplete: both have no body.
     pub fn close_into_parse_complete(message: &mut [u8]) {
         if let Some(tag) = message.first_mut() {

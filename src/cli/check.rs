@@ -1,0 +1,76 @@
+//! `tidegate check`: the bootstrap check. Connects to every node as the running proxy would.
+
+use std::process::ExitCode;
+
+use super::refuse;
+use crate::cluster::{Finding, Identity, Survey};
+use crate::config::{DatabaseSettings, Settings};
+use crate::freshness::Lsn;
+use crate::session::Proxy;
+
+/// Checks every database and says what was found; the exit code is 0 when all can be served.
+pub fn check(settings: &Settings) -> ExitCode {
+    for warning in &settings.warnings {
+        eprintln!("warning: {warning}");
+    }
+    match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime.block_on(all(settings)),
+        Err(error) => refuse(&error),
+    }
+}
+
+async fn all(settings: &Settings) -> ExitCode {
+    let proxy = Proxy::new(settings, std::sync::Arc::default(), crate::cluster::Clock::start());
+    let mut faults = Vec::new();
+    for database in &settings.databases {
+        println!("database {}", database.name);
+        let survey = Survey::take(database).await;
+        let flushed = survey.primaries().find_map(|f| f.answer.as_ref().ok()).map(|(_, lsn)| *lsn);
+        survey.findings.iter().for_each(|f| println!("  {}", describe(f, flushed)));
+        faults.extend(survey.faults(database));
+        if survey.primaries().next().is_none() && survey.findings.iter().any(|f| f.answer.is_ok()) {
+            faults.push(format!("database {}: no node takes writes: all that answer are replicas", database.name));
+        }
+        faults.extend(log_in(&proxy, database, &survey).await);
+    }
+    if faults.is_empty() {
+        println!("ok: every database can be served");
+        return ExitCode::SUCCESS;
+    }
+    for fault in &faults {
+        eprintln!("cannot serve: {fault}");
+    }
+    ExitCode::FAILURE
+}
+
+fn describe(finding: &Finding, flushed: Option<Lsn>) -> String {
+    let node = &finding.node;
+    match &finding.answer {
+        Err(error) => format!("{node}  down: {error}"),
+        Ok((identity, position)) => {
+            let Identity { system, timeline, version_text, .. } = identity;
+            let role = if identity.in_recovery { "replica" } else { "primary" };
+            let lag = match flushed {
+                Some(flushed) if identity.in_recovery => {
+                    format!(", lag {} bytes (replayed {position})", flushed.0.saturating_sub(position.0))
+                }
+                _ => format!(", at {position}"),
+            };
+            format!("{node}  {role}, PostgreSQL {version_text}, system {system}, timeline {timeline}{lag}")
+        }
+    }
+}
+
+/// Logs in as every user, on every node that answers, the way clients' connections will.
+async fn log_in(proxy: &Proxy, database: &DatabaseSettings, survey: &Survey) -> Vec<String> {
+    let mut faults = Vec::new();
+    let Some(database) = proxy.databases.get(&database.name) else { return faults };
+    for user in database.users.values() {
+        for (pool, _) in user.pools.iter().zip(&survey.findings).filter(|(_, f)| f.answer.is_ok()) {
+            if let Err(error) = pool.lease().await {
+                faults.push(error.to_string());
+            }
+        }
+    }
+    faults
+}

@@ -1,0 +1,66 @@
+//! `tidegate run`.
+
+use std::process::ExitCode;
+
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::running::Running;
+use super::{logging, refuse};
+use crate::cluster::Survey;
+use crate::config::Settings;
+
+/// Runs the proxy until it is told to stop.
+pub fn run(settings: &Settings) -> ExitCode {
+    if let Err(text) = logging::set_up(&settings.log) {
+        return refuse(&text);
+    }
+    for warning in &settings.warnings {
+        tracing::warn!("{warning}");
+    }
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+    match runtime {
+        Ok(runtime) => runtime.block_on(serve(settings)),
+        Err(error) => refuse(&error),
+    }
+}
+
+async fn serve(settings: &Settings) -> ExitCode {
+    let mut faults = Vec::new();
+    for database in &settings.databases {
+        let survey = Survey::take_patiently(database).await;
+        faults.extend(survey.faults(database));
+        for finding in &survey.findings {
+            if let Err(error) = &finding.answer {
+                tracing::warn!(node = %finding.node, %error, "starting without this node, it joins when it answers");
+            }
+        }
+    }
+    if !faults.is_empty() {
+        return refuse(&faults.join("\ntidegate: "));
+    }
+    let running = match Running::start(settings).await {
+        Ok(running) => running,
+        Err(text) => return refuse(&text),
+    };
+    for address in &running.listen {
+        println!("listening on {address}");
+    }
+    if let Some(address) = running.admin {
+        println!("admin on {address}");
+    }
+    wait_for_signal().await;
+    tracing::info!("stopping");
+    running.stop().await;
+    ExitCode::SUCCESS
+}
+
+/// Waits for SIGTERM or SIGINT.
+pub(super) async fn wait_for_signal() {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = int.recv() => {}
+    }
+}

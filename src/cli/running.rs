@@ -1,0 +1,119 @@
+//! A proxy that runs: its threads, its sockets, and how it stops.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use crate::cluster::{self, Clock, Control};
+use crate::config::Settings;
+use crate::session::{self, Proxy};
+use crate::stats::Stats;
+
+/// A proxy that runs. It owns one thread per worker, each with a single-threaded runtime and listening sockets of its
+/// own: a session stays on the thread that accepted it. The runtime this is started from carries the monitors and
+/// the admin address.
+pub struct Running {
+    /// What the sessions share.
+    pub proxy: Arc<Proxy>,
+    /// Where clients connect.
+    pub listen: Vec<SocketAddr>,
+    /// Where the admin address is, if there is one.
+    pub admin: Option<SocketAddr>,
+    shutdown_timeout: Duration,
+}
+
+/// Workers when none are configured. One serves tens of thousands of transactions a second and leaves the other cores
+/// to whom they belong; see `docs/performance.md`.
+fn default_workers() -> usize {
+    thread::available_parallelism().map_or(1, |cores| (cores.get() / 4).clamp(1, 8))
+}
+
+impl Running {
+    /// Binds every socket, then starts workers, monitors and the admin address.
+    pub async fn start(settings: &Settings) -> Result<Self, String> {
+        let proxy = Arc::new(Proxy::new(settings, Arc::new(Stats::default()), Clock::start()));
+        let workers = settings.workers.unwrap_or_else(default_workers);
+        let mut listeners: Vec<Vec<std::net::TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
+        let mut listen = Vec::new();
+        for address in &settings.listen {
+            let mut address = is_free(*address).map_err(|e| cannot_listen(*address, &e))?;
+            for worker in &mut listeners {
+                let listener = session::bind(address).map_err(|e| cannot_listen(address, &e))?;
+                address = listener.local_addr().map_err(|e| cannot_listen(address, &e))?;
+                worker.push(listener);
+            }
+            listen.push(address);
+        }
+        let admin = match settings.admin {
+            None => None,
+            Some(address) => Some(serve_admin(&proxy, address).await?),
+        };
+        for database in proxy.databases.values() {
+            cluster::spawn(&database.cluster, &Control::new(&database.settings));
+        }
+        for (i, listeners) in listeners.into_iter().enumerate() {
+            let proxy = Arc::clone(&proxy);
+            let worker = thread::Builder::new().name(format!("worker-{i}"));
+            worker.spawn(move || work(&proxy, listeners)).map_err(|e| format!("cannot start a thread: {e}"))?;
+        }
+        Ok(Self { proxy, listen, admin, shutdown_timeout: settings.shutdown_timeout })
+    }
+
+    /// Lets sessions end when they are outside a transaction, for as long as the settings allow.
+    pub async fn stop(self) {
+        self.proxy.stop();
+        let until = Instant::now() + self.shutdown_timeout;
+        while self.proxy.databases.values().any(|d| d.clients() > 0) && Instant::now() < until {
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+}
+
+fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
+    match error.kind() {
+        io::ErrorKind::AddrInUse => {
+            format!("cannot listen on {address}: another program does already. Stop it, or choose another address with --listen")
+        }
+        _ => format!("cannot listen on {address}: {error}"),
+    }
+}
+
+/// Several sockets of ours share an address, which the system would also grant to a second proxy by mistake: one
+/// socket that does not share is refused while any other is there. Returns the address with its port chosen.
+fn is_free(address: SocketAddr) -> io::Result<SocketAddr> {
+    std::net::TcpListener::bind(address)?.local_addr()
+}
+
+async fn serve_admin(proxy: &Arc<Proxy>, address: SocketAddr) -> Result<SocketAddr, String> {
+    let failed = |e: io::Error| format!("cannot serve the admin address {address}: {e} (choose another with --admin, or off)");
+    let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
+    let bound = listener.local_addr().map_err(failed)?;
+    let proxy = Arc::clone(proxy);
+    tokio::spawn(async move {
+        if let Err(error) = crate::admin::serve(proxy, listener).await {
+            tracing::error!(%error, "the admin address failed");
+        }
+    });
+    Ok(bound)
+}
+
+/// One worker's thread.
+fn work(proxy: &Arc<Proxy>, listeners: Vec<std::net::TcpListener>) {
+    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return tracing::error!(%error, "a worker could not start"),
+    };
+    runtime.block_on(async {
+        let accepting: Vec<_> =
+            listeners.into_iter().map(|l| tokio::spawn(session::accept(Arc::clone(proxy), l))).collect();
+        for task in accepting {
+            if let Ok(Err(error)) = task.await {
+                tracing::error!(%error, "a listener failed");
+            }
+        }
+        // Accepting has ended because the proxy stops; sessions that are left go on until the process ends.
+        std::future::pending::<()>().await;
+    });
+}

@@ -1,0 +1,115 @@
+//! One look at every node, before the proxy starts or for `tidegate check`.
+
+use std::time::{Duration, Instant};
+
+use super::identity::OLDEST_VERSION;
+use super::probe::bounded;
+use super::{Control, Identity, ProbeError, probe};
+use crate::config::{DatabaseSettings, NodeSettings, Role};
+use crate::freshness::Lsn;
+
+/// What one node said, or why it said nothing.
+#[derive(Debug)]
+pub struct Finding {
+    /// The node.
+    pub node: NodeSettings,
+    /// Who it is and where its WAL stands: flushed on a primary, replayed on a replica.
+    pub answer: Result<(Identity, Lsn), ProbeError>,
+}
+
+/// What all nodes of one database said at about the same time.
+#[derive(Debug)]
+pub struct Survey {
+    /// A finding per node, in the order of the configuration.
+    pub findings: Vec<Finding>,
+}
+
+const POSITION: &str = "select (case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn() \
+     else pg_catalog.pg_current_wal_flush_lsn() end - '0/0'::pg_catalog.pg_lsn)::int8";
+
+impl Survey {
+    /// Looks at every node at once.
+    pub async fn take(settings: &DatabaseSettings) -> Self {
+        let control = Control::new(settings);
+        let tasks: Vec<_> = settings.nodes.iter().map(|n| tokio::spawn(look(control.clone(), n.clone()))).collect();
+        let mut findings = Vec::new();
+        for (task, node) in tasks.into_iter().zip(&settings.nodes) {
+            let answer = match task.await {
+                Ok(answer) => answer,
+                Err(_) => Err(ProbeError::Timeout(settings.pool.connect_timeout)),
+            };
+            findings.push(Finding { node: node.clone(), answer });
+        }
+        Self { findings }
+    }
+
+    /// Looks again and again until there is a primary, or `settings.startup_timeout` is over.
+    pub async fn take_patiently(settings: &DatabaseSettings) -> Self {
+        let until = Instant::now() + settings.startup_timeout;
+        loop {
+            let survey = Self::take(settings).await;
+            if survey.primaries().count() > 0 || Instant::now() >= until {
+                return survey;
+            }
+            tokio::time::sleep(Duration::from_millis(250)).await;
+        }
+    }
+
+    /// The nodes that take writes.
+    pub fn primaries(&self) -> impl Iterator<Item = &Finding> {
+        self.findings.iter().filter(|f| f.answer.as_ref().is_ok_and(|(id, _)| !id.in_recovery))
+    }
+
+    /// What keeps the database from being served at all, in words; empty when it can be.
+    pub fn faults(&self, settings: &DatabaseSettings) -> Vec<String> {
+        let name = &settings.name;
+        let mut faults = Vec::new();
+        if self.findings.iter().all(|f| f.answer.is_err()) {
+            let each = self.findings.iter().filter_map(|f| Some(format!("{}: {}", f.node, f.answer.as_ref().err()?)));
+            let each = each.collect::<Vec<_>>().join("; ");
+            faults.push(format!("database {name}: no node can be used ({each}). Check hosts, ports, user and password"));
+        }
+        let primaries: Vec<_> = self.primaries().map(|f| f.node.to_string()).collect();
+        if primaries.len() > 1 {
+            let list = primaries.join(" and ");
+            faults.push(format!(
+                "database {name}: {list} are all primaries. One URL names one primary and its replicas: \
+                 remove those that are not part of the cluster, or make them replicas"
+            ));
+        }
+        let systems: Vec<_> = self.findings.iter().filter_map(|f| f.answer.as_ref().ok()).collect();
+        if let Some((first, _)) = systems.first()
+            && systems.iter().any(|(id, _)| id.system != first.system)
+        {
+            faults.push(format!(
+                "database {name}: the nodes have different system identifiers, so they are not one cluster. \
+                 Compare `tidegate check` node by node"
+            ));
+        }
+        faults.extend(self.findings.iter().filter_map(|f| fault(name, f)));
+        faults
+    }
+}
+
+/// What is wrong with one node that answered.
+fn fault(database: &str, finding: &Finding) -> Option<String> {
+    let (identity, _) = finding.answer.as_ref().ok()?;
+    let node = &finding.node;
+    if identity.version < OLDEST_VERSION {
+        let version = &identity.version_text;
+        return Some(format!("database {database}: {node} runs PostgreSQL {version}; 13 or newer is needed"));
+    }
+    let (is, declared) = match (node.declared?, identity.in_recovery) {
+        (Role::Primary, true) => ("a replica", "--primary"),
+        (Role::Replica, false) => ("a primary", "--replica"),
+        _ => return None,
+    };
+    Some(format!("database {database}: {node} was given with {declared} but is {is}"))
+}
+
+async fn look(control: Control, node: NodeSettings) -> Result<(Identity, Lsn), ProbeError> {
+    let (client, identity) = probe(&control, &node).await?;
+    let row = bounded(super::probe::ANSWER, client.query_one(POSITION, &[])).await?;
+    let position = row.try_get::<_, Option<i64>>(0)?.unwrap_or(0);
+    Ok((identity, Lsn(u64::try_from(position).unwrap_or(0))))
+}
