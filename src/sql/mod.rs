@@ -1,1 +1,21 @@
-//! placeholder
+//! What a text of SQL is and may do: its shape, its hints, its class.
+//!
+//! Owns: the lexer, the cache key of a statement's shape, hints in comments, the classification and the curated
+//! lists of built-in functions and views. Must not know: connections, nodes, freshness, policy, the clock. Nothing
+//! here says where a statement goes.
+//!
+//! Everything assumes `standard_conforming_strings = on` and a client encoding in which no byte of a multi-byte
+//! character is an ASCII byte (UTF8, LATIN1, EUC ..., not SJIS, BIG5, GBK, GB18030, UHC, JOHAB). For a session in
+//! which either is otherwise, the caller sends every statement to the primary and asks nothing here.
+
+pub mod builtins;
+pub mod classify;
+pub mod hint;
+pub mod intent;
+mod lexer;
+pub mod shape;
+
+pub use classify::{Begin, Cause, Class, Leaves, Own, Statement, classify};
+pub use hint::{HintError, Hints};
+pub use intent::{Intent, Level, Scope};
+pub use shape::{HintComments, Scan, ShapeKey, Shaper, redact};

@@ -1,0 +1,219 @@
+//! What is known of `PostgreSQL`'s own functions and views, by name: which answer alike on every node.
+//!
+//! The lists were made from `pg_proc` of `PostgreSQL` 15 and 18 and are conservative where the two disagree. They hold
+//! names, not signatures: a name is harmless only if all its overloads are. Whether a name means the built-in function
+//! at all (`search_path`, a user's overload of it) is the catalog's knowledge, not this module's.
+
+use std::fmt;
+
+const HARMLESS: &str = include_str!("builtins/harmless.txt");
+const PRIMARY: &str = include_str!("builtins/primary.txt");
+const VIEWS: &str = include_str!("builtins/views.txt");
+
+/// What the lists say of a function's name.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Verdict {
+    /// Any node answers alike.
+    Harmless,
+    /// Only the primary will do.
+    Primary(Reason),
+    /// Not a name the lists know.
+    Unlisted,
+}
+
+/// Why a function belongs on the primary.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Reason {
+    /// It changes data or a sequence, or takes a transaction id.
+    Writes,
+    /// It reads or changes state of the one session it runs in.
+    Session,
+    /// It tells of the node it runs on, so a replica's answer would be another one.
+    Node,
+    /// A standby refuses it.
+    NeedsPrimary,
+    /// It runs SQL that it is given as text.
+    RunsSql,
+    /// It reads files of the server.
+    ServerFiles,
+    /// It works on large objects.
+    LargeObject,
+    /// It may create the temporary schema, when `search_path` begins with it.
+    TempSchema,
+    /// It works on another server.
+    Elsewhere,
+    /// It is volatile, and nothing more is known.
+    Volatile,
+}
+
+impl Reason {
+    fn parse(word: &str) -> Option<Self> {
+        Some(match word {
+            "writes" => Reason::Writes,
+            "session" => Reason::Session,
+            "node" => Reason::Node,
+            "needs_primary" => Reason::NeedsPrimary,
+            "runs_sql" => Reason::RunsSql,
+            "server_files" => Reason::ServerFiles,
+            "large_object" => Reason::LargeObject,
+            "temp_schema" => Reason::TempSchema,
+            "elsewhere" => Reason::Elsewhere,
+            "volatile" => Reason::Volatile,
+            _ => return None,
+        })
+    }
+
+    /// Whether the function may change what another session reads.
+    pub fn may_write(self) -> bool {
+        !matches!(self, Reason::Session | Reason::Node | Reason::ServerFiles | Reason::TempSchema)
+    }
+}
+
+impl fmt::Display for Reason {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Reason::Writes => "it writes",
+            Reason::Session => "it is about the session it runs in",
+            Reason::Node => "it is about the node it runs on",
+            Reason::NeedsPrimary => "a standby refuses it",
+            Reason::RunsSql => "it runs SQL given as text",
+            Reason::ServerFiles => "it reads files of the server",
+            Reason::LargeObject => "it works on large objects",
+            Reason::TempSchema => "it may create the temporary schema",
+            Reason::Elsewhere => "it works on another server",
+            Reason::Volatile => "it is volatile",
+        })
+    }
+}
+
+/// The verdict on a function of `pg_catalog`, by its name as the grammar gives it (folded to lower case if unquoted).
+pub fn verdict(name: &str) -> Verdict {
+    if find(HARMLESS, name).is_some() {
+        return Verdict::Harmless;
+    }
+    match find(PRIMARY, name) {
+        Some(reason) => Verdict::Primary(Reason::parse(reason).unwrap_or(Reason::Volatile)),
+        None => Verdict::Unlisted,
+    }
+}
+
+/// Whether a relation of this name shows state of one node or one session, whatever schema it is in: the views of
+/// extensions may have been put into any.
+pub fn is_node_view(name: &str) -> bool {
+    // The planner's statistics are ordinary, replicated data, in spite of their names.
+    if matches!(name, "pg_stats" | "pg_stats_ext" | "pg_stats_ext_exprs") {
+        return false;
+    }
+    let families = [
+        "pg_stat_",
+        "pg_statio_",
+        "pg_replication_",
+        "pg_buffercache",
+        "pg_available_extension",
+        "pg_shmem_",
+    ];
+    families.iter().any(|family| name.starts_with(family)) || find(VIEWS, name).is_some()
+}
+
+/// The rest of the line that begins with the word `name`: a binary search over the sorted lines of a list, which needs
+/// no table to be built and kept.
+fn find<'a>(list: &'a str, name: &str) -> Option<&'a str> {
+    let mut rest = list;
+    while !rest.is_empty() {
+        let middle = rest.len() / 2;
+        let bytes = rest.as_bytes();
+        let start =
+            bytes.iter().take(middle).rposition(|byte| *byte == b'\n').map_or(0, |newline| newline + 1);
+        let end = bytes
+            .iter()
+            .skip(start)
+            .position(|byte| *byte == b'\n')
+            .map_or(rest.len(), |length| start + length);
+        let line = rest.get(start..end)?;
+        let (word, remark) = line.split_once(' ').unwrap_or((line, ""));
+        // Comments come first, so they sort before every name.
+        let order = if line.starts_with('#') { std::cmp::Ordering::Less } else { word.cmp(name) };
+        match order {
+            std::cmp::Ordering::Equal => return Some(remark),
+            std::cmp::Ordering::Less => rest = rest.get(end + 1..).unwrap_or(""),
+            std::cmp::Ordering::Greater => rest = rest.get(..start)?,
+        }
+    }
+    None
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(list: &str) -> Vec<(&str, &str)> {
+        let lines = list.lines().filter(|line| !line.starts_with('#'));
+        lines.map(|line| line.split_once(' ').unwrap_or((line, ""))).collect()
+    }
+
+    #[test]
+    fn lists_are_sorted_disjoint_and_found() {
+        for list in [HARMLESS, PRIMARY, VIEWS] {
+            assert!(lines(list).is_sorted_by(|a, b| a.0 < b.0));
+            assert!(lines(list).iter().all(|(name, remark)| find(list, name) == Some(remark)));
+        }
+        assert!(lines(HARMLESS).iter().all(|(name, _)| find(PRIMARY, name).is_none()));
+        assert!(lines(PRIMARY).iter().all(|(_, reason)| Reason::parse(reason).is_some()));
+        assert!(
+            ["", "zzz", "#", "!", "nextva", "nextvall"].iter().all(|name| verdict(name) == Verdict::Unlisted)
+        );
+    }
+
+    #[test]
+    fn the_names_that_matter() {
+        let harmless = [
+            "random",
+            "clock_timestamp",
+            "timeofday",
+            "gen_random_uuid",
+            "uuidv4",
+            "uuidv7",
+            "pg_sleep",
+            "now",
+        ];
+        assert!(harmless.iter().all(|name| verdict(name) == Verdict::Harmless));
+        let primary = [
+            ("nextval", Reason::Writes),
+            ("txid_current", Reason::Writes),
+            ("pg_current_xact_id", Reason::Writes),
+            ("currval", Reason::Session),
+            ("set_config", Reason::Session),
+            ("pg_try_advisory_lock", Reason::Session),
+            ("pg_backend_pid", Reason::Session),
+            ("inet_server_addr", Reason::Session),
+            ("pg_stat_get_activity", Reason::Node),
+            ("pg_is_in_recovery", Reason::Node),
+            ("pg_terminate_backend", Reason::Node),
+            ("pg_export_snapshot", Reason::NeedsPrimary),
+            ("pg_notify", Reason::NeedsPrimary),
+            ("query_to_xml", Reason::RunsSql),
+            ("ts_stat", Reason::RunsSql),
+            ("pg_read_file", Reason::ServerFiles),
+            ("lo_create", Reason::LargeObject),
+            ("current_schema", Reason::TempSchema),
+            ("dblink_exec", Reason::Elsewhere),
+        ];
+        for (name, reason) in primary {
+            assert_eq!(verdict(name), Verdict::Primary(reason), "{name}");
+        }
+    }
+
+    #[test]
+    fn views() {
+        assert!(
+            ["pg_stat_activity", "pg_locks", "pg_settings", "pg_stat_statements"]
+                .iter()
+                .all(|view| is_node_view(view))
+        );
+        assert!(
+            ["pg_class", "pg_stats", "pg_statistic", "orders", "pg_roles"]
+                .iter()
+                .all(|view| !is_node_view(view))
+        );
+    }
+}

@@ -1,0 +1,111 @@
+//! What a text of SQL may do, by `PostgreSQL`'s own grammar.
+//!
+//! Owns the class of a statement, its cause and what it leaves behind in the session. Every node of the tree is looked at:
+//! structures are taken apart field by field, so that a field a new grammar adds does not compile unseen, and a node
+//! that is not known makes the statement [`Class::Unknown`]. Must not know nodes of a cluster, freshness or policy.
+//!
+//! What only the catalog knows is not decided here: what views, rules, policies, casts and operators call, whether an
+//! unqualified name means the built-in function, whether a relation is a sequence, temporary or unlogged.
+
+mod cause;
+mod dml;
+mod expression;
+mod json;
+mod leaves;
+mod notes;
+mod select;
+mod setting;
+mod statement;
+mod utility;
+
+pub use cause::Cause;
+pub use leaves::Leaves;
+pub use statement::{Begin, Class, Own, Statement};
+
+use super::lexer::{Kind, Lexer};
+use notes::Notes;
+use pg_query::protobuf::RawStmt;
+
+/// Bytes of the longest text that is parsed. A longer one is of unknown class: parsing it would take milliseconds.
+pub const LONGEST_TEXT: usize = 256 * 1024;
+
+/// Says what a text may do. The strictest part decides: of several statements, of a CTE, of what EXPLAIN ANALYZE runs.
+///
+/// Costs some 10–100 µs, so keep the answer under the text's shape. Answers with [`Cause::SyntaxError`] or
+/// [`Cause::TooLarge`] are of the text and not of its shape, and should not be kept.
+///
+/// `pg_query` redirects the process's standard error while it parses (`pipe`, `dup2`), without a lock: do not call this
+/// from several threads at once where standard error matters.
+pub fn classify(text: &str) -> Statement {
+    if text.len() > LONGEST_TEXT {
+        return Statement::unknown(Cause::TooLarge);
+    }
+    let tree = match pg_query::parse(text, 0) {
+        Ok(parsed) => parsed.protobuf,
+        Err(error) if is_about_depth(&error) => {
+            return Statement::unknown(Cause::NotUnderstood("nesting this deep"));
+        }
+        Err(_) => return Statement::unknown(Cause::SyntaxError),
+    };
+    let mut whole = Notes::default();
+    let mut parts = tree.stmts.iter().map(part);
+    if let Some(first) = parts.next() {
+        whole = first;
+        for part in parts {
+            whole.join(part);
+        }
+    }
+    if mentions_temp_schema(text) {
+        whole.leaves |= Leaves::TEMP_TABLE;
+        whole.note(Class::Unknown, Cause::TemporaryRelation, false);
+    }
+    whole.finish(tree.stmts.len())
+}
+
+/// Whether the text is only nested too deeply for the parser's stack or for the decoder of its tree.
+fn is_about_depth(error: &pg_query::Error) -> bool {
+    match error {
+        pg_query::Error::Decode(_) => true,
+        pg_query::Error::Parse(message) => {
+            ["stack depth", "memory exhausted", "nested too deeply"].iter().any(|part| message.contains(part))
+        }
+        _ => false,
+    }
+}
+
+/// What one statement of the text may do.
+fn part(statement: &RawStmt) -> Notes {
+    let RawStmt { stmt, stmt_location: _, stmt_len: _ } = statement;
+    let mut notes = Notes::default();
+    match stmt.as_ref().and_then(|stmt| stmt.node.as_ref()) {
+        Some(node) => notes.statement(node),
+        None => notes.not_understood("an empty tree"),
+    }
+    notes
+}
+
+/// Whether a name in the text begins with `pg_temp`: in a list of names, in a type, anywhere. Such a statement is about
+/// temporary objects, which one session of one node has.
+fn mentions_temp_schema(text: &str) -> bool {
+    let mut lexer = Lexer::new(text.as_bytes());
+    loop {
+        let token = match lexer.next() {
+            Ok(Some(token)) => token,
+            Ok(None) => return false,
+            Err(_) => return true,
+        };
+        let name = match token.kind {
+            Kind::Word => text.get(token.start..token.end),
+            Kind::QuotedWord => text.get(token.start + 1..token.end),
+            Kind::UnicodeWord => return true,
+            _ => None,
+        };
+        let start = name.and_then(|name| name.get(.."pg_temp".len()));
+        if start.is_some_and(|start| start.eq_ignore_ascii_case("pg_temp")) {
+            return true;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,185 @@
+//! What is noted while a tree is walked, and how the notes of several statements become one answer.
+
+use super::{Begin, Cause, Class, Leaves, Own, Statement};
+use crate::sql::builtins::{self, Verdict};
+
+/// Nesting of nodes that is followed. `pg_query` does not hand out a tree this deep (its decoder stops at 100 messages), so
+/// this only holds should it ever: a deeper tree must not overflow the stack.
+const DEEPEST: u8 = 200;
+
+/// What becomes of the statement that is walked.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Run {
+    Executed,
+    /// EXPLAIN without ANALYZE.
+    Planned,
+}
+
+/// What is known so far of a statement.
+pub(super) struct Notes {
+    class: Class,
+    cause: Cause,
+    may_write: bool,
+    pub(super) leaves: Leaves,
+    setting_names: Vec<Box<str>>,
+    run: Run,
+    depth: u8,
+}
+
+impl Default for Notes {
+    fn default() -> Self {
+        Notes {
+            class: Class::Read,
+            cause: Cause::Empty,
+            may_write: false,
+            leaves: Leaves::default(),
+            setting_names: Vec::new(),
+            run: Run::Executed,
+            depth: 0,
+        }
+    }
+}
+
+impl Notes {
+    /// Raises the class, if `class` is stricter than what is known so far.
+    pub(super) fn note(&mut self, class: Class, cause: Cause, may_write: bool) {
+        self.may_write |= may_write;
+        if class.strictness() > self.class.strictness() || self.cause == Cause::Empty {
+            self.class = class;
+            self.cause = cause;
+        }
+    }
+
+    /// Notes what happens only when the statement is executed.
+    pub(super) fn note_execution(&mut self, class: Class, cause: Cause, may_write: bool) {
+        if self.run == Run::Executed {
+            self.note(class, cause, may_write);
+        }
+    }
+
+    pub(super) fn not_understood(&mut self, what: &'static str) {
+        self.note(Class::Unknown, Cause::NotUnderstood(what), true);
+    }
+
+    /// Notes the call of a function by its name. A name of which nothing is known may do anything.
+    pub(super) fn note_function(&mut self, name: &str) {
+        if self.run == Run::Planned {
+            return;
+        }
+        let (class, may_write) = match builtins::verdict(name) {
+            Verdict::Harmless => return,
+            Verdict::Primary(builtins::Reason::Writes) => (Class::Write, true),
+            Verdict::Primary(reason) => (Class::Unknown, reason.may_write()),
+            Verdict::Unlisted => (Class::Unknown, true),
+        };
+        self.leaves |= match name {
+            "currval" | "lastval" => Leaves::SEQUENCE,
+            "setseed" => Leaves::SEED,
+            "pg_advisory_unlock" | "pg_advisory_unlock_shared" | "pg_advisory_unlock_all" => {
+                Leaves::ADVISORY_UNLOCK
+            }
+            "pg_advisory_lock"
+            | "pg_advisory_lock_shared"
+            | "pg_try_advisory_lock"
+            | "pg_try_advisory_lock_shared" => Leaves::ADVISORY_LOCK,
+            _ => Leaves::default(),
+        };
+        self.note(class, Cause::Function(name.into()), may_write);
+    }
+
+    /// Notes a setting that is set or reset.
+    pub(super) fn note_setting(&mut self, name: &str, leaves: Leaves) {
+        let name = name.to_ascii_lowercase();
+        self.leaves |= leaves;
+        match name.as_str() {
+            "synchronous_commit" => self.leaves |= Leaves::ASYNC_COMMIT,
+            "role" | "session_authorization" => self.leaves |= Leaves::ROLE,
+            _ => {}
+        }
+        self.add_setting_name(name.into());
+    }
+
+    fn add_setting_name(&mut self, name: Box<str>) {
+        if !self.setting_names.contains(&name) {
+            self.setting_names.push(name);
+        }
+    }
+
+    pub(super) fn is_planned_only(&self) -> bool {
+        self.run == Run::Planned
+    }
+
+    /// Walks what is planned and not executed.
+    pub(super) fn planned(&mut self, walk: impl FnOnce(&mut Self)) {
+        let outer = std::mem::replace(&mut self.run, Run::Planned);
+        walk(self);
+        self.run = outer;
+    }
+
+    /// Walks what EXPLAIN ANALYZE executes: its class stands, the cause is that it is executed.
+    pub(super) fn executed_by_explain(&mut self, walk: impl FnOnce(&mut Self)) {
+        walk(self);
+        if self.class != Class::Read {
+            self.cause = Cause::ExplainAnalyze;
+        }
+    }
+
+    /// Walks one level deeper, if that is not too deep.
+    pub(super) fn deeper(&mut self, walk: impl FnOnce(&mut Self)) {
+        if self.depth >= DEEPEST {
+            return self.not_understood("nesting this deep");
+        }
+        self.depth += 1;
+        walk(self);
+        self.depth -= 1;
+    }
+
+    /// Adds the notes of the next statement of the text. Transaction control among other statements makes it unknown what
+    /// state the session is in between them.
+    pub(super) fn join(&mut self, next: Notes) {
+        let transaction = self.class.is_transaction_control() || next.class.is_transaction_control();
+        for own in [self.own_to_session(), next.own_to_session()].into_iter().flatten() {
+            self.leaves |= Leaves::SETTINGS;
+            self.add_setting_name(own);
+        }
+        let Notes { class, cause, may_write, leaves, setting_names, run: _, depth: _ } = next;
+        let class = if matches!(class, Class::Own(_)) { Class::Session } else { class };
+        if matches!(self.class, Class::Own(_)) {
+            self.class = Class::Session;
+        }
+        self.note(class, cause, may_write);
+        self.leaves |= leaves;
+        for name in setting_names {
+            self.add_setting_name(name);
+        }
+        if transaction {
+            let cause = if self.class.strictness() < Class::Write.strictness() {
+                Cause::TransactionControl
+            } else {
+                self.cause.clone()
+            };
+            self.note(Class::Unknown, cause, false);
+        }
+    }
+
+    /// The full name of the setting, if the statement changes one of Tidegate's own.
+    fn own_to_session(&self) -> Option<Box<str>> {
+        let Class::Own(own) = &self.class else {
+            return None;
+        };
+        match own.as_ref() {
+            Own::Set { name, .. } | Own::Reset { name, .. } => Some(format!("tidegate.{name}").into()),
+            Own::Show { .. } => None,
+        }
+    }
+
+    pub(super) fn begin(&mut self, read_only: bool) {
+        self.note(Class::Begin(Begin { read_only }), Cause::TransactionControl, false);
+    }
+
+    pub(super) fn finish(self, count: usize) -> Statement {
+        let Notes { class, cause, may_write, leaves, setting_names, run: _, depth: _ } = self;
+        let count = u16::try_from(count).unwrap_or(u16::MAX);
+        Statement { class, cause, leaves, count, may_write, setting_names: setting_names.into() }
+    }
+}

@@ -1,0 +1,103 @@
+//! The answer of `classify`, small enough to be kept by the million.
+
+use super::{Cause, Leaves};
+
+/// What a text of SQL may do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Statement {
+    /// Its class: the strictest of its parts.
+    pub class: Class,
+    /// Why it is of that class.
+    pub cause: Cause,
+    /// What it leaves behind in the session.
+    pub leaves: Leaves,
+    /// How many statements the text holds. At most 65,535 are counted.
+    pub count: u16,
+    /// Whether it may change what another session reads. `false` is certain, as far as the catalog does not know better.
+    pub may_write: bool,
+    /// The settings it sets or resets by name, in lower case, each once.
+    pub setting_names: Box<[Box<str>]>,
+}
+
+/// The classes, from the least to the most strict.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Class {
+    /// Reads only, and any node with the data answers alike.
+    Read,
+    /// SET, SHOW or RESET of one of Tidegate's own settings, alone in its text: to be answered without a server.
+    Own(Box<Own>),
+    /// Reads or changes the session's state.
+    Session,
+    /// SAVEPOINT, RELEASE, ROLLBACK TO.
+    Savepoint,
+    /// COMMIT, END, ROLLBACK, ABORT, also AND CHAIN.
+    End,
+    /// BEGIN, START TRANSACTION.
+    Begin(Begin),
+    /// Changes data or takes locks.
+    Write,
+    /// May do anything.
+    Unknown,
+}
+
+/// How a transaction begins.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Begin {
+    /// It says READ ONLY, and neither READ WRITE nor SERIALIZABLE (which a standby refuses).
+    pub read_only: bool,
+}
+
+/// A statement about one of the settings `tidegate.…`. Names are in lower case, without the prefix.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Own {
+    /// `SET [LOCAL] tidegate.name = value`
+    Set {
+        /// The setting.
+        name: Box<str>,
+        /// Its new value as text; the parts of a list are joined by a comma and a blank.
+        value: Box<str>,
+        /// Whether it ends with the transaction.
+        local: bool,
+    },
+    /// `RESET tidegate.name`, `SET [LOCAL] tidegate.name TO DEFAULT`
+    Reset {
+        /// The setting.
+        name: Box<str>,
+        /// Whether it ends with the transaction.
+        local: bool,
+    },
+    /// `SHOW tidegate.name`
+    Show {
+        /// The setting.
+        name: Box<str>,
+    },
+}
+
+impl Class {
+    /// A higher number is stricter.
+    pub(super) fn strictness(&self) -> u8 {
+        match self {
+            Class::Read => 0,
+            Class::Own(_) => 1,
+            Class::Session => 2,
+            Class::Savepoint => 3,
+            Class::End => 4,
+            Class::Begin(_) => 5,
+            Class::Write => 6,
+            Class::Unknown => 7,
+        }
+    }
+
+    /// Whether it moves the session into, out of or within a transaction.
+    pub fn is_transaction_control(&self) -> bool {
+        matches!(self, Class::Savepoint | Class::End | Class::Begin(_))
+    }
+}
+
+impl Statement {
+    /// A text nothing is known of.
+    pub(super) fn unknown(cause: Cause) -> Self {
+        let (leaves, setting_names) = (Leaves::default(), Box::default());
+        Statement { class: Class::Unknown, cause, leaves, count: 1, may_write: true, setting_names }
+    }
+}

@@ -1,0 +1,193 @@
+use super::*;
+
+mod table;
+
+#[test]
+fn classes_and_causes() {
+    let mut wrong = Vec::new();
+    for (class, label, texts) in table::CLASSES {
+        for text in *texts {
+            let statement = classify(text);
+            let found = (short(&statement.class), statement.cause.label());
+            if found != (*class, *label) {
+                let (found_class, found_label) = found;
+                let cause = &statement.cause;
+                wrong.push(format!("{text}: {found_class} {found_label} ({cause}), not {class} {label}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
+/// A class as a short word.
+fn short(class: &Class) -> &'static str {
+    match class {
+        Class::Read => "read",
+        Class::Own(_) => "own",
+        Class::Session => "session",
+        Class::Savepoint => "savepoint",
+        Class::End => "end",
+        Class::Begin(Begin { read_only: false }) => "begin",
+        Class::Begin(Begin { read_only: true }) => "begin read only",
+        Class::Write => "write",
+        Class::Unknown => "unknown",
+    }
+}
+
+#[test]
+fn leaves() {
+    for (expected, texts) in table::LEAVES {
+        for text in *texts {
+            assert_eq!(classify(text).leaves.to_string(), *expected, "{text}");
+        }
+    }
+}
+
+#[test]
+fn setting_names() {
+    let cases: &[(&str, &[&str])] = &[
+        ("set Search_Path = a, b", &["search_path"]),
+        ("set time zone 'UTC'", &["timezone"]),
+        ("set names 'utf8'", &["client_encoding"]),
+        ("set schema 'x'", &["search_path"]),
+        ("reset \"DateStyle\"", &["datestyle"]),
+        ("set role x", &["role"]),
+        ("reset all", &[]),
+        ("set a.b = 1; set a.c = 2; set a.b = 3", &["a.b", "a.c"]),
+        ("select set_config('App.User', $1, false)", &["app.user"]),
+        ("select set_config(x, 'a', false) from y", &[]),
+        (
+            "set transaction isolation level serializable, read only",
+            &["transaction_isolation", "transaction_read_only"],
+        ),
+        ("set session characteristics as transaction read only", &["default_transaction_read_only"]),
+        ("set tidegate.intent = 'primary'; select 1", &["tidegate.intent"]),
+        ("select 1; reset tidegate.intent", &["tidegate.intent"]),
+        ("set tidegate.intent = 'primary'", &[]),
+    ];
+    for (text, names) in cases {
+        let found = classify(text).setting_names;
+        assert_eq!(found.iter().map(|name| &**name).collect::<Vec<_>>(), *names, "{text}");
+    }
+}
+
+#[test]
+fn own_settings() {
+    let set = |name: &str, value: &str, local| Own::Set { name: name.into(), value: value.into(), local };
+    let cases = [
+        ("set tidegate.intent = 'primary'", set("intent", "primary", false)),
+        ("SET SESSION Tidegate.Intent TO Replica", set("intent", "replica", false)),
+        ("set local tidegate.wait = 250;", set("wait", "250", true)),
+        ("set tidegate.wait = 1.5", set("wait", "1.5", false)),
+        ("set tidegate.x = on", set("x", "on", false)),
+        ("set tidegate.x = true", set("x", "true", false)),
+        ("set \"tidegate.x\" = a, 'b'", set("x", "a, b", false)),
+        ("set tidegate.x to default", Own::Reset { name: "x".into(), local: false }),
+        ("set local tidegate.x to default", Own::Reset { name: "x".into(), local: true }),
+        ("reset tidegate.x", Own::Reset { name: "x".into(), local: false }),
+        ("show TIDEGATE.last_route", Own::Show { name: "last_route".into() }),
+    ];
+    for (text, own) in cases {
+        let statement = classify(text);
+        assert_eq!(statement.class, Class::Own(Box::new(own)), "{text}");
+        assert_eq!((statement.leaves, statement.may_write), (Leaves::default(), false), "{text}");
+    }
+}
+
+#[test]
+fn may_write() {
+    for text in [
+        "select 1",
+        "select pg_backend_pid()",
+        "select * from pg_stat_activity",
+        "select currval('s')",
+        "select pg_advisory_lock(1)",
+        "select 1 from t for update",
+        "set x.y = 1",
+        "show work_mem",
+        "begin",
+        "commit",
+        "begin; select 1; commit",
+        "explain delete from t",
+        "copy t to stdout",
+        "declare c cursor for select 1",
+        "listen x",
+    ] {
+        assert!(!classify(text).may_write, "{text}");
+    }
+    for text in [
+        "select nextval('s')",
+        "select f()",
+        "select pg_backend_pid(), f()",
+        "select * from pg_locks, f()",
+        "begin; insert into t values (1); commit",
+        "copy t from stdin",
+        "copy (select f()) to stdout",
+        "copy (delete from t returning 1) to stdout",
+        "execute x",
+        "fetch c",
+        "declare c cursor for select f()",
+        "call p()",
+        "do $$ begin end $$",
+        "create table t ()",
+        "explain analyze delete from t",
+        "select query_to_xml('delete from t', true, true, '')",
+        "notify x",
+        "nonsense",
+    ] {
+        assert!(classify(text).may_write, "{text}");
+    }
+}
+
+#[test]
+fn count() {
+    for (text, count) in
+        [("", 0), (";;", 0), ("-- x", 0), ("select 1", 1), (";select 1;;", 1), ("select 1; select 2", 2)]
+    {
+        assert_eq!(classify(text).count, count, "{text}");
+    }
+}
+
+#[test]
+fn for_people() {
+    let cases = [
+        ("select nextval('s')", "calls nextval(): it writes"),
+        ("select a.f()", "calls a.f(), which is not known to be harmless on a replica"),
+        ("select * from pg_locks", "reads pg_locks, which differs from node to node"),
+        ("lock t", "is a utility statement (lock)"),
+        ("select 1", "only reads"),
+    ];
+    for (text, cause) in cases {
+        assert_eq!(classify(text).cause.to_string(), cause, "{text}");
+    }
+}
+
+/// Statements are kept by the million.
+#[test]
+fn a_statement_is_small() {
+    assert!(size_of::<Statement>() <= 64, "{}", size_of::<Statement>());
+}
+
+/// Neither the parser nor the walk overflows the stack, whatever is thrown at them: also on the small stack of a test's thread.
+#[test]
+fn deep_and_long_texts() {
+    let repeat =
+        |prefix: &str, part: &str, suffix: &str, times| format!("{prefix}{}{suffix}", part.repeat(times));
+    let label = |text: &str| classify(text).cause.label();
+    let parentheses = |depth| format!("select {}1{}", "(".repeat(depth), ")".repeat(depth));
+    assert_eq!(label(&parentheses(100)), "plain");
+    assert_eq!(label(&parentheses(100_000)), "not_understood");
+    assert_eq!(label(&repeat("select a", " and a", "", 5000)), "plain");
+    assert_eq!(label(&repeat("select a", " or a", "", 5000)), "plain");
+    assert_eq!(label(&repeat("select a in (1", ", 1", ")", 20_000)), "plain");
+    assert_eq!(label(&repeat("select 1", " union select 1", "", 5000)), "not_understood");
+    assert_eq!(label(&repeat("select 1", " union all select 1", "", 40)), "plain");
+    assert_eq!(label(&repeat("select a", " || a", "", 30)), "plain");
+    assert_eq!(label(&repeat("select a", " || a", "", 5000)), "not_understood");
+    assert_eq!(label(&repeat("select ", "not ", "a", 5000)), "not_understood");
+    assert_eq!(label(&repeat("select ", "- ", "a", 50_000)), "not_understood");
+    assert_eq!(label(&repeat("select f(", "array[", "", 40_000)), "not_understood");
+    assert_eq!(label(&repeat("select 1 ", " ", "", LONGEST_TEXT)), "too_large");
+    assert_eq!(label("select 1\0"), "syntax_error");
+    assert_eq!(classify(&repeat("", "select 1;", "", 20_000)).class, Class::Read);
+}

@@ -1,0 +1,84 @@
+use super::*;
+use crate::sql::Shaper;
+
+fn read(text: &str) -> Result<Hints, HintError> {
+    Hints::read(&Shaper::new(0).scan(text.as_bytes()).unwrap_or_else(|| panic!("{text}")).hints)
+}
+
+fn intent(intent: Intent) -> Hints {
+    Hints { intent: Some(intent), ..Hints::default() }
+}
+
+#[test]
+fn own_comments() {
+    assert_eq!(read("/* tidegate: intent=primary */ select 1"), Ok(intent(Intent::Primary)));
+    assert_eq!(read("select 1 /*TideGate:intent = 'REPLICA' ,*/ + 2"), Ok(intent(Intent::Replica)));
+    let all = "select /* tidegate: intent=primary, consistency=eventual, scope=connection, after=7/1/0/16B3748 */ 1";
+    let after = Some("7/1/0/16B3748".into());
+    let (consistency, scope) = (Some(Level::Eventual), Some(Scope::Connection));
+    assert_eq!(read(all), Ok(Hints { intent: Some(Intent::Primary), consistency, scope, after }));
+    assert_eq!(read("/* tidegate: */ select 1"), Ok(Hints::default()));
+}
+
+#[test]
+fn mistakes_in_own_comments_are_reported() {
+    let cases = [
+        ("/* tidegate: intent=write */ select 1", "\"write\" is no intent"),
+        ("/* tidegate: consistency=strict */ select 1", "\"strict\" is no consistency"),
+        ("/* tidegate: scope= */ select 1", "\"\" is no scope"),
+        (
+            "/* tidegate: intend=primary */ select 1",
+            "there is no hint \"intend\" (there are intent, consistency, scope and after)",
+        ),
+        ("/* tidegate: primary */ select 1", "a hint must be \"key=value\", not \"primary\""),
+        ("/* tidegate: intent=primary, intent=replica */ select 1", "the hint \"intent\" is given twice"),
+        (
+            "/* tidegate: intent=primary */ select /* tidegate: */ 1",
+            "there is more than one comment \"/* tidegate: … */\"",
+        ),
+    ];
+    for (text, expected) in cases {
+        assert_eq!(read(text).map_err(|error| error.to_string()), Err(expected.to_owned()), "{text}");
+    }
+}
+
+#[test]
+fn sqlcommenter_comments() {
+    let primary = Ok(intent(Intent::Primary));
+    assert_eq!(read("select 1 /*intent='primary'*/"), primary);
+    assert_eq!(read("select 1 /*controller='a',intent='prim%61ry',traceparent='00-5bd66ef5-01'*/;"), primary);
+    assert_eq!(read("select 1 /*a='it\\'s, ok',intent='primary'*/"), primary);
+    assert_eq!(read("select 1 /* intent = 'primary' , z='1' */ -- bye"), primary);
+    assert_eq!(read("select 1 /*intent='primary'*/ /* by hand */"), primary);
+    assert_eq!(read("select 1 /*intent='replica'*/ /*intent='primary'*/"), primary);
+    assert_eq!(read("select 1 /*%69ntent='primary'*/"), primary);
+    assert_eq!(read("/* tidegate: intent=primary */ select 1 /*intent='replica'*/"), primary);
+    let after = Some("1/2/3'".into());
+    assert_eq!(read("select 1 /*after='1%2F2%2F3\\'',k='v'*/"), Ok(Hints { after, ..Hints::default() }));
+}
+
+#[test]
+fn not_hints() {
+    for text in [
+        "select 1",
+        "select /*intent='primary'*/ 1",
+        "select '/*intent=''primary''*/'",
+        "select 1 -- /*intent='primary'*/",
+        "select 1 /* just words, don't mind */",
+        "select 1 /* a='b */",
+        "select 1 /*route='primary'*/",
+        "select 1 /*intent=primary*/",
+        "select 1 /*'*/",
+        "select 1 /**/",
+    ] {
+        assert_eq!(read(text), Ok(Hints::default()), "{text}");
+    }
+}
+
+#[test]
+fn mistakes_in_sqlcommenter_comments_are_reported() {
+    let unknown = HintError::UnknownValue { key: "intent", value: "writer".into() };
+    assert_eq!(read("select 1 /*intent='writer'*/"), Err(unknown));
+    assert_eq!(read("select 1 /*intent='primary',x=*/"), Err(HintError::Malformed("x=".into())));
+    assert_eq!(read("select 1 /*intent='primary',intent='primary'*/"), Err(HintError::Repeated("intent")));
+}
