@@ -22,7 +22,7 @@ use tokio::sync::{Notify, watch};
 pub use clock::Clock;
 pub use identity::Identity;
 pub use monitor::spawn;
-pub use node::{Node, State};
+pub use node::{Node, Outstanding, State};
 pub use probe::{Control, ProbeError, probe};
 pub use survey::{Finding, Survey};
 

@@ -25,7 +25,6 @@ mod suggest;
 mod top;
 mod url;
 mod value;
-mod words;
 
 #[cfg(test)]
 mod tests;

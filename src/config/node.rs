@@ -5,7 +5,7 @@ use std::net::Ipv6Addr;
 use std::path::PathBuf;
 
 use super::mistake::{Problem, may_hold_password, quoted};
-use super::words::words;
+use crate::sql::words::words;
 
 /// PostgreSQL's port where none is given.
 pub(super) const DEFAULT_PORT: u16 = 5432;

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::consistency::{Level, OnStale, Scope};
 use super::node::NodeSettings;
 use super::secret::Secret;
-use super::words::words;
+use crate::sql::words::words;
 
 /// Where clients connect unless told otherwise.
 pub(super) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6432);

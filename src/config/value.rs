@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::mistake::{Problem, quoted};
 use super::suggest::nearest;
-use super::words::UnknownWord;
+use crate::sql::UnknownWord;
 
 /// No wait in a proxy is sensibly longer, and arithmetic on instants stays far from its limits.
 const LONGEST: Duration = Duration::from_hours(24);

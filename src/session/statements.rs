@@ -17,6 +17,9 @@ const TEXT_BYTES: usize = 8 * 1024 * 1024;
 /// Texts longer than this, in bytes, are parsed on a thread of their own, so that nobody else waits.
 const PARSE_INLINE: usize = 8 * 1024;
 
+/// Characters of a shape that are kept for logs.
+const SHAPE_CHARS: usize = 400;
+
 /// `pg_query` redirects the process's standard error while it parses: two at once would lose it. Parsing is rare.
 static PARSER: Mutex<()> = Mutex::new(());
 
@@ -24,12 +27,15 @@ static PARSER: Mutex<()> = Mutex::new(());
 #[derive(Debug)]
 pub(super) struct Known {
     pub(super) statement: Statement,
+    /// The text without its literals, for logs; cut where it is long.
+    pub(super) shape: Box<str>,
     refused: AtomicBool,
 }
 
 impl Known {
-    fn new(statement: Statement) -> Arc<Self> {
-        Arc::new(Self { statement, refused: AtomicBool::new(false) })
+    fn new(statement: Statement, shape: &str) -> Arc<Self> {
+        let shape = shape.chars().take(SHAPE_CHARS).collect::<String>().into();
+        Arc::new(Self { statement, shape, refused: AtomicBool::new(false) })
     }
 
     /// A replica has refused this shape.
@@ -77,7 +83,7 @@ impl Statements {
             texts: Mutex::new(Generations::new(TEXT_BYTES)),
             hasher: RandomState::new(),
             next_id: AtomicU64::new(1),
-            unreadable: Known::new(Statement::unreadable()),
+            unreadable: Known::new(Statement::unreadable(), ""),
         }
     }
 
@@ -95,7 +101,8 @@ impl Statements {
         }
         let statement = classify(text).await;
         let keep = statement.belongs_to_shape();
-        let known = Known::new(statement);
+        let shape = if text.len() <= PARSE_INLINE { std::str::from_utf8(text).map(sql::redact) } else { Ok(String::new()) };
+        let known = Known::new(statement, &shape.unwrap_or_default());
         if keep {
             lock(&self.shapes).insert(scan.key, Arc::clone(&known), 1);
         }

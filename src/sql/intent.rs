@@ -1,107 +1,41 @@
 //! The words an application steers with: intents, consistency levels and scopes. Hints, settings, startup options,
 //! rules and routing share these types, so a word means the same everywhere.
 
-use std::fmt;
+use super::words::words;
 
-/// Where the application wants a statement to go.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Intent {
-    /// The primary, whatever the statement is.
-    Primary,
-    /// A replica may serve it, whatever the statement looks like.
-    Replica,
-}
-
-/// How fresh a read must be.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Level {
-    /// Some past state.
-    Eventual,
-    /// The writes of its own scope, never going back in time.
-    Session,
-    /// What the primary has: only the primary will do.
-    Primary,
-}
-
-/// Who must see a write.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub enum Scope {
-    /// The connection that wrote.
-    Connection,
-    /// Every connection to the database.
-    Database,
-}
-
-impl Intent {
-    /// Every intent, for messages and completion.
-    pub const ALL: &'static [Intent] = &[Intent::Primary, Intent::Replica];
-
-    /// The word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Intent::Primary => "primary",
-            Intent::Replica => "replica",
-        }
-    }
-
-    /// The intent a word stands for, in any case of letters.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|intent| intent.word().eq_ignore_ascii_case(word))
+words! {
+    /// Where the application wants a statement to go.
+    pub enum Intent {
+        /// The primary, whatever the statement is.
+        Primary = "primary",
+        /// A replica may serve it, unless it certainly writes.
+        Replica = "replica",
     }
 }
 
-impl Level {
-    /// Every level, for messages and completion.
-    pub const ALL: &'static [Level] = &[Level::Eventual, Level::Session, Level::Primary];
-
-    /// The word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Level::Eventual => "eventual",
-            Level::Session => "session",
-            Level::Primary => "primary",
-        }
-    }
-
-    /// The level a word stands for, in any case of letters.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|level| level.word().eq_ignore_ascii_case(word))
+words! {
+    /// What a read is promised to see.
+    #[derive(Default)]
+    pub enum Level {
+        /// Some past state: any healthy replica will do.
+        Eventual = "eventual",
+        /// Every write acknowledged in its scope before the read began. The default.
+        #[default]
+        Session = "session",
+        /// Whatever the primary sees: reads never leave it.
+        Primary = "primary",
     }
 }
 
-impl Scope {
-    /// Every scope, for messages and completion.
-    pub const ALL: &'static [Scope] = &[Scope::Connection, Scope::Database];
-
-    /// The word for it.
-    pub fn word(self) -> &'static str {
-        match self {
-            Scope::Connection => "connection",
-            Scope::Database => "database",
-        }
-    }
-
-    /// The scope a word stands for, in any case of letters.
-    pub fn parse(word: &str) -> Option<Self> {
-        Self::ALL.iter().copied().find(|scope| scope.word().eq_ignore_ascii_case(word))
-    }
-}
-
-impl fmt::Display for Intent {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-impl fmt::Display for Level {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
-    }
-}
-
-impl fmt::Display for Scope {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.word())
+words! {
+    /// Who must see a write at level [`Level::Session`].
+    #[derive(Default)]
+    pub enum Scope {
+        /// Only the connection that wrote.
+        Connection = "connection",
+        /// Every client of the same database. The default, because applications pool their connections.
+        #[default]
+        Database = "database",
     }
 }
 
@@ -111,11 +45,9 @@ mod tests {
 
     #[test]
     fn words_read_back() {
-        assert!(Intent::ALL.iter().all(|intent| Intent::parse(&intent.to_string()) == Some(*intent)));
-        assert!(
-            Level::ALL.iter().all(|level| Level::parse(&level.to_string().to_uppercase()) == Some(*level))
-        );
-        assert!(Scope::ALL.iter().all(|scope| Scope::parse(&scope.to_string()) == Some(*scope)));
+        assert!(Intent::WORDS.iter().all(|word| Intent::parse(word).is_some_and(|i| i.as_str() == *word)));
+        assert!(Level::WORDS.iter().all(|word| Level::parse(&word.to_uppercase()).is_some_and(|l| l.as_str() == *word)));
+        assert!(Scope::WORDS.iter().all(|word| Scope::parse(word).is_some_and(|s| s.as_str() == *word)));
         assert_eq!(Intent::parse("write"), None);
     }
 }

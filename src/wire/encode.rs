@@ -1,4 +1,4 @@
-//! Writing messages.
+//! Writing messages: each function appends one whole message to `out`.
 
 use bytes::{BufMut, BytesMut};
 
@@ -25,243 +25,238 @@ impl Severity {
     }
 }
 
-/// Writers of single messages; each appends one whole message to `out`.
-pub mod encode {
-    use super::{BufMut, BytesMut, CancelKey, Kind, Severity, StartupParameters, TransactionStatus};
+fn message(out: &mut BytesMut, tag: u8, body: impl FnOnce(&mut BytesMut)) {
+    out.put_u8(tag);
+    length_prefixed(out, body);
+}
 
-    fn message(out: &mut BytesMut, tag: u8, body: impl FnOnce(&mut BytesMut)) {
-        out.put_u8(tag);
-        length_prefixed(out, body);
-    }
+fn length_prefixed(out: &mut BytesMut, body: impl FnOnce(&mut BytesMut)) {
+    let start = out.len();
+    out.put_u32(0);
+    body(out);
+    let len = u32::try_from(out.len() - start).unwrap_or(u32::MAX);
+    out[start..start + 4].copy_from_slice(&len.to_be_bytes());
+}
 
-    fn length_prefixed(out: &mut BytesMut, body: impl FnOnce(&mut BytesMut)) {
-        let start = out.len();
-        out.put_u32(0);
-        body(out);
-        let len = u32::try_from(out.len() - start).unwrap_or(u32::MAX);
-        out[start..start + 4].copy_from_slice(&len.to_be_bytes());
-    }
+fn cstr(out: &mut BytesMut, bytes: &[u8]) {
+    out.put_slice(bytes);
+    out.put_u8(0);
+}
 
-    fn cstr(out: &mut BytesMut, bytes: &[u8]) {
-        out.put_slice(bytes);
-        out.put_u8(0);
-    }
-
-    /// StartupMessage of protocol 3.
-    pub fn startup(out: &mut BytesMut, parameters: &StartupParameters) {
-        length_prefixed(out, |out| {
-            out.put_u16(3);
-            out.put_u16(parameters.minor);
-            for (name, value) in &parameters.values {
-                cstr(out, name.as_bytes());
-                cstr(out, value.as_bytes());
-            }
-            out.put_u8(0);
-        });
-    }
-
-    /// CancelRequest.
-    pub fn cancel_request(out: &mut BytesMut, key: &CancelKey) {
-        length_prefixed(out, |out| {
-            out.put_u32(80_877_102);
-            out.put_u32(key.pid);
-            out.put_slice(&key.secret);
-        });
-    }
-
-    /// The one-byte answer "no" to a request for encryption.
-    pub fn encryption_refused(out: &mut BytesMut) {
-        out.put_u8(b'N');
-    }
-
-    /// NegotiateProtocolVersion: the newest minor version spoken and the options not known.
-    pub fn negotiate(out: &mut BytesMut, minor: u16, unknown: &[String]) {
-        message(out, b'v', |out| {
-            out.put_u32(0x0003_0000 | u32::from(minor));
-            out.put_u32(u32::try_from(unknown.len()).unwrap_or(0));
-            for name in unknown {
-                cstr(out, name.as_bytes());
-            }
-        });
-    }
-
-    /// AuthenticationOk.
-    pub fn authentication_ok(out: &mut BytesMut) {
-        message(out, b'R', |out| out.put_u32(0));
-    }
-
-    /// AuthenticationSASL with the one mechanism we offer.
-    pub fn sasl(out: &mut BytesMut, mechanism: &str) {
-        message(out, b'R', |out| {
-            out.put_u32(10);
-            cstr(out, mechanism.as_bytes());
-            out.put_u8(0);
-        });
-    }
-
-    /// AuthenticationSASLContinue.
-    pub fn sasl_continue(out: &mut BytesMut, data: &[u8]) {
-        message(out, b'R', |out| {
-            out.put_u32(11);
-            out.put_slice(data);
-        });
-    }
-
-    /// AuthenticationSASLFinal.
-    pub fn sasl_final(out: &mut BytesMut, data: &[u8]) {
-        message(out, b'R', |out| {
-            out.put_u32(12);
-            out.put_slice(data);
-        });
-    }
-
-    /// PasswordMessage or SASLResponse: the same tag, whatever the body.
-    pub fn password(out: &mut BytesMut, data: &[u8]) {
-        message(out, b'p', |out| out.put_slice(data));
-    }
-
-    /// SASLInitialResponse.
-    pub fn sasl_initial(out: &mut BytesMut, mechanism: &str, data: &[u8]) {
-        message(out, b'p', |out| {
-            cstr(out, mechanism.as_bytes());
-            out.put_u32(u32::try_from(data.len()).unwrap_or(0));
-            out.put_slice(data);
-        });
-    }
-
-    /// BackendKeyData.
-    pub fn backend_key(out: &mut BytesMut, key: &CancelKey) {
-        message(out, b'K', |out| {
-            out.put_u32(key.pid);
-            out.put_slice(&key.secret);
-        });
-    }
-
-    /// ParameterStatus.
-    pub fn parameter_status(out: &mut BytesMut, name: &str, value: &str) {
-        message(out, b'S', |out| {
+/// StartupMessage of protocol 3.
+pub fn startup(out: &mut BytesMut, parameters: &StartupParameters) {
+    length_prefixed(out, |out| {
+        out.put_u16(3);
+        out.put_u16(parameters.minor);
+        for (name, value) in &parameters.values {
             cstr(out, name.as_bytes());
             cstr(out, value.as_bytes());
-        });
-    }
-
-    /// ReadyForQuery.
-    pub fn ready(out: &mut BytesMut, status: TransactionStatus) {
-        message(out, b'Z', |out| out.put_u8(status.byte()));
-    }
-
-    /// ErrorResponse or NoticeResponse of the proxy's own making.
-    pub fn error(out: &mut BytesMut, severity: Severity, code: &str, text: &str, hint: &str) {
-        let tag = if severity == Severity::Warning { b'N' } else { b'E' };
-        message(out, tag, |out| {
-            let mut field = |tag: u8, value: &str| {
-                out.put_u8(tag);
-                cstr(out, value.as_bytes());
-            };
-            field(b'S', severity.word());
-            field(b'V', severity.word());
-            field(b'C', code);
-            field(b'M', text);
-            if !hint.is_empty() {
-                field(b'H', hint);
-            }
-            out.put_u8(0);
-        });
-    }
-
-    /// Query.
-    pub fn query(out: &mut BytesMut, text: &str) {
-        message(out, b'Q', |out| cstr(out, text.as_bytes()));
-    }
-
-    /// Parse; `types` is the count and OIDs as they stand on the wire.
-    pub fn parse(out: &mut BytesMut, name: &[u8], text: &[u8], types: &[u8]) {
-        message(out, b'P', |out| {
-            cstr(out, name);
-            cstr(out, text);
-            out.put_slice(types);
-        });
-    }
-
-    /// The beginning of a Bind whose parameters (`rest` bytes) follow.
-    pub fn bind_head(out: &mut BytesMut, portal: &[u8], statement: &[u8], rest: usize) {
-        out.put_u8(b'B');
-        let len = 4 + portal.len() + statement.len() + 2 + rest;
-        out.put_u32(u32::try_from(len).unwrap_or(u32::MAX));
-        cstr(out, portal);
-        cstr(out, statement);
-    }
-
-    /// Describe.
-    pub fn describe(out: &mut BytesMut, kind: Kind, name: &[u8]) {
-        message(out, b'D', |out| target(out, kind, name));
-    }
-
-    /// Close.
-    pub fn close(out: &mut BytesMut, kind: Kind, name: &[u8]) {
-        message(out, b'C', |out| target(out, kind, name));
-    }
-
-    fn target(out: &mut BytesMut, kind: Kind, name: &[u8]) {
-        out.put_u8(if kind == Kind::Statement { b'S' } else { b'P' });
-        cstr(out, name);
-    }
-
-    /// Sync.
-    pub fn sync(out: &mut BytesMut) {
-        message(out, b'S', |_| ());
-    }
-
-    /// CopyFail with its reason.
-    pub fn copy_fail(out: &mut BytesMut, reason: &str) {
-        message(out, b'f', |out| cstr(out, reason.as_bytes()));
-    }
-
-    /// Terminate.
-    pub fn terminate(out: &mut BytesMut) {
-        message(out, b'X', |_| ());
-    }
-
-    /// RowDescription of text columns.
-    pub fn text_columns(out: &mut BytesMut, names: &[&str]) {
-        message(out, b'T', |out| {
-            out.put_u16(u16::try_from(names.len()).unwrap_or(0));
-            for name in names {
-                cstr(out, name.as_bytes());
-                out.put_slice(&[0, 0, 0, 0, 0, 0]); // no table, no column
-                out.put_u32(25); // text
-                out.put_i16(-1);
-                out.put_i32(-1);
-                out.put_u16(0);
-            }
-        });
-    }
-
-    /// DataRow of text values.
-    pub fn text_row(out: &mut BytesMut, values: &[&str]) {
-        message(out, b'D', |out| {
-            out.put_u16(u16::try_from(values.len()).unwrap_or(0));
-            for value in values {
-                out.put_u32(u32::try_from(value.len()).unwrap_or(0));
-                out.put_slice(value.as_bytes());
-            }
-        });
-    }
-
-    /// CommandComplete.
-    pub fn command_complete(out: &mut BytesMut, tag: &str) {
-        message(out, b'C', |out| cstr(out, tag.as_bytes()));
-    }
-
-    /// CloseComplete.
-    pub fn close_complete(out: &mut BytesMut) {
-        message(out, b'3', |_| ());
-    }
-
-    /// Makes a CloseComplete, which starts `message`, say ParseComplete: both have no body.
-    pub fn close_into_parse_complete(message: &mut [u8]) {
-        if let Some(tag) = message.first_mut() {
-            *tag = b'1';
         }
+        out.put_u8(0);
+    });
+}
+
+/// CancelRequest.
+pub fn cancel_request(out: &mut BytesMut, key: &CancelKey) {
+    length_prefixed(out, |out| {
+        out.put_u32(80_877_102);
+        out.put_u32(key.pid);
+        out.put_slice(&key.secret);
+    });
+}
+
+/// The one-byte answer "no" to a request for encryption.
+pub fn encryption_refused(out: &mut BytesMut) {
+    out.put_u8(b'N');
+}
+
+/// NegotiateProtocolVersion: the newest minor version spoken and the options not known.
+pub fn negotiate(out: &mut BytesMut, minor: u16, unknown: &[String]) {
+    message(out, b'v', |out| {
+        out.put_u32(0x0003_0000 | u32::from(minor));
+        out.put_u32(u32::try_from(unknown.len()).unwrap_or(0));
+        for name in unknown {
+            cstr(out, name.as_bytes());
+        }
+    });
+}
+
+/// AuthenticationOk.
+pub fn authentication_ok(out: &mut BytesMut) {
+    message(out, b'R', |out| out.put_u32(0));
+}
+
+/// AuthenticationSASL with the one mechanism we offer.
+pub fn sasl(out: &mut BytesMut, mechanism: &str) {
+    message(out, b'R', |out| {
+        out.put_u32(10);
+        cstr(out, mechanism.as_bytes());
+        out.put_u8(0);
+    });
+}
+
+/// AuthenticationSASLContinue.
+pub fn sasl_continue(out: &mut BytesMut, data: &[u8]) {
+    message(out, b'R', |out| {
+        out.put_u32(11);
+        out.put_slice(data);
+    });
+}
+
+/// AuthenticationSASLFinal.
+pub fn sasl_final(out: &mut BytesMut, data: &[u8]) {
+    message(out, b'R', |out| {
+        out.put_u32(12);
+        out.put_slice(data);
+    });
+}
+
+/// PasswordMessage or SASLResponse: the same tag, whatever the body.
+pub fn password(out: &mut BytesMut, data: &[u8]) {
+    message(out, b'p', |out| out.put_slice(data));
+}
+
+/// SASLInitialResponse.
+pub fn sasl_initial(out: &mut BytesMut, mechanism: &str, data: &[u8]) {
+    message(out, b'p', |out| {
+        cstr(out, mechanism.as_bytes());
+        out.put_u32(u32::try_from(data.len()).unwrap_or(0));
+        out.put_slice(data);
+    });
+}
+
+/// BackendKeyData.
+pub fn backend_key(out: &mut BytesMut, key: &CancelKey) {
+    message(out, b'K', |out| {
+        out.put_u32(key.pid);
+        out.put_slice(&key.secret);
+    });
+}
+
+/// ParameterStatus.
+pub fn parameter_status(out: &mut BytesMut, name: &str, value: &str) {
+    message(out, b'S', |out| {
+        cstr(out, name.as_bytes());
+        cstr(out, value.as_bytes());
+    });
+}
+
+/// ReadyForQuery.
+pub fn ready(out: &mut BytesMut, status: TransactionStatus) {
+    message(out, b'Z', |out| out.put_u8(status.byte()));
+}
+
+/// ErrorResponse or NoticeResponse of the proxy's own making.
+pub fn error(out: &mut BytesMut, severity: Severity, code: &str, text: &str, hint: &str) {
+    let tag = if severity == Severity::Warning { b'N' } else { b'E' };
+    message(out, tag, |out| {
+        let mut field = |tag: u8, value: &str| {
+            out.put_u8(tag);
+            cstr(out, value.as_bytes());
+        };
+        field(b'S', severity.word());
+        field(b'V', severity.word());
+        field(b'C', code);
+        field(b'M', text);
+        if !hint.is_empty() {
+            field(b'H', hint);
+        }
+        out.put_u8(0);
+    });
+}
+
+/// Query.
+pub fn query(out: &mut BytesMut, text: &str) {
+    message(out, b'Q', |out| cstr(out, text.as_bytes()));
+}
+
+/// Parse; `types` is the count and OIDs as they stand on the wire.
+pub fn parse(out: &mut BytesMut, name: &[u8], text: &[u8], types: &[u8]) {
+    message(out, b'P', |out| {
+        cstr(out, name);
+        cstr(out, text);
+        out.put_slice(types);
+    });
+}
+
+/// The beginning of a Bind whose parameters (`rest` bytes) follow.
+pub fn bind_head(out: &mut BytesMut, portal: &[u8], statement: &[u8], rest: usize) {
+    out.put_u8(b'B');
+    let len = 4 + portal.len() + statement.len() + 2 + rest;
+    out.put_u32(u32::try_from(len).unwrap_or(u32::MAX));
+    cstr(out, portal);
+    cstr(out, statement);
+}
+
+/// Describe.
+pub fn describe(out: &mut BytesMut, kind: Kind, name: &[u8]) {
+    message(out, b'D', |out| target(out, kind, name));
+}
+
+/// Close.
+pub fn close(out: &mut BytesMut, kind: Kind, name: &[u8]) {
+    message(out, b'C', |out| target(out, kind, name));
+}
+
+fn target(out: &mut BytesMut, kind: Kind, name: &[u8]) {
+    out.put_u8(if kind == Kind::Statement { b'S' } else { b'P' });
+    cstr(out, name);
+}
+
+/// Sync.
+pub fn sync(out: &mut BytesMut) {
+    message(out, b'S', |_| ());
+}
+
+/// CopyFail with its reason.
+pub fn copy_fail(out: &mut BytesMut, reason: &str) {
+    message(out, b'f', |out| cstr(out, reason.as_bytes()));
+}
+
+/// Terminate.
+pub fn terminate(out: &mut BytesMut) {
+    message(out, b'X', |_| ());
+}
+
+/// RowDescription of text columns.
+pub fn text_columns(out: &mut BytesMut, names: &[&str]) {
+    message(out, b'T', |out| {
+        out.put_u16(u16::try_from(names.len()).unwrap_or(0));
+        for name in names {
+            cstr(out, name.as_bytes());
+            out.put_slice(&[0, 0, 0, 0, 0, 0]); // no table, no column
+            out.put_u32(25); // text
+            out.put_i16(-1);
+            out.put_i32(-1);
+            out.put_u16(0);
+        }
+    });
+}
+
+/// DataRow of text values.
+pub fn text_row(out: &mut BytesMut, values: &[&str]) {
+    message(out, b'D', |out| {
+        out.put_u16(u16::try_from(values.len()).unwrap_or(0));
+        for value in values {
+            out.put_u32(u32::try_from(value.len()).unwrap_or(0));
+            out.put_slice(value.as_bytes());
+        }
+    });
+}
+
+/// CommandComplete.
+pub fn command_complete(out: &mut BytesMut, tag: &str) {
+    message(out, b'C', |out| cstr(out, tag.as_bytes()));
+}
+
+/// CloseComplete.
+pub fn close_complete(out: &mut BytesMut) {
+    message(out, b'3', |_| ());
+}
+
+/// Makes a CloseComplete, which starts `message`, say ParseComplete: both have no body.
+pub fn close_into_parse_complete(message: &mut [u8]) {
+    if let Some(tag) = message.first_mut() {
+        *tag = b'1';
     }
 }

@@ -5,13 +5,13 @@
 //! <https://www.postgresql.org/docs/current/protocol-message-formats.html>.
 
 mod backend;
-mod encode;
+pub mod encode;
 mod error;
 mod frontend;
 mod startup;
 
 pub use backend::{Authentication, Backend, ErrorFields, TransactionStatus, backend_message, data_row, parameter_status};
-pub use encode::{Severity, encode};
+pub use encode::Severity;
 pub use error::WireError;
 pub use frontend::{
     Bind, Describe, Frontend, Kind, Parse, frontend_message, parse_message, query_text, sasl_initial,

@@ -95,6 +95,16 @@ impl Class {
 }
 
 impl Statement {
+    /// A text that must not be read, or cannot be.
+    pub fn unreadable() -> Self {
+        Self::unknown(Cause::NotUnderstood("text"))
+    }
+
+    /// Whether every text of the same shape would be classified alike, so that the answer can be kept.
+    pub fn belongs_to_shape(&self) -> bool {
+        !matches!(self.cause, Cause::SyntaxError | Cause::TooLarge)
+    }
+
     /// A text nothing is known of.
     pub(super) fn unknown(cause: Cause) -> Self {
         let (leaves, setting_names) = (Leaves::default(), Box::default());

@@ -1,4 +1,4 @@
-//! Settings that are one word out of a few.
+//! Settings and hints that are one word out of a few.
 
 /// The words a setting knows, when it was given another one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
@@ -26,6 +26,14 @@ macro_rules! words {
             /// Every word, in the order in which the documentation lists them.
             pub const WORDS: &'static [&'static str] = &[$($word),+];
 
+            /// The value a word stands for, in any case of letters.
+            pub fn parse(word: &str) -> Option<Self> {
+                $(if word.eq_ignore_ascii_case($word) {
+                    return Some(Self::$variant);
+                })+
+                None
+            }
+
             /// The word for this value.
             pub const fn as_str(self) -> &'static str {
                 match self {
@@ -35,13 +43,10 @@ macro_rules! words {
         }
 
         impl std::str::FromStr for $name {
-            type Err = $crate::config::words::UnknownWord;
+            type Err = $crate::sql::UnknownWord;
 
             fn from_str(word: &str) -> Result<Self, Self::Err> {
-                match word {
-                    $($word => Ok(Self::$variant),)+
-                    _ => Err($crate::config::words::UnknownWord { expected: Self::WORDS }),
-                }
+                Self::parse(word).ok_or($crate::sql::UnknownWord { expected: Self::WORDS })
             }
         }
 
@@ -53,4 +58,4 @@ macro_rules! words {
     };
 }
 
-pub(super) use words;
+pub(crate) use words;
