@@ -54,11 +54,9 @@ impl LocalNode {
                 "--no-sync",
             ],
         )?;
-        let mut settings = OpenOptions::new().append(true).open(data_dir.join("postgresql.conf"));
-        let appended = settings.as_mut().map_err(|error| std::io::Error::from(error.kind()));
-        appended
-            .and_then(|file| file.write_all(SETTINGS.as_bytes()))
-            .map_err(Error::io("write postgresql.conf"))?;
+        let settings = OpenOptions::new().append(true).open(data_dir.join("postgresql.conf"));
+        let appended = settings.and_then(|mut file| file.write_all(SETTINGS.as_bytes()));
+        appended.map_err(Error::io("write postgresql.conf"))?;
         Self::launch(host, "primary", data_dir, conf)
     }
 

@@ -187,7 +187,7 @@ impl LocalCluster {
         self.primary.url(login)
     }
 
-    /// Waits until every replica has replayed everything the primary has committed by now.
+    /// Waits until every replica has replayed everything the primary has committed by now. All of them must run.
     ///
     /// A small commit is made first: it makes the primary flush, so that its position is one a replica can reach.
     pub fn wait_caught_up(&self) -> Result<(), Error> {

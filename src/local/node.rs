@@ -101,7 +101,7 @@ impl LocalNode {
         self.psql(&format!(
             "alter system set recovery_min_apply_delay = '{delay}'; select pg_reload_conf();"
         ))?;
-        // A server reloads when it gets to it, and shows zero in its largest unit.
+        // A server reloads when it gets to it, and shows the value in a unit of its own choice.
         wait_for(&format!("{} has taken over its new apply delay", self.name), || {
             let same =
                 format!("select current_setting('recovery_min_apply_delay')::interval = '{delay}'::interval");

@@ -42,12 +42,12 @@ if [ ! -e "$venv/complete" ]; then
     touch "$venv/complete"
 fi
 
-modules=$cache/node-$(pins "$here/node-postgres/package.json")
+modules=$cache/node-$(pins "$here/node-postgres/package-lock.json")
 if [ ! -e "$modules/complete" ]; then
     rm -rf "$modules"
     mkdir -p "$modules"
-    cp "$here/node-postgres/package.json" "$modules/"
-    (cd "$modules" && npm install --silent --no-audit --no-fund >&2) || fail "npm could not install the modules"
+    cp "$here/node-postgres/package.json" "$here/node-postgres/package-lock.json" "$modules/"
+    (cd "$modules" && npm ci --silent --no-audit --no-fund >&2) || fail "npm could not install the modules"
     touch "$modules/complete"
 fi
 # node looks for modules next to the script that asks for them.
