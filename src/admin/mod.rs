@@ -60,7 +60,9 @@ fn gauge_nodes(proxy: &Proxy, name: &str, database: &Database) {
         }
         let labels = [("database", name), ("node", node.name.as_str())];
         let staleness = match state {
-            cluster::State::Replica => std::time::Duration::from_nanos(now.since(node.horizon())).as_secs_f64(),
+            cluster::State::Replica => {
+                std::time::Duration::from_nanos(now.since(node.horizon())).as_secs_f64()
+            }
             _ => f64::NAN,
         };
         proxy.stats.gauge("tidegate_replica_staleness_seconds", &labels).set(staleness);

@@ -29,7 +29,10 @@ async fn all(settings: &Settings) -> ExitCode {
         survey.findings.iter().for_each(|f| println!("  {}", describe(f, flushed)));
         faults.extend(survey.faults(database));
         if survey.primaries().next().is_none() && survey.findings.iter().any(|f| f.answer.is_ok()) {
-            faults.push(format!("database {}: no node takes writes: all that answer are replicas", database.name));
+            faults.push(format!(
+                "database {}: no node takes writes: all that answer are replicas",
+                database.name
+            ));
         }
         faults.extend(log_in(&proxy, database, &survey).await);
     }

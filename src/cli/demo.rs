@@ -1,6 +1,6 @@
 //! `tidegate demo`.
-use std::process::ExitCode;
 use super::args::DemoArgs;
+use std::process::ExitCode;
 /// Runs the demo.
 pub fn demo(_: &DemoArgs) -> ExitCode {
     ExitCode::FAILURE

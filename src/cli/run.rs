@@ -56,7 +56,8 @@ async fn serve(settings: &Settings) -> ExitCode {
 
 /// Waits for SIGTERM or SIGINT.
 pub(super) async fn wait_for_signal() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt())) else {
+    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
         return std::future::pending().await;
     };
     tokio::select! {

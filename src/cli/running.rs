@@ -56,7 +56,9 @@ impl Running {
         for (i, listeners) in listeners.into_iter().enumerate() {
             let proxy = Arc::clone(&proxy);
             let worker = thread::Builder::new().name(format!("worker-{i}"));
-            worker.spawn(move || work(&proxy, listeners)).map_err(|e| format!("cannot start a thread: {e}"))?;
+            worker
+                .spawn(move || work(&proxy, listeners))
+                .map_err(|e| format!("cannot start a thread: {e}"))?;
         }
         Ok(Self { proxy, listen, admin, shutdown_timeout: settings.shutdown_timeout })
     }
@@ -74,7 +76,9 @@ impl Running {
 fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
     match error.kind() {
         io::ErrorKind::AddrInUse => {
-            format!("cannot listen on {address}: another program does already. Stop it, or choose another address with --listen")
+            format!(
+                "cannot listen on {address}: another program does already. Stop it, or choose another address with --listen"
+            )
         }
         _ => format!("cannot listen on {address}: {error}"),
     }
@@ -87,7 +91,9 @@ fn is_free(address: SocketAddr) -> io::Result<SocketAddr> {
 }
 
 async fn serve_admin(proxy: &Arc<Proxy>, address: SocketAddr) -> Result<SocketAddr, String> {
-    let failed = |e: io::Error| format!("cannot serve the admin address {address}: {e} (choose another with --admin, or off)");
+    let failed = |e: io::Error| {
+        format!("cannot serve the admin address {address}: {e} (choose another with --admin, or off)")
+    };
     let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
     let bound = listener.local_addr().map_err(failed)?;
     let proxy = Arc::clone(proxy);

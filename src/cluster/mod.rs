@@ -124,7 +124,9 @@ impl Cluster {
     /// A session uses `synchronous_commit = off`: from now on samples take the insert position.
     pub fn commits_asynchronously(&self) {
         if !self.async_commit.swap(true, Ordering::Relaxed) {
-            tracing::info!("synchronous_commit is changed by a session: freshness now follows the insert position");
+            tracing::info!(
+                "synchronous_commit is changed by a session: freshness now follows the insert position"
+            );
         }
     }
 

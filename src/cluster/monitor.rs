@@ -115,7 +115,9 @@ impl Cluster {
         let expected = system.get_or_insert_with(|| identity.system.clone());
         if *expected != identity.system {
             let found = &identity.system;
-            return Some(format!("its system identifier is {found}, the cluster's is {expected}: another database"));
+            return Some(format!(
+                "its system identifier is {found}, the cluster's is {expected}: another database"
+            ));
         }
         let term = *self.samples.borrow();
         if identity.in_recovery {

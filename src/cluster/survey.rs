@@ -31,7 +31,8 @@ impl Survey {
     /// Looks at every node at once.
     pub async fn take(settings: &DatabaseSettings) -> Self {
         let control = Control::new(settings);
-        let tasks: Vec<_> = settings.nodes.iter().map(|n| tokio::spawn(look(control.clone(), n.clone()))).collect();
+        let tasks: Vec<_> =
+            settings.nodes.iter().map(|n| tokio::spawn(look(control.clone(), n.clone()))).collect();
         let mut findings = Vec::new();
         for (task, node) in tasks.into_iter().zip(&settings.nodes) {
             let answer = match task.await {
@@ -65,9 +66,14 @@ impl Survey {
         let name = &settings.name;
         let mut faults = Vec::new();
         if self.findings.iter().all(|f| f.answer.is_err()) {
-            let each = self.findings.iter().filter_map(|f| Some(format!("{}: {}", f.node, f.answer.as_ref().err()?)));
+            let each = self
+                .findings
+                .iter()
+                .filter_map(|f| Some(format!("{}: {}", f.node, f.answer.as_ref().err()?)));
             let each = each.collect::<Vec<_>>().join("; ");
-            faults.push(format!("database {name}: no node can be used ({each}). Check hosts, ports, user and password"));
+            faults.push(format!(
+                "database {name}: no node can be used ({each}). Check hosts, ports, user and password"
+            ));
         }
         let primaries: Vec<_> = self.primaries().map(|f| f.node.to_string()).collect();
         if primaries.len() > 1 {

@@ -45,7 +45,11 @@ impl Stream {
     }
 
     /// Appends what has arrived to `inbox` without holding memory while nothing arrives. 0 means end of stream.
-    pub fn poll_read_scratch(&mut self, cx: &mut Context<'_>, inbox: &mut BytesMut) -> Poll<io::Result<usize>> {
+    pub fn poll_read_scratch(
+        &mut self,
+        cx: &mut Context<'_>,
+        inbox: &mut BytesMut,
+    ) -> Poll<io::Result<usize>> {
         BUFFER.with_borrow_mut(|scratch| {
             let mut buf = ReadBuf::new(scratch);
             match Pin::new(self).poll_read(cx, &mut buf) {

@@ -28,7 +28,11 @@ impl managed::Manager for Manager {
     }
 
     async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<ConnectError> {
-        if connection.is_lendable() { Ok(()) } else { Err(RecycleError::message("not in a known idle state")) }
+        if connection.is_lendable() {
+            Ok(())
+        } else {
+            Err(RecycleError::message("not in a known idle state"))
+        }
     }
 }
 
@@ -76,7 +80,8 @@ impl fmt::Debug for Pool {
 impl Pool {
     /// A pool of at most `limit` connections; a client waits up to `wait` for one, or for ever.
     pub fn new(name: String, endpoint: Endpoint, limit: usize, wait: Option<Duration>) -> Self {
-        let builder = managed::Pool::builder(Manager { endpoint }).max_size(limit).queue_mode(QueueMode::Lifo);
+        let builder =
+            managed::Pool::builder(Manager { endpoint }).max_size(limit).queue_mode(QueueMode::Lifo);
         // Building fails only for time-outs without a runtime, and none are set here.
         let inner = builder.build().unwrap_or_else(|e| unreachable!("a pool without time-outs: {e}"));
         Self { inner, name, limit, wait }

@@ -34,13 +34,43 @@ fn the_table() {
         ("fresh", r, &fresh, one, Reason::Fresh),
         ("one nanosecond short", r, &stale, Primary, Reason::Stale),
         ("no replica", r, &[], Primary, Reason::NoReplica),
-        ("eventual takes a stale one", Request { level: Level::Eventual, ..r }, &stale, one, Reason::Eventual),
+        (
+            "eventual takes a stale one",
+            Request { level: Level::Eventual, ..r },
+            &stale,
+            one,
+            Reason::Eventual,
+        ),
         ("level primary", Request { level: Level::Primary, ..r }, &fresh, Primary, Reason::LevelPrimary),
-        ("in a transaction", Request { held: Some(Held::Transaction), ..r }, &fresh, OnHeld, Reason::Transaction),
+        (
+            "in a transaction",
+            Request { held: Some(Held::Transaction), ..r },
+            &fresh,
+            OnHeld,
+            Reason::Transaction,
+        ),
         ("pinned", Request { held: Some(Held::Pin), ..r }, &fresh, OnHeld, Reason::Pinned),
-        ("intent primary", Request { intent: Some(Intent::Primary), ..r }, &fresh, Primary, Reason::IntentPrimary),
-        ("intent replica", Request { intent: Some(Intent::Replica), ..r }, &fresh, one, Reason::IntentReplica),
-        ("intent replica, stale", Request { intent: Some(Intent::Replica), ..r }, &stale, Primary, Reason::Stale),
+        (
+            "intent primary",
+            Request { intent: Some(Intent::Primary), ..r },
+            &fresh,
+            Primary,
+            Reason::IntentPrimary,
+        ),
+        (
+            "intent replica",
+            Request { intent: Some(Intent::Replica), ..r },
+            &fresh,
+            one,
+            Reason::IntentReplica,
+        ),
+        (
+            "intent replica, stale",
+            Request { intent: Some(Intent::Replica), ..r },
+            &stale,
+            Primary,
+            Reason::Stale,
+        ),
         (
             "intent replica cannot move a write",
             Request { intent: Some(Intent::Replica), wants: Wants::Write, ..r },
@@ -67,7 +97,13 @@ fn the_table() {
             Reason::ReadOnlyTransaction,
         ),
         ("refused before", Request { refused_before: true, ..r }, &fresh, Primary, Reason::RefusedBefore),
-        ("avoid the one that failed", Request { avoid: Some(NodeId(1)), ..r }, &fresh, Primary, Reason::NoReplica),
+        (
+            "avoid the one that failed",
+            Request { avoid: Some(NodeId(1)), ..r },
+            &fresh,
+            Primary,
+            Reason::NoReplica,
+        ),
     ];
     for (name, request, replicas, target, reason) in rows {
         assert_eq!(to(*request, replicas), (*target, *reason), "{name}");

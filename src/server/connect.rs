@@ -12,7 +12,8 @@ use super::{ConnectError, Connection};
 use crate::config::{Host, Secret};
 use crate::net::Stream;
 use crate::wire::{
-    self, Authentication, Backend, CancelKey, ErrorFields, StartupParameters, backend_message, encode, parameter_status,
+    self, Authentication, Backend, CancelKey, ErrorFields, StartupParameters, backend_message, encode,
+    parameter_status,
 };
 
 /// Where and as whom to connect.
@@ -80,7 +81,11 @@ impl Endpoint {
     fn startup_parameters(&self) -> StartupParameters {
         let own = [("user", &self.user), ("database", &self.database)];
         let own = own.into_iter().map(|(name, value)| (name.to_owned(), value.clone()));
-        StartupParameters { minor: 0, values: own.chain(self.parameters.iter().cloned()).collect(), options: vec![] }
+        StartupParameters {
+            minor: 0,
+            values: own.chain(self.parameters.iter().cloned()).collect(),
+            options: vec![],
+        }
     }
 
     async fn authenticate(&self, login: &mut Login) -> Result<(), ConnectError> {
@@ -127,7 +132,10 @@ impl Login {
             match header.kind {
                 Backend::ErrorResponse => {
                     let error = ErrorFields::read(&body);
-                    return Err(ConnectError::Refused { code: lossy(error.code), message: lossy(error.message) });
+                    return Err(ConnectError::Refused {
+                        code: lossy(error.code),
+                        message: lossy(error.message),
+                    });
                 }
                 Backend::NoticeResponse => {}
                 kind => return Ok((kind, body)),

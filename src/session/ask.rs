@@ -3,7 +3,9 @@
 use std::future::poll_fn;
 
 use crate::server::Connection;
-use crate::wire::{self, Backend, ErrorFields, WireError, backend_message, data_row, encode, parameter_status};
+use crate::wire::{
+    self, Backend, ErrorFields, WireError, backend_message, data_row, encode, parameter_status,
+};
 use bytes::Buf;
 
 /// The rows of an answer as text, and the settings reported with it.
@@ -30,7 +32,8 @@ pub(super) async fn ask(connection: &mut Connection, sql: &str) -> Result<Answer
     poll_fn(|cx| connection.poll_flush(cx)).await?;
     let (mut answer, mut refused) = (Answer::default(), None);
     loop {
-        let Some(header) = backend_message(&connection.inbox)?.filter(|h| h.len <= connection.inbox.len()) else {
+        let Some(header) = backend_message(&connection.inbox)?.filter(|h| h.len <= connection.inbox.len())
+        else {
             if poll_fn(|cx| connection.poll_read(cx)).await? == 0 {
                 return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
             }

@@ -36,7 +36,9 @@ pub(super) fn build(
                 parse(raw, body, prepared, leased)?;
             }
             (Frontend::Bind, about) => bind(item, raw, about.as_ref(), leased)?,
-            (Frontend::Describe | Frontend::Close, about) => describe(item.kind, raw, about.as_ref(), leased)?,
+            (Frontend::Describe | Frontend::Close, about) => {
+                describe(item.kind, raw, about.as_ref(), leased)?
+            }
             (Frontend::Sync, _) => {
                 leased.lease.outbox.extend_from_slice(raw);
                 leased.exchange.sent(Owed::Ready { by_sync: true });
@@ -104,7 +106,12 @@ fn parse(raw: &[u8], body: &[u8], prepared: &Arc<Prepared>, leased: &mut Leased)
     Ok(())
 }
 
-fn bind(item: &Item, raw: &[u8], about: Option<&Arc<Prepared>>, leased: &mut Leased) -> Result<(), WireError> {
+fn bind(
+    item: &Item,
+    raw: &[u8],
+    about: Option<&Arc<Prepared>>,
+    leased: &mut Leased,
+) -> Result<(), WireError> {
     let body = &raw[wire::HEADER_LEN..];
     let bind = Bind::read(body)?;
     // Of a message too long to hold, only the names are sent here; the rest follows.

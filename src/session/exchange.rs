@@ -106,7 +106,10 @@ impl Exchange {
 
     /// Whether the server is idle outside any transaction and owes nothing.
     pub(super) fn is_settled(&self) -> bool {
-        self.owed.is_empty() && !self.unsynced && self.copy == Copy::None && self.status == TransactionStatus::Idle
+        self.owed.is_empty()
+            && !self.unsynced
+            && self.copy == Copy::None
+            && self.status == TransactionStatus::Idle
     }
 
     /// Whether messages have been sent that no Sync has ended yet.

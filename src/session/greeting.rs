@@ -57,9 +57,11 @@ async fn ask_server(database: &Database, user: &User, wanted: &Settings) -> Resu
     let cluster = &database.cluster;
     let node = match cluster.primary() {
         Some(primary) => primary,
-        None => cluster.nodes.iter().find(|n| n.state() == crate::cluster::State::Replica).ok_or_else(|| {
-            Failure::no_node(&database.settings.name)
-        })?,
+        None => cluster
+            .nodes
+            .iter()
+            .find(|n| n.state() == crate::cluster::State::Replica)
+            .ok_or_else(|| Failure::no_node(&database.settings.name))?,
     };
     let mut lease = user.pools[node.id.0].lease().await.map_err(Failure::from_lease)?;
     let mut reported = lease.parameters.to_vec();

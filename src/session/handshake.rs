@@ -26,7 +26,11 @@ pub(super) async fn greet(proxy: &Arc<Proxy>, client: &mut Client) -> Result<Opt
             Startup::Ssl | Startup::GssEnc => {
                 // Whatever came before the answer was not encrypted and must not be taken as if it were.
                 if !client.inbox.is_empty() {
-                    return Err(Failure::fatal("08P01", "received unencrypted data after a request for encryption").into());
+                    return Err(Failure::fatal(
+                        "08P01",
+                        "received unencrypted data after a request for encryption",
+                    )
+                    .into());
                 }
                 encode::encryption_refused(&mut client.outbox);
                 client.flush().await?;
@@ -67,7 +71,8 @@ async fn log_in(
     parameters: &StartupParameters,
 ) -> Result<(Arc<Database>, Arc<User>), End> {
     let name = parameters.get("user").filter(|n| !n.is_empty());
-    let name = name.ok_or_else(|| Failure::fatal("28000", "no PostgreSQL user name specified in startup packet"))?;
+    let name =
+        name.ok_or_else(|| Failure::fatal("28000", "no PostgreSQL user name specified in startup packet"))?;
     if parameters.get("replication").is_some_and(|v| !matches!(v, "off" | "false" | "no" | "0")) {
         return Err(Failure::fatal("0A000", "replication connections do not pass through this proxy")
             .with_hint("Connect to the primary directly.")
@@ -91,7 +96,9 @@ async fn log_in(
     proxy.stats.counter("tidegate_logins_total", &[("outcome", outcome)]).increment(1);
     if !proven {
         tracing::warn!(user = name, database = wanted, "login refused");
-        return Err(Failure::fatal("28P01", format!("password authentication failed for user \"{name}\"")).into());
+        return Err(
+            Failure::fatal("28P01", format!("password authentication failed for user \"{name}\"")).into()
+        );
     }
     match (database, user) {
         (Some(database), Some(user)) => Ok((Arc::clone(database), Arc::clone(user))),
@@ -103,7 +110,9 @@ async fn scram(client: &mut Client, verifier: &super::scram::Verifier) -> Result
     let first = client.password().await?;
     let (mechanism, message) = sasl_initial(&first)?;
     if mechanism != SCRAM_SHA_256.as_bytes() {
-        return Err(Failure::fatal("08P01", "client selected an invalid SASL authentication mechanism").into());
+        return Err(
+            Failure::fatal("08P01", "client selected an invalid SASL authentication mechanism").into()
+        );
     }
     let malformed = |e: super::scram::ScramError| Failure::fatal("08P01", e.to_string());
     let challenge = Challenge::new(verifier, message, rand::random()).map_err(malformed)?;

@@ -35,7 +35,11 @@ impl From<Failure> for Unfit {
 impl Session {
     /// A connection for the segment, with the session's settings in force, on a node that is right for it at the
     /// moment the connection is there: waiting for one takes time, and what was fresh may be gone.
-    pub(super) async fn obtain(&mut self, summary: &Summary, again: Option<Rerun>) -> Result<(Leased, Reason), End> {
+    pub(super) async fn obtain(
+        &mut self,
+        summary: &Summary,
+        again: Option<Rerun>,
+    ) -> Result<(Leased, Reason), End> {
         let mut again = again;
         // Every node may fail once, and a replica can turn stale while a connection to it is waited for.
         for _ in 0..=self.database.cluster.nodes.len() * 2 {
@@ -61,7 +65,8 @@ impl Session {
 
     /// What the replica's horizon must not be before, once the connection is there.
     fn floor(&self, summary: &Summary) -> Tick {
-        let level = summary.level.or(self.settings.steering.level).unwrap_or(self.database.settings.consistency);
+        let level =
+            summary.level.or(self.settings.steering.level).unwrap_or(self.database.settings.consistency);
         let scope = summary.scope.or(self.settings.steering.scope).unwrap_or(self.database.settings.scope);
         match (level, scope) {
             (Level::Eventual, _) => Tick::NEVER,

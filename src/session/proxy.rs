@@ -57,7 +57,8 @@ impl Admitted {
     /// `None` when the database has as many clients as it may have.
     pub(super) fn new(database: &Arc<Database>) -> Option<Self> {
         let before = database.clients.fetch_add(1, Ordering::Relaxed);
-        let admitted = Self { database: Arc::clone(database), _present: Present::new(&database.stats.clients) };
+        let admitted =
+            Self { database: Arc::clone(database), _present: Present::new(&database.stats.clients) };
         (before < database.settings.max_clients).then_some(admitted)
     }
 }

@@ -11,7 +11,8 @@ use super::leased::{Leased, Rerun};
 use super::serve::Session;
 use crate::routing::Wants;
 use crate::wire::{
-    self, Backend, ErrorFields, Header, TransactionStatus, WireError, backend_message, encode, parameter_status,
+    self, Backend, ErrorFields, Header, TransactionStatus, WireError, backend_message, encode,
+    parameter_status,
 };
 
 /// Longest message that is held whole, in bytes; rows and COPY data are not.
@@ -37,7 +38,9 @@ impl Session {
                 Ok(looked) => looked,
                 Err(error) => {
                     tracing::error!(%error, "a server broke the protocol, its connection is closed");
-                    return self.server_gone(client, &io::Error::new(io::ErrorKind::InvalidData, error)).await;
+                    return self
+                        .server_gone(client, &io::Error::new(io::ErrorKind::InvalidData, error))
+                        .await;
                 }
             };
             match looked {
@@ -75,13 +78,18 @@ impl Session {
         let Some(header) = backend_message(&l.lease.inbox[l.scanned..])? else { return Ok(Looked::Wait) };
         let arrived = l.lease.inbox.len() - l.scanned;
         if arrived < header.len {
-            let streams = matches!(header.kind, Backend::DataRow | Backend::CopyData | Backend::FunctionCallResponse);
+            let streams =
+                matches!(header.kind, Backend::DataRow | Backend::CopyData | Backend::FunctionCallResponse);
             if streams && l.rerun.is_none() {
                 l.commit(client);
                 l.arriving = header.len;
                 return Ok(Looked::Next);
             }
-            return if header.len > LONGEST { Err(WireError::Malformed("too long")) } else { Ok(Looked::Wait) };
+            return if header.len > LONGEST {
+                Err(WireError::Malformed("too long"))
+            } else {
+                Ok(Looked::Wait)
+            };
         }
         let body = wire::body(&l.lease.inbox[l.scanned..], header.len);
         let seen = l.exchange.received(header.kind, body)?;
@@ -200,7 +208,8 @@ impl Session {
         let node = l.node.node();
         self.database.stats.server_error(node.id.0, code);
         let fields = ErrorFields::read(wire::body(&l.lease.inbox[l.scanned..], len));
-        let message = if self.proxy.log_statements { String::from_utf8_lossy(fields.message) } else { "".into() };
+        let message =
+            if self.proxy.log_statements { String::from_utf8_lossy(fields.message) } else { "".into() };
         let ms = l.turn.begun.elapsed().as_secs_f64() * 1000.0;
         let shape = l.turn.summary.known.as_ref().map(|k| k.shape.as_ref()).unwrap_or_default();
         let (user, database) = (&self.user.name, &self.database.settings.name);
@@ -242,7 +251,10 @@ impl Session {
             return Err(End::Client);
         }
         let failure = if wrote {
-            Failure::error("08007", format!("connection to {} lost, transaction resolution unknown", node.name))
+            Failure::error(
+                "08007",
+                format!("connection to {} lost, transaction resolution unknown", node.name),
+            )
         } else {
             Failure::error("08006", format!("connection to {} lost", node.name))
         };

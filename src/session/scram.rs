@@ -99,7 +99,8 @@ impl Challenge {
         if !without_proof.starts_with(&expected) {
             return Err(ScramError::Malformed);
         }
-        let proof: Key = BASE64.decode(proof).ok().and_then(|p| p.try_into().ok()).ok_or(ScramError::Malformed)?;
+        let proof: Key =
+            BASE64.decode(proof).ok().and_then(|p| p.try_into().ok()).ok_or(ScramError::Malformed)?;
         let transcript = format!("{},{},{without_proof}", self.client_first_bare, self.message);
         let signature = hmac(&verifier.stored_key, transcript.as_bytes());
         let mut client_key = proof;
@@ -113,7 +114,8 @@ impl Challenge {
 }
 
 fn hmac(key: &Key, data: &[u8]) -> Key {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any size"));
+    let mut mac =
+        Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any size"));
     mac.update(data);
     mac.finalize().into_bytes().into()
 }

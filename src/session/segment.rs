@@ -55,7 +55,11 @@ pub(super) enum Step {
 
 /// Finds the next step in `inbox`; the messages of a segment are listed in `items`. `None`: more must arrive first.
 /// A Parse is waited for up to `longest_parse` bytes: its text has to be kept.
-pub(super) fn next(inbox: &[u8], items: &mut Vec<Item>, longest_parse: usize) -> Result<Option<Step>, WireError> {
+pub(super) fn next(
+    inbox: &[u8],
+    items: &mut Vec<Item>,
+    longest_parse: usize,
+) -> Result<Option<Step>, WireError> {
     items.clear();
     let mut at = 0;
     loop {
@@ -70,7 +74,11 @@ pub(super) fn next(inbox: &[u8], items: &mut Vec<Item>, longest_parse: usize) ->
             return Ok(None);
         }
         if !complete {
-            return Ok(if first { Some(Step::Large { kind: header.kind, len: header.len }) } else { open(at) });
+            return Ok(if first {
+                Some(Step::Large { kind: header.kind, len: header.len })
+            } else {
+                open(at)
+            });
         }
         let item = Item { kind: header.kind, start: at, len: header.len };
         let end = at + header.len;
@@ -91,7 +99,9 @@ pub(super) fn next(inbox: &[u8], items: &mut Vec<Item>, longest_parse: usize) ->
                 let ending = if header.kind == Frontend::Query { Ending::Query } else { Ending::Function };
                 return alone(Step::Segment { len: end, ending });
             }
-            Frontend::CopyData | Frontend::CopyDone | Frontend::CopyFail => return alone(Step::Drop { len: end }),
+            Frontend::CopyData | Frontend::CopyDone | Frontend::CopyFail => {
+                return alone(Step::Drop { len: end });
+            }
             Frontend::Terminate => return alone(Step::Terminate),
             Frontend::Password => return Err(WireError::Malformed("password")),
         }

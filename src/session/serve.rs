@@ -138,7 +138,9 @@ impl Session {
         if self.leased.as_ref().is_some_and(|l| l.exchange.copies_in()) {
             return self.take_copy(client);
         }
-        let Some(step) = segment::next(&client.inbox, &mut self.items, LONGEST_PARSE)? else { return Ok(false) };
+        let Some(step) = segment::next(&client.inbox, &mut self.items, LONGEST_PARSE)? else {
+            return Ok(false);
+        };
         match step {
             Step::Segment { len, ending } => self.take_segment(client, len, ending).await?,
             Step::Large { kind, len } => return self.take_large(client, kind, len).await,
@@ -191,7 +193,11 @@ impl Session {
     }
 
     /// Waits until something can go on. Cancel safe.
-    async fn wait(&mut self, client: &mut Client, stopping: &mut tokio::sync::watch::Receiver<bool>) -> Event {
+    async fn wait(
+        &mut self,
+        client: &mut Client,
+        stopping: &mut tokio::sync::watch::Receiver<bool>,
+    ) -> Event {
         let busy = self.leased.as_ref().is_some_and(|l| !l.exchange.is_settled());
         let ahead = if self.can_take(client) { usize::MAX } else { AHEAD };
         let Self { leased, passing, .. } = self;

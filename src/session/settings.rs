@@ -15,7 +15,8 @@ use crate::sql::{Intent, Level, Scope};
 /// Start-up parameters that are not settings.
 const NOT_SETTINGS: [&str; 4] = ["user", "database", "replication", "options"];
 /// Encodings in which a byte of a character can look like an ASCII character.
-const UNSAFE_ENCODINGS: [&str; 8] = ["sjis", "shift_jis_2004", "shiftjis2004", "big5", "gbk", "gb18030", "uhc", "johab"];
+const UNSAFE_ENCODINGS: [&str; 8] =
+    ["sjis", "shift_jis_2004", "shiftjis2004", "big5", "gbk", "gb18030", "uhc", "johab"];
 
 /// The settings of one session.
 #[derive(Clone, Debug, Default)]
@@ -96,7 +97,8 @@ impl SessionSettings {
             self.current = Arc::new(current);
             self.steering = Steering::of(&self.current);
         }
-        connection.settings = if found == *self.current { Arc::clone(&self.current) } else { Arc::new(found) };
+        connection.settings =
+            if found == *self.current { Arc::clone(&self.current) } else { Arc::new(found) };
     }
 }
 
@@ -137,7 +139,8 @@ pub(super) fn difference(connection: &Connection, wanted: &Settings) -> String {
         sql.push_str("reset session authorization;");
     }
     for name in connection.settings.keys().filter(|n| gone(n) && !is_identity(n)) {
-        let quoted: Vec<_> = name.split('.').map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect();
+        let quoted: Vec<_> =
+            name.split('.').map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect();
         let _ = write!(sql, "reset {};", quoted.join("."));
     }
     let differs = |name: &str, value: &String| connection.settings.get(name) != Some(value);
@@ -208,7 +211,12 @@ mod tests {
         let pairs: Vec<_> = s.current.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
         assert_eq!(
             pairs,
-            [("intervalstyle", "iso_8601"), ("search_path", "a b"), ("tidegate.intent", "primary"), ("timezone", "UTC")]
+            [
+                ("intervalstyle", "iso_8601"),
+                ("search_path", "a b"),
+                ("tidegate.intent", "primary"),
+                ("timezone", "UTC")
+            ]
         );
         assert_eq!(s.steering.intent, Some(Intent::Primary));
         assert!(SessionSettings::at_startup(&[("options".into(), "-B 7".into())]).is_err());

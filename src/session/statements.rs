@@ -101,7 +101,11 @@ impl Statements {
         }
         let statement = classify(text).await;
         let keep = statement.belongs_to_shape();
-        let shape = if text.len() <= PARSE_INLINE { std::str::from_utf8(text).map(sql::redact) } else { Ok(String::new()) };
+        let shape = if text.len() <= PARSE_INLINE {
+            std::str::from_utf8(text).map(sql::redact)
+        } else {
+            Ok(String::new())
+        };
         let known = Known::new(statement, &shape.unwrap_or_default());
         if keep {
             lock(&self.shapes).insert(scan.key, Arc::clone(&known), 1);

@@ -16,7 +16,8 @@ use crate::freshness::Tick;
 use crate::routing::{Decision, Held, Reason, Request, Wants, route};
 use crate::sql::{Class, HintError, Hints, Leaves, Level, Scope};
 use crate::wire::{
-    self, Bind, Describe, Frontend, Kind, Parse, TransactionStatus, WireError, encode, parse_message, query_text,
+    self, Bind, Describe, Frontend, Kind, Parse, TransactionStatus, WireError, encode, parse_message,
+    query_text,
 };
 
 /// A segment as far as it was understood, before it is sent.
@@ -32,7 +33,12 @@ pub(super) struct Understood {
 
 impl Session {
     /// Decides on a segment at the front of the client's inbox and sends it to where it belongs.
-    pub(super) async fn take_segment(&mut self, client: &mut Client, len: usize, ending: Ending) -> Result<(), End> {
+    pub(super) async fn take_segment(
+        &mut self,
+        client: &mut Client,
+        len: usize,
+        ending: Ending,
+    ) -> Result<(), End> {
         if self.skipping {
             if ending == Ending::Sync {
                 self.skipping = false;
@@ -166,7 +172,8 @@ impl Session {
     /// Gives the client's name to a statement. A name that is taken is the client's mistake.
     fn define(&mut self, item: usize, parse: &Parse<'_>, prepared: &Arc<Prepared>, u: &mut Understood) {
         if !parse.name.is_empty() && self.names.get(parse.name).is_some() {
-            let text = format!("prepared statement \"{}\" already exists", String::from_utf8_lossy(parse.name));
+            let text =
+                format!("prepared statement \"{}\" already exists", String::from_utf8_lossy(parse.name));
             let mut error = BytesMut::new();
             Failure::error("42P05", text).write(&mut error);
             u.taken.get_or_insert((item, error));
@@ -266,7 +273,12 @@ impl Session {
     }
 
     /// A message that is not held whole passes in pieces. False when its beginning has not arrived yet.
-    pub(super) async fn take_large(&mut self, client: &mut Client, kind: Frontend, len: usize) -> Result<bool, End> {
+    pub(super) async fn take_large(
+        &mut self,
+        client: &mut Client,
+        kind: Frontend,
+        len: usize,
+    ) -> Result<bool, End> {
         let head = match kind {
             Frontend::CopyData => {
                 self.pass_away(len);
@@ -279,7 +291,11 @@ impl Session {
             },
             Frontend::Query | Frontend::FunctionCall => 0,
             _ => {
-                return Err(Failure::fatal("54000", format!("a {kind:?} message of {len} bytes is too long")).into());
+                return Err(Failure::fatal(
+                    "54000",
+                    format!("a {kind:?} message of {len} bytes is too long"),
+                )
+                .into());
             }
         };
         if self.skipping {
@@ -321,7 +337,8 @@ impl Session {
             self.names.forget_unnamed();
         }
         // Nothing is in the segment but the head of this message: its rest follows byte by byte.
-        let u = Understood { summary, defined: Vec::new(), taken: None, foreign_portal: false, hint_error: None };
+        let u =
+            Understood { summary, defined: Vec::new(), taken: None, foreign_portal: false, hint_error: None };
         self.send(client, u, names, Ending::Open, None).await?;
         if let (Some(leased), true) = (&mut self.leased, kind != Frontend::Bind) {
             leased.exchange.sent(Owed::Ready { by_sync: false });

@@ -46,7 +46,11 @@ mod tests {
     #[test]
     fn words_read_back() {
         assert!(Intent::WORDS.iter().all(|word| Intent::parse(word).is_some_and(|i| i.as_str() == *word)));
-        assert!(Level::WORDS.iter().all(|word| Level::parse(&word.to_uppercase()).is_some_and(|l| l.as_str() == *word)));
+        assert!(
+            Level::WORDS
+                .iter()
+                .all(|word| Level::parse(&word.to_uppercase()).is_some_and(|l| l.as_str() == *word))
+        );
         assert!(Scope::WORDS.iter().all(|word| Scope::parse(word).is_some_and(|s| s.as_str() == *word)));
         assert_eq!(Intent::parse("write"), None);
     }

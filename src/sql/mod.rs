@@ -19,5 +19,5 @@ pub(crate) mod words;
 pub use classify::{Begin, Cause, Class, Leaves, Own, Statement, classify};
 pub use hint::{HintError, Hints};
 pub use intent::{Intent, Level, Scope};
-pub use words::UnknownWord;
 pub use shape::{HintComments, Scan, ShapeKey, Shaper, redact};
+pub use words::UnknownWord;

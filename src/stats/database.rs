@@ -26,8 +26,12 @@ impl DatabaseStats {
     pub fn new(stats: &Arc<Stats>, name: &str, nodes: &[String]) -> Self {
         let of_role = |node: &String, target: &str| {
             let counter = |reason: &Reason| {
-                let labels =
-                    [("database", name), ("node", node.as_str()), ("target", target), ("reason", reason.label())];
+                let labels = [
+                    ("database", name),
+                    ("node", node.as_str()),
+                    ("target", target),
+                    ("reason", reason.label()),
+                ];
                 stats.counter("tidegate_statements_total", &labels)
             };
             Reason::ALL.iter().map(counter).collect::<Vec<_>>()

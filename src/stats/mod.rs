@@ -40,9 +40,18 @@ impl Default for Stats {
 }
 
 const COUNTERS: &[(&str, &str)] = &[
-    ("tidegate_statements_total", "Statements run, by the node that ran them, its role and the reason for the choice."),
-    ("tidegate_transactions_total", "Times a server connection was lent: transactions, or statements outside one."),
-    ("tidegate_stale_reads_prevented_total", "Reads that went to the primary because no replica had replayed enough."),
+    (
+        "tidegate_statements_total",
+        "Statements run, by the node that ran them, its role and the reason for the choice.",
+    ),
+    (
+        "tidegate_transactions_total",
+        "Times a server connection was lent: transactions, or statements outside one.",
+    ),
+    (
+        "tidegate_stale_reads_prevented_total",
+        "Reads that went to the primary because no replica had replayed enough.",
+    ),
     ("tidegate_reruns_total", "Reads run again elsewhere before the client saw anything, by cause."),
     ("tidegate_server_errors_total", "Errors of a server passed to a client, by node and SQLSTATE class."),
     ("tidegate_proxy_errors_total", "Errors made by the proxy itself, by SQLSTATE."),
@@ -55,7 +64,10 @@ const GAUGES: &[(&str, &str)] = &[
     ("tidegate_clients", "Clients logged in."),
     ("tidegate_pinned_clients", "Clients bound to their server connection, by reason."),
     ("tidegate_node_up", "1 when the node is used, by node and role."),
-    ("tidegate_replica_staleness_seconds", "Now minus the replica's horizon: what it may lack is younger than this."),
+    (
+        "tidegate_replica_staleness_seconds",
+        "Now minus the replica's horizon: what it may lack is younger than this.",
+    ),
     ("tidegate_pool_connections", "Server connections by pool and state."),
     ("tidegate_pool_waiting", "Clients waiting for a server connection, by pool."),
 ];

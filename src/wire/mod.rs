@@ -10,7 +10,9 @@ mod error;
 mod frontend;
 mod startup;
 
-pub use backend::{Authentication, Backend, ErrorFields, TransactionStatus, backend_message, data_row, parameter_status};
+pub use backend::{
+    Authentication, Backend, ErrorFields, TransactionStatus, backend_message, data_row, parameter_status,
+};
 pub use encode::Severity;
 pub use error::WireError;
 pub use frontend::{
