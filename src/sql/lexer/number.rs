@@ -5,6 +5,11 @@ use super::{Broken, DIGIT, Lexer, WORD, WORD_START, is};
 impl Lexer<'_> {
     /// The end of the number at `start`, which is a digit or a point before one.
     pub(super) fn number(&self, start: usize) -> Result<usize, Broken> {
+        let plain = self.skip(start, DIGIT);
+        if plain > start && self.at(plain) != b'.' && !is(self.at(plain), WORD) {
+            // A plain integer, as nearly all are.
+            return Ok(plain);
+        }
         if self.at(start) == b'0' {
             let radix_digit: Option<fn(u8) -> bool> = match self.at(start + 1) | 0x20 {
                 b'x' => Some(|byte| byte.is_ascii_hexdigit()),
