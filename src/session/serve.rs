@@ -200,9 +200,9 @@ impl Session {
     ) -> Event {
         let busy = self.leased.as_ref().is_some_and(|l| !l.exchange.is_settled());
         let ahead = if self.can_take(client) { usize::MAX } else { AHEAD };
-        let Self { leased, passing, .. } = self;
+        let leased = &mut self.leased;
         let traffic = poll_fn(|cx| match leased {
-            Some(leased) => poll_both(cx, client, leased, ahead, *passing != Passing::Nothing),
+            Some(leased) => poll_both(cx, client, leased, ahead),
             None => poll_client(cx, client, ahead),
         });
         if busy {
@@ -223,10 +223,12 @@ impl Session {
 
 /// Writes to the client what waits, then reads from it.
 fn poll_client(cx: &mut Context<'_>, client: &mut Client, ahead: usize) -> Poll<Event> {
+    let held_up = client.outbox.len() >= BACKLOG;
     match client.poll_flush(cx) {
         Poll::Ready(Err(_)) => return Poll::Ready(Event::ClientGone),
         // It does not read what it is told: it is not asked for more.
-        Poll::Pending if client.outbox.len() >= BACKLOG => return Poll::Pending,
+        Poll::Pending if held_up => return Poll::Pending,
+        Poll::Ready(Ok(())) if held_up => return Poll::Ready(Event::Client),
         _ => {}
     }
     poll_client_read(cx, client, ahead)
@@ -250,7 +252,6 @@ fn poll_both(
     client: &mut Client,
     leased: &mut Leased,
     ahead: usize,
-    passing: bool,
 ) -> Poll<Event> {
     let delivered = match leased.poll_deliver(cx, client) {
         Poll::Ready(Err(_)) => return Poll::Ready(Event::ClientGone),
@@ -258,6 +259,7 @@ fn poll_both(
         Poll::Pending => false,
     };
     if leased.lease.has_output() {
+        let held_up = leased.lease.outbox.len() >= BACKLOG;
         match leased.lease.poll_flush(cx) {
             // What the server said before it hung up is still worth reading.
             Poll::Ready(Err(e)) if leased.write_failed => return Poll::Ready(Event::ServerGone(e)),
@@ -265,7 +267,8 @@ fn poll_both(
                 leased.write_failed = true;
                 leased.lease.outbox.clear();
             }
-            Poll::Ready(Ok(())) if passing && !client.inbox.is_empty() => return Poll::Ready(Event::Client),
+            // There is room again for what the client has sent already.
+            Poll::Ready(Ok(())) if held_up => return Poll::Ready(Event::Client),
             Poll::Ready(Ok(())) | Poll::Pending => {}
         }
     }
