@@ -10,15 +10,15 @@ use crate::wire::{Backend, TransactionStatus, WireError};
 /// An answer the server owes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owed {
-    /// ParseComplete, for the client or not; `id` is the statement's number if it is named on the server.
+    /// `ParseComplete`, for the client or not; `id` is the statement's number if it is named on the server.
     Parse { id: Option<u64>, visible: bool },
-    /// CloseComplete the client asked for.
+    /// `CloseComplete` the client asked for.
     Close,
-    /// CloseComplete in the place of a ParseComplete: the server had the statement already.
+    /// `CloseComplete` in the place of a `ParseComplete`: the server had the statement already.
     CloseAsParse,
-    /// CloseComplete for the statement the proxy made room with.
+    /// `CloseComplete` for the statement the proxy made room with.
     Evicted { id: u64 },
-    /// CloseComplete nobody asked for but the proxy.
+    /// `CloseComplete` nobody asked for but the proxy.
     Hidden,
     /// ReadyForQuery. A Sync that arrives while the server waits for COPY data is ignored by it.
     Ready { by_sync: bool },
@@ -31,7 +31,7 @@ pub(super) enum Seen {
     Pass,
     /// Keep it from the client.
     Hide,
-    /// Pass it on as ParseComplete.
+    /// Pass it on as `ParseComplete`.
     AsParseComplete,
     /// Pass it on; the server is ready for the next command.
     Ready(TransactionStatus),
@@ -97,6 +97,11 @@ impl Exchange {
     /// Transaction status at the last ReadyForQuery.
     pub(super) fn status(&self) -> TransactionStatus {
         self.status
+    }
+
+    /// A transaction was begun by the proxy's own means.
+    pub(super) fn began(&mut self) {
+        self.status = TransactionStatus::Open;
     }
 
     /// Whether another segment may be sent: no ReadyForQuery is awaited.

@@ -28,17 +28,16 @@ pub(super) async fn greeting(
     let application = wanted.remove("application_name");
     let key = Arc::new(wanted);
     let known = greetings(user).get(&key).cloned();
-    let found = match known {
-        Some(found) => found,
-        None => {
-            let found = ask_server(database, user, &key).await?;
-            let mut remembered = greetings(user);
-            if remembered.len() >= REMEMBERED {
-                remembered.clear();
-            }
-            remembered.insert(key, Arc::clone(&found));
-            found
+    let found = if let Some(found) = known {
+        found
+    } else {
+        let found = ask_server(database, user, &key).await?;
+        let mut remembered = greetings(user);
+        if remembered.len() >= REMEMBERED {
+            remembered.clear();
         }
+        remembered.insert(key, Arc::clone(&found));
+        found
     };
     let Some(application) = application else { return Ok(found) };
     let with_name = found.iter().cloned().map(|(name, value)| {

@@ -7,9 +7,8 @@ use std::task::Poll;
 use super::client::Client;
 use super::exchange::Seen;
 use super::failure::{End, Failure};
-use super::leased::{Leased, Rerun};
+use super::leased::{Answer, Fate, Leased, Rerun, ServesAs};
 use super::serve::Session;
-use crate::routing::Wants;
 use crate::wire::{
     self, Backend, ErrorFields, Header, TransactionStatus, WireError, backend_message, encode,
     parameter_status,
@@ -139,7 +138,7 @@ impl Session {
             Backend::CommandComplete => {
                 l.commit(client);
                 // In a string or pipeline of several statements this one may be committed already.
-                if l.may_write && l.turn.summary.count > 1 {
+                if l.serves_as == ServesAs::Writer && l.turn.summary.count > 1 {
                     self.mark = self.database.cluster.wrote();
                 }
             }
@@ -163,9 +162,14 @@ impl Session {
         let (code, fatal) = (String::from_utf8_lossy(fields.code).into_owned(), fields.severity != b"ERROR");
         let undone = l.exchange.skipped();
         undone.not_prepared.iter().for_each(|id| l.lease.prepared.remove(*id));
-        undone.not_closed.iter().for_each(|id| drop(l.lease.prepared.insert(*id)));
+        for id in undone.not_closed {
+            // It is still there; that one more than allowed is kept for a while does no harm.
+            let _ = l.lease.prepared.insert(id);
+        }
         l.lease.prepared.set_unnamed(None);
-        l.fatal |= fatal;
+        if fatal {
+            l.fate = Fate::HangingUp;
+        }
         if l.rerun.is_some() {
             l.hide(len);
             return Looked::Next;
@@ -181,21 +185,18 @@ impl Session {
         for name in l.turn.defined.drain(at..) {
             self.names.remove(&name);
         }
-        l.turn.failed = true;
         l.commit(client);
-        match l.turn.stand_in.take() {
-            Some(error) => {
-                l.hide(len);
-                let rest = l.lease.inbox.split_off(l.scanned);
-                l.scanned += error.len();
-                l.lease.inbox.extend_from_slice(&error);
-                l.lease.inbox.extend_from_slice(&rest);
-            }
-            None => {
-                self.report(&code, len);
-                if let Some(l) = &mut self.leased {
-                    l.scanned += len;
-                }
+        l.turn.answer = Answer::Failed;
+        if let Some(error) = l.turn.stand_in.take() {
+            l.hide(len);
+            let rest = l.lease.inbox.split_off(l.scanned);
+            l.scanned += error.len();
+            l.lease.inbox.extend_from_slice(&error);
+            l.lease.inbox.extend_from_slice(&rest);
+        } else {
+            self.report(&code, len);
+            if let Some(l) = &mut self.leased {
+                l.scanned += len;
             }
         }
         Looked::Next
@@ -225,20 +226,21 @@ impl Session {
     pub(super) async fn server_gone(&mut self, client: &mut Client, error: &io::Error) -> Result<(), End> {
         let Some(l) = &mut self.leased else { return Ok(()) };
         let node = l.node.node().clone();
-        if !l.fatal {
+        if l.fate != Fate::HangingUp {
             self.database.cluster.lost(node.id, error);
         }
-        if l.may_write {
+        if l.serves_as == ServesAs::Writer {
             // Whether it was committed nobody knows: whoever reads next must see it if it was.
             self.mark = self.database.cluster.wrote();
         }
         if let Some(how) = l.rerun {
             return self.run_again(client, how).await;
         }
-        if l.turn.retained > 0 && !l.turn.committed {
+        if l.turn.retained > 0 && l.turn.answer == Answer::HeldBack {
             return self.run_again(client, Rerun::Elsewhere(node.id)).await;
         }
-        let (torn, fatal, wrote) = (l.arriving > 0, l.fatal, l.may_write);
+        let (torn, fatal) = (l.arriving > 0, l.fate == Fate::HangingUp);
+        let wrote = l.serves_as == ServesAs::Writer;
         l.hand_over(client);
         let ready_owed = !l.exchange.is_ready();
         let in_pipeline = l.exchange.is_unsynced();
@@ -274,7 +276,7 @@ impl Session {
 
 /// Whether, and how, the segment can run elsewhere after this error of a replica.
 fn how_elsewhere(l: &Leased, code: &str, fatal: bool) -> Option<Rerun> {
-    if l.turn.committed || l.turn.retained == 0 {
+    if l.turn.answer != Answer::HeldBack || l.turn.retained == 0 {
         return None;
     }
     let node = l.node.node().id;
@@ -288,9 +290,4 @@ fn how_elsewhere(l: &Leased, code: &str, fatal: bool) -> Option<Rerun> {
         _ if fatal && code.starts_with("57P") => Some(Rerun::Elsewhere(node)),
         _ => None,
     }
-}
-
-/// Whether a segment of these needs may be run again: only what cannot have had an effect.
-pub(super) fn is_repeatable(wants: Wants) -> bool {
-    matches!(wants, Wants::Read | Wants::ReadOnlyTransaction | Wants::Unknown)
 }

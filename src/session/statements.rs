@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::sql::{self, HintError, Hints, ShapeKey, Shaper, Statement};
+use crate::sql::{self, Deallocated, HintError, Hints, ShapeKey, Shaper, Statement};
 
 /// Entries of one generation of the shape cache: with some 200 bytes each, two generations stay near 16 MiB.
 const SHAPES: usize = 40_000;
@@ -90,6 +90,12 @@ impl Statements {
     /// What is known of text that must not be read: an encoding or setting the lexer does not follow.
     pub(super) fn unreadable(&self) -> Arc<Known> {
         Arc::clone(&self.unreadable)
+    }
+
+    /// What a DEALLOCATE names.
+    pub(super) fn deallocated(&self, text: &[u8]) -> Option<Deallocated> {
+        let _one_at_a_time = lock(&PARSER);
+        sql::deallocated(std::str::from_utf8(text).ok()?)
     }
 
     /// What a text may do, and its hints.
