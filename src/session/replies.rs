@@ -17,6 +17,9 @@ use crate::wire::{
 /// Longest message that is held whole, in bytes; rows and COPY data are not.
 const LONGEST: usize = 16 * 1024 * 1024;
 
+/// Where PostgreSQL says "cached plan must not change result type".
+const CHANGED_RESULT: &[u8] = b"RevalidateCachedQuery";
+
 /// What looking at one message led to.
 enum Looked {
     /// Go on with the next.
@@ -160,6 +163,10 @@ impl Session {
         let Some(l) = &mut self.leased else { return Looked::Wait };
         let fields = ErrorFields::read(wire::body(&l.lease.inbox[l.scanned..], len));
         let (code, fatal) = (String::from_utf8_lossy(fields.code).into_owned(), fields.severity != b"ERROR");
+        if fields.routine == CHANGED_RESULT {
+            // Its plan is of no use on any server: who prepares it anew must get a new one.
+            self.plan.iter().flatten().for_each(|p| self.proxy.statements.forget(p));
+        }
         let undone = l.exchange.skipped();
         undone.not_prepared.iter().for_each(|id| l.lease.prepared.remove(*id));
         for id in undone.not_closed {

@@ -119,6 +119,14 @@ impl Statements {
         (known, hints)
     }
 
+    /// The statement is of no use any more: whoever prepares its text again gets another.
+    pub(super) fn forget(&self, prepared: &Prepared) {
+        for readable in [true, false] {
+            let key = self.hasher.hash_one((&*prepared.text, &*prepared.types, readable));
+            lock(&self.texts).remove(&key);
+        }
+    }
+
     /// The statement of this text and these types, known already or not. `readable` is false where the text must
     /// not be read.
     pub(super) async fn prepare(&self, text: &[u8], types: &[u8], readable: bool) -> Arc<Prepared> {
@@ -186,6 +194,11 @@ impl<K: Eq + Hash + Clone, V: Clone> Generations<K, V> {
         let (key, value) = self.old.remove_entry(key)?;
         self.insert(key, value.clone(), self.limit / (self.old.len() + 1).max(1_000));
         Some(value)
+    }
+
+    fn remove(&mut self, key: &K) {
+        self.young.remove(key);
+        self.old.remove(key);
     }
 
     fn insert(&mut self, key: K, value: V, weight: usize) {
