@@ -1,11 +1,13 @@
 //! What the proxy answers by itself, because no server needs to know, or because only the proxy does.
 
 use super::client::Client;
+use super::exchange::Owed;
 use super::failure::{End, Failure};
-use super::leased::ServesAs;
+use super::leased::{Leased, ServesAs};
 use super::segment::{Ending, Item};
 use super::serve::Session;
 use super::understand::Understood;
+use crate::routing::Target;
 use crate::sql::{Deallocated, Leaves};
 use crate::wire::{self, Describe, Frontend, Kind, TransactionStatus, WireError, encode, query_text};
 
@@ -84,5 +86,30 @@ impl Session {
         };
         self.registered.slot.free().await;
         self.begin_on_primary(&opening).await
+    }
+
+    /// A pipeline that began with reads on a replica, and was not synced, goes on with something for the primary: the
+    /// replica's part is ended by a Sync of our own, and the segment is taken up again when that is answered.
+    /// Reads have no effect, and each statement sees its own snapshot, so nothing is torn apart.
+    pub(super) fn leave_pipeline(&mut self, u: &Understood) -> bool {
+        let pipelined = |l: &Leased| {
+            l.serves_as == ServesAs::Replica
+                && l.exchange.status() == TransactionStatus::Idle
+                && l.exchange.is_unsynced()
+        };
+        if u.foreign_portal
+            || !self.leased.as_ref().is_some_and(pipelined)
+            || matches!(self.decide(&u.summary, None, None).target, Target::Replica(_))
+        {
+            return false;
+        }
+        for name in &u.defined {
+            self.names.remove(name);
+        }
+        if let Some(leased) = &mut self.leased {
+            encode::sync(&mut leased.lease.outbox);
+            leased.exchange.sent(Owed::Leave);
+        }
+        true
     }
 }

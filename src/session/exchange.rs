@@ -20,6 +20,8 @@ pub(super) enum Owed {
     Evicted { id: u64 },
     /// `CloseComplete` nobody asked for but the proxy.
     Hidden,
+    /// ReadyForQuery nobody asked for but the proxy: the session leaves this server.
+    Leave,
     /// ReadyForQuery. A Sync that arrives while the server waits for COPY data is ignored by it.
     Ready { by_sync: bool },
 }
@@ -35,6 +37,8 @@ pub(super) enum Seen {
     AsParseComplete,
     /// Pass it on; the server is ready for the next command.
     Ready(TransactionStatus),
+    /// Keep it from the client; the server is ready to be left.
+    Left(TransactionStatus),
     /// Pass it on; the statement failed.
     Error,
 }
@@ -73,7 +77,7 @@ impl Exchange {
     /// A message went out whose answer is `owed`.
     pub(super) fn sent(&mut self, owed: Owed) {
         match owed {
-            Owed::Ready { .. } => self.unsynced = false,
+            Owed::Ready { .. } | Owed::Leave => self.unsynced = false,
             _ => self.unsynced = true,
         }
         self.owed.push_back(owed);
@@ -106,7 +110,12 @@ impl Exchange {
 
     /// Whether another segment may be sent: no ReadyForQuery is awaited.
     pub(super) fn is_ready(&self) -> bool {
-        self.copy == Copy::None && !self.owed.iter().any(|o| matches!(o, Owed::Ready { .. }))
+        self.copy == Copy::None && !self.owed.iter().any(|o| matches!(o, Owed::Ready { .. } | Owed::Leave))
+    }
+
+    /// Whether the session only waits to leave this server.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.owed.contains(&Owed::Leave)
     }
 
     /// Whether the server is idle outside any transaction and owes nothing.
@@ -138,10 +147,10 @@ impl Exchange {
                 _ => Err(OUT_OF_ORDER),
             },
             Backend::ReadyForQuery => match self.owed.pop_front() {
-                Some(Owed::Ready { .. }) => {
+                Some(owed @ (Owed::Ready { .. } | Owed::Leave)) => {
                     self.status = TransactionStatus::read(body)?;
                     self.copy = Copy::None;
-                    Ok(Seen::Ready(self.status))
+                    Ok(if owed == Owed::Leave { Seen::Left(self.status) } else { Seen::Ready(self.status) })
                 }
                 _ => Err(OUT_OF_ORDER),
             },
@@ -166,7 +175,7 @@ impl Exchange {
         let mut undone = Undone::default();
         while let Some(owed) = self.owed.front().copied() {
             match owed {
-                Owed::Ready { .. } => break,
+                Owed::Ready { .. } | Owed::Leave => break,
                 Owed::Parse { id, visible } => {
                     undone.not_prepared.extend(id);
                     undone.parses += usize::from(visible);

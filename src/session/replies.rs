@@ -105,7 +105,7 @@ impl Session {
             Seen::Error => return Ok(self.error(client, header.len)),
             _ if l.rerun.is_some() => {
                 l.hide(header.len);
-                if let (Seen::Ready(_), Some(how)) = (seen, l.rerun) {
+                if let (Seen::Ready(_) | Seen::Left(_), Some(how)) = (seen, l.rerun) {
                     return Ok(Looked::Abandon(how));
                 }
                 return Ok(Looked::Next);
@@ -115,6 +115,10 @@ impl Session {
                 return Ok(Looked::Next);
             }
             Seen::AsParseComplete => encode::close_into_parse_complete(&mut l.lease.inbox[l.scanned..]),
+            Seen::Left(status) => {
+                l.hide(header.len);
+                return Ok(Looked::Ready(status));
+            }
             Seen::Ready(status) => {
                 l.commit(client);
                 l.scanned += header.len;
@@ -245,6 +249,12 @@ impl Session {
         }
         if l.turn.retained > 0 && l.turn.answer == Answer::HeldBack {
             return self.run_again(client, Rerun::Elsewhere(node.id)).await;
+        }
+        if l.exchange.is_leaving() {
+            l.hand_over(client);
+            self.leased = None;
+            self.registered.slot.free().await;
+            return Ok(());
         }
         let (torn, fatal) = (l.arriving > 0, l.fate == Fate::HangingUp);
         let wrote = l.serves_as == ServesAs::Writer;

@@ -44,6 +44,9 @@ impl Session {
             client.inbox.advance(len);
             return Ok(());
         }
+        if self.leave_pipeline(&understood) {
+            return Ok(());
+        }
         let sent = match self.leave_replica(&understood).await {
             Ok(()) => self.send(client, understood, len, ending, None).await,
             left => left,
