@@ -119,7 +119,8 @@ fn sum(metrics: &str, name: &str, labels: &[(&str, &str)]) -> u64 {
     let wanted: Vec<String> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
     let series = metrics.lines().filter_map(|line| {
         let (series, value) = line.strip_prefix(name)?.rsplit_once(' ')?;
-        let carried = series.strip_prefix('{').and_then(|rest| rest.strip_suffix('}')).unwrap_or(series);
+        // What is left of the name of a longer one begins with neither.
+        let carried = if series.is_empty() { "" } else { series.strip_prefix('{')?.strip_suffix('}')? };
         let fits = wanted.iter().all(|label| carried.split(',').any(|carried| carried == label));
         fits.then(|| value.parse::<u64>().ok()).flatten()
     });
