@@ -160,6 +160,8 @@ impl Session {
         let Some(l) = &mut self.leased else { return Looked::Wait };
         let fields = ErrorFields::read(wire::body(&l.lease.inbox[l.scanned..], len));
         let (code, fatal) = (String::from_utf8_lossy(fields.code).into_owned(), fields.severity != b"ERROR");
+        // "cached plan must not change result type"
+        let stale_plan = fields.routine == b"RevalidateCachedQuery";
         let undone = l.exchange.skipped();
         undone.not_prepared.iter().for_each(|id| l.lease.prepared.remove(*id));
         for id in undone.not_closed {
@@ -180,6 +182,10 @@ impl Session {
             l.drop_scanned();
             l.rerun = Some(how);
             return if fatal { Looked::Abandon(how) } else { Looked::Next };
+        }
+        if stale_plan {
+            // The client prepares it anew, and must not be given what is there already.
+            self.plan.iter().flatten().for_each(|prepared| self.proxy.statements.retire(prepared));
         }
         let at = l.turn.defined.len().saturating_sub(undone.parses);
         for name in l.turn.defined.drain(at..) {

@@ -140,6 +140,15 @@ impl Statements {
         lock(&self.texts).insert(key, Arc::clone(&prepared), text.len() + 300);
         prepared
     }
+
+    /// What servers have prepared for this statement no longer fits the tables: whoever prepares its text from now
+    /// on gets a new one.
+    pub(super) fn retire(&self, prepared: &Prepared) {
+        for readable in [true, false] {
+            let key = self.hasher.hash_one((&*prepared.text, &*prepared.types, readable));
+            lock(&self.texts).remove_if(&key, |found| found.id == prepared.id);
+        }
+    }
 }
 
 /// The name of a prepared statement on the servers. Clients do not use such names.
@@ -186,6 +195,14 @@ impl<K: Eq + Hash + Clone, V: Clone> Generations<K, V> {
         let (key, value) = self.old.remove_entry(key)?;
         self.insert(key, value.clone(), self.limit / (self.old.len() + 1).max(1_000));
         Some(value)
+    }
+
+    fn remove_if(&mut self, key: &K, is_it: impl Fn(&V) -> bool) {
+        for half in [&mut self.young, &mut self.old] {
+            if half.get(key).is_some_and(&is_it) {
+                half.remove(key);
+            }
+        }
     }
 
     fn insert(&mut self, key: K, value: V, weight: usize) {

@@ -189,6 +189,8 @@ pub struct ErrorFields<'a> {
     pub code: &'a [u8],
     /// Primary message, in the server's language.
     pub message: &'a [u8],
+    /// The routine of the server that made it: unlike the message, never translated.
+    pub routine: &'a [u8],
 }
 
 impl<'a> ErrorFields<'a> {
@@ -202,6 +204,7 @@ impl<'a> ErrorFields<'a> {
                 b'V' => fields.severity = value,
                 b'C' => fields.code = value,
                 b'M' => fields.message = value,
+                b'R' => fields.routine = value,
                 _ => {}
             }
             body = rest;
