@@ -178,6 +178,10 @@ impl Session {
         }
         if let Some(how) = how_elsewhere(l, &code, fatal) {
             tracing::info!(node = %l.node.node().name, sqlstate = %code, ?how, "a replica could not serve a read, it runs elsewhere");
+            if let ("25006", Some(known)) = (code.as_str(), &l.turn.summary.known) {
+                known.wrote();
+                l.turn.summary.may_write = true;
+            }
             l.hide(len);
             l.drop_scanned();
             l.rerun = Some(how);

@@ -30,17 +30,28 @@ pub(super) struct Known {
     /// The text without its literals, for logs; cut where it is long.
     pub(super) shape: Box<str>,
     refused: AtomicBool,
+    writes: AtomicBool,
 }
 
 impl Known {
     fn new(statement: Statement, shape: &str) -> Arc<Self> {
         let shape = shape.chars().take(SHAPE_CHARS).collect::<String>().into();
-        Arc::new(Self { statement, shape, refused: AtomicBool::new(false) })
+        Arc::new(Self { statement, shape, refused: AtomicBool::new(false), writes: AtomicBool::new(false) })
     }
 
     /// A replica has refused this shape.
     pub(super) fn refuse(&self) {
         self.refused.store(true, Ordering::Relaxed);
+    }
+
+    /// A replica has refused this shape because it writes: what looked like a read calls something that does.
+    pub(super) fn wrote(&self) {
+        self.writes.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it may write.
+    pub(super) fn may_write(&self) -> bool {
+        self.statement.may_write || self.writes.load(Ordering::Relaxed)
     }
 
     /// Whether a replica has refused this shape.
