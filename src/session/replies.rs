@@ -197,6 +197,8 @@ impl Session {
         }
         l.commit(client);
         l.turn.answer = Answer::Failed;
+        // The server skips everything up to a Sync that was not sent yet.
+        self.skipping |= l.exchange.is_ready() && l.exchange.is_unsynced();
         if let Some(error) = l.turn.stand_in.take() {
             l.hide(len);
             let rest = l.lease.inbox.split_off(l.scanned);
