@@ -55,13 +55,14 @@ fn greetings(user: &User) -> std::sync::MutexGuard<'_, Greetings> {
 /// Applies the settings on a connection, as the session's first statement would, and notes what is reported.
 async fn ask_server(database: &Database, user: &User, wanted: &Settings) -> Result<Greeting, Failure> {
     let cluster = &database.cluster;
-    let replica = || cluster.nodes.iter().find(|n| n.state() == State::Replica).cloned();
-    let node = match cluster.primary().cloned().or_else(replica) {
-        Some(node) => node,
-        None => {
-            let primary = cluster.primary_within(database.settings.pool.connect_timeout).await;
-            primary.ok_or_else(|| Failure::no_node(&database.settings.name))?
-        }
+    let replica = || cluster.nodes.iter().find(|n| n.state() == State::Replica);
+    let node = match cluster.primary().or_else(replica) {
+        Some(node) => Arc::clone(node),
+        // Just started, or between two primaries.
+        None => cluster
+            .primary_within(database.settings.pool.connect_timeout)
+            .await
+            .ok_or_else(|| Failure::no_node(&database.settings.name))?,
     };
     let mut lease = user.pools[node.id.0].lease().await.map_err(Failure::from_lease)?;
     let mut reported = lease.parameters.to_vec();

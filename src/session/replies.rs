@@ -17,9 +17,6 @@ use crate::wire::{
 /// Longest message that is held whole, in bytes; rows and COPY data are not.
 const LONGEST: usize = 16 * 1024 * 1024;
 
-/// Where PostgreSQL says "cached plan must not change result type".
-const CHANGED_RESULT: &[u8] = b"RevalidateCachedQuery";
-
 /// What looking at one message led to.
 enum Looked {
     /// Go on with the next.
@@ -167,10 +164,8 @@ impl Session {
         let Some(l) = &mut self.leased else { return Looked::Wait };
         let fields = ErrorFields::read(wire::body(&l.lease.inbox[l.scanned..], len));
         let (code, fatal) = (String::from_utf8_lossy(fields.code).into_owned(), fields.severity != b"ERROR");
-        if fields.routine == CHANGED_RESULT {
-            // Its plan is of no use on any server: who prepares it anew must get a new one.
-            self.plan.iter().flatten().for_each(|p| self.proxy.statements.forget(p));
-        }
+        // "cached plan must not change result type"
+        let stale_plan = fields.routine == b"RevalidateCachedQuery";
         let undone = l.exchange.skipped();
         undone.not_prepared.iter().for_each(|id| l.lease.prepared.remove(*id));
         for id in undone.not_closed {
@@ -187,10 +182,18 @@ impl Session {
         }
         if let Some(how) = how_elsewhere(l, &code, fatal) {
             tracing::info!(node = %l.node.node().name, sqlstate = %code, ?how, "a replica could not serve a read, it runs elsewhere");
+            if let ("25006", Some(known)) = (code.as_str(), &l.turn.summary.known) {
+                known.wrote();
+                l.turn.summary.may_write = true;
+            }
             l.hide(len);
             l.drop_scanned();
             l.rerun = Some(how);
             return if fatal { Looked::Abandon(how) } else { Looked::Next };
+        }
+        if stale_plan {
+            // The client prepares it anew, and must not be given what is there already.
+            self.plan.iter().flatten().for_each(|prepared| self.proxy.statements.retire(prepared));
         }
         let at = l.turn.defined.len().saturating_sub(undone.parses);
         for name in l.turn.defined.drain(at..) {
@@ -198,6 +201,8 @@ impl Session {
         }
         l.commit(client);
         l.turn.answer = Answer::Failed;
+        // The server skips everything up to a Sync that was not sent yet.
+        self.skipping |= l.exchange.is_ready() && l.exchange.is_unsynced();
         if let Some(error) = l.turn.stand_in.take() {
             l.hide(len);
             let rest = l.lease.inbox.split_off(l.scanned);

@@ -104,7 +104,8 @@ impl SessionSettings {
 
 fn pair(row: &[Option<String>]) -> Option<(String, String)> {
     match row {
-        [Some(name), Some(value)] => Some((name.clone(), value.clone())),
+        // PostgreSQL lists IntervalStyle, and a client may have given intervalstyle: one setting, one name.
+        [Some(name), Some(value)] => Some((name.to_ascii_lowercase(), value.clone())),
         _ => None,
     }
 }

@@ -30,17 +30,28 @@ pub(super) struct Known {
     /// The text without its literals, for logs; cut where it is long.
     pub(super) shape: Box<str>,
     refused: AtomicBool,
+    writes: AtomicBool,
 }
 
 impl Known {
     fn new(statement: Statement, shape: &str) -> Arc<Self> {
         let shape = shape.chars().take(SHAPE_CHARS).collect::<String>().into();
-        Arc::new(Self { statement, shape, refused: AtomicBool::new(false) })
+        Arc::new(Self { statement, shape, refused: AtomicBool::new(false), writes: AtomicBool::new(false) })
     }
 
     /// A replica has refused this shape.
     pub(super) fn refuse(&self) {
         self.refused.store(true, Ordering::Relaxed);
+    }
+
+    /// A replica has refused this shape because it writes: what looked like a read calls something that does.
+    pub(super) fn wrote(&self) {
+        self.writes.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it may write.
+    pub(super) fn may_write(&self) -> bool {
+        self.statement.may_write || self.writes.load(Ordering::Relaxed)
     }
 
     /// Whether a replica has refused this shape.
@@ -119,14 +130,6 @@ impl Statements {
         (known, hints)
     }
 
-    /// The statement is of no use any more: whoever prepares its text again gets another.
-    pub(super) fn forget(&self, prepared: &Prepared) {
-        for readable in [true, false] {
-            let key = self.hasher.hash_one((&*prepared.text, &*prepared.types, readable));
-            lock(&self.texts).remove(&key);
-        }
-    }
-
     /// The statement of this text and these types, known already or not. `readable` is false where the text must
     /// not be read.
     pub(super) async fn prepare(&self, text: &[u8], types: &[u8], readable: bool) -> Arc<Prepared> {
@@ -147,6 +150,15 @@ impl Statements {
         });
         lock(&self.texts).insert(key, Arc::clone(&prepared), text.len() + 300);
         prepared
+    }
+
+    /// What servers have prepared for this statement no longer fits the tables: whoever prepares its text from now
+    /// on gets a new one.
+    pub(super) fn retire(&self, prepared: &Prepared) {
+        for readable in [true, false] {
+            let key = self.hasher.hash_one((&*prepared.text, &*prepared.types, readable));
+            lock(&self.texts).remove_if(&key, |found| found.id == prepared.id);
+        }
     }
 }
 
@@ -196,9 +208,12 @@ impl<K: Eq + Hash + Clone, V: Clone> Generations<K, V> {
         Some(value)
     }
 
-    fn remove(&mut self, key: &K) {
-        self.young.remove(key);
-        self.old.remove(key);
+    fn remove_if(&mut self, key: &K, is_it: impl Fn(&V) -> bool) {
+        for half in [&mut self.young, &mut self.old] {
+            if half.get(key).is_some_and(&is_it) {
+                half.remove(key);
+            }
+        }
     }
 
     fn insert(&mut self, key: K, value: V, weight: usize) {

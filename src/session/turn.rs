@@ -6,6 +6,7 @@ use bytes::Buf;
 
 use super::ask::ask;
 use super::client::Client;
+use super::exchange::Owed;
 use super::failure::{End, Failure};
 use super::leased::{Answer, Leased, Rerun, ServesAs, Summary, Turn};
 use super::segment::Ending;
@@ -14,7 +15,7 @@ use super::understand::Understood;
 use crate::freshness::Tick;
 use crate::routing::{Decision, Held, Reason, Request, Wants, route};
 use crate::sql::{Level, Scope};
-use crate::wire::{self, Frontend, query_text};
+use crate::wire::{self, Frontend, encode, query_text};
 
 impl Session {
     /// Decides on a segment at the front of the client's inbox and sends it to where it belongs.
@@ -25,10 +26,7 @@ impl Session {
         ending: Ending,
     ) -> Result<(), End> {
         if self.skipping {
-            if ending == Ending::Sync {
-                self.skipping = false;
-                Self::say_ready(client);
-            }
+            self.skip(client, ending);
             client.inbox.advance(len);
             return Ok(());
         }
@@ -52,6 +50,21 @@ impl Session {
             left => left,
         };
         self.or_fail(client, sent, len, ending)
+    }
+
+    /// Drops a segment after an error, as PostgreSQL does. Its Sync ends that, for the server too if it skips as well.
+    fn skip(&mut self, client: &mut Client, ending: Ending) {
+        if ending != Ending::Sync {
+            return;
+        }
+        self.skipping = false;
+        match &mut self.leased {
+            Some(leased) if leased.exchange.is_unsynced() => {
+                encode::sync(&mut leased.lease.outbox);
+                leased.exchange.sent(Owed::Ready { by_sync: true });
+            }
+            _ => Self::say_ready(client),
+        }
     }
 
     /// An error of the proxy's own fails the segment, not the session.

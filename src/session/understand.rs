@@ -138,7 +138,7 @@ impl Understood {
     fn add(&mut self, known: &Arc<Known>, hints: &Result<Hints, HintError>) {
         let s = &mut self.summary;
         s.wants = strictest(s.wants, wants(&known.statement.class));
-        s.may_write |= known.statement.may_write;
+        s.may_write |= known.may_write();
         s.leaves |= known.statement.leaves;
         s.refused_before |= known.was_refused();
         s.known.get_or_insert_with(|| Arc::clone(known));
