@@ -29,12 +29,11 @@ async fn ready(State(proxy): State<Arc<Proxy>>) -> Response {
     let mut text = String::new();
     let mut status = StatusCode::OK;
     for (name, database) in &proxy.databases {
-        let word = match database.cluster.primary() {
-            Some(primary) => format!("primary {}", primary.name),
-            None => {
-                status = StatusCode::SERVICE_UNAVAILABLE;
-                "no primary".to_owned()
-            }
+        let word = if let Some(primary) = database.cluster.primary() {
+            format!("primary {}", primary.name)
+        } else {
+            status = StatusCode::SERVICE_UNAVAILABLE;
+            "no primary".to_owned()
         };
         let _ = writeln!(text, "{name}: {word}");
     }

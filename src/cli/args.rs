@@ -113,9 +113,13 @@ pub struct DemoArgs {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:6432")]
     pub listen: SocketAddr,
 
-    /// Number of clients that read and write at the same time.
-    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=1_000))]
+    /// Number of clients that read and write at the same time, over two connections each.
+    #[arg(long, value_name = "N", default_value_t = 8, value_parser = clap::value_parser!(u32).range(1..=200))]
     pub clients: u32,
+
+    /// Hold the replicas back by so many milliseconds: reads that must see more go to the primary meanwhile.
+    #[arg(long, value_name = "MS", value_parser = clap::value_parser!(u64).range(1..=60_000))]
+    pub lag: Option<u64>,
 }
 
 /// What was asked for.
@@ -263,7 +267,7 @@ mod tests {
     #[test]
     fn the_demonstration_has_defaults() {
         let Ok(Invocation::Demo(demo)) = parse(&["demo"]) else { panic!("not understood") };
-        assert_eq!((demo.seconds, demo.no_workload, demo.clients), (None, false, 8));
+        assert_eq!((demo.seconds, demo.no_workload, demo.clients, demo.lag), (None, false, 8, None));
         assert_eq!(demo.listen.port(), 6432);
     }
 }

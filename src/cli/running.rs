@@ -24,6 +24,9 @@ pub struct Running {
     shutdown_timeout: Duration,
 }
 
+/// How long the start waits for the monitors to have seen a primary: one answer, as a rule.
+const FIRST_LOOK: Duration = Duration::from_secs(2);
+
 /// Workers when none are configured. One serves tens of thousands of transactions a second and leaves the other cores
 /// to whom they belong; see `docs/performance.md`.
 fn default_workers() -> usize {
@@ -52,6 +55,11 @@ impl Running {
         };
         for database in proxy.databases.values() {
             cluster::spawn(&database.cluster, &Control::new(&database.settings));
+        }
+        for database in proxy.databases.values() {
+            if database.cluster.primary_within(FIRST_LOOK).await.is_none() {
+                tracing::warn!(database = %database.settings.name, "starting without a primary");
+            }
         }
         for (i, listeners) in listeners.into_iter().enumerate() {
             let proxy = Arc::clone(&proxy);

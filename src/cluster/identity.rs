@@ -3,6 +3,7 @@
 use tokio_postgres::Client;
 
 /// What a node says of itself. One query, which any user may run.
+#[allow(clippy::struct_excessive_bools, reason = "two independent answers of the server")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Whether it replays somebody else's WAL.
@@ -22,7 +23,7 @@ pub struct Identity {
 /// The oldest server this proxy is tested with: `server_version_num` of PostgreSQL 13.
 pub const OLDEST_VERSION: u32 = 130_000;
 
-/// `received_tli` is what a replica streams (NULL without pg_read_all_stats); the control file says what it had
+/// `received_tli` is what a replica streams (NULL without `pg_read_all_stats`); the control file says what it had
 /// reached when it was last written. On a primary the name of the current WAL file begins with its timeline.
 /// `synchronous_commit` can come from the configuration, the database, the role or a function's SET clause.
 const QUESTION: &str = "

@@ -21,7 +21,7 @@ pub struct Sample {
 /// The horizon moves forward only, until [`Horizon::forget`].
 #[derive(Clone, Debug, Default)]
 pub struct Horizon {
-    horizon: Tick,
+    passed: Tick,
     replayed: Lsn,
     waiting: VecDeque<Sample>,
 }
@@ -29,7 +29,7 @@ pub struct Horizon {
 impl Horizon {
     /// The horizon.
     pub fn get(&self) -> Tick {
-        self.horizon
+        self.passed
     }
 
     /// The replay position last heard of.
@@ -72,7 +72,7 @@ impl Horizon {
     }
 
     fn advance(&mut self, to: Tick) {
-        self.horizon = self.horizon.max(to);
+        self.passed = self.passed.max(to);
     }
 }
 

@@ -23,6 +23,7 @@ fn to(request: Request, replicas: &[ReplicaView]) -> (Target, Reason) {
     (decision.target, decision.reason)
 }
 
+#[allow(clippy::too_many_lines, reason = "a table")]
 #[test]
 fn the_table() {
     use Target::{Held as OnHeld, Primary, Replica};

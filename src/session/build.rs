@@ -37,7 +37,7 @@ pub(super) fn build(
             }
             (Frontend::Bind, about) => bind(item, raw, about.as_ref(), leased)?,
             (Frontend::Describe | Frontend::Close, about) => {
-                describe(item.kind, raw, about.as_ref(), leased)?
+                describe(item.kind, raw, about.as_ref(), leased)?;
             }
             (Frontend::Sync, _) => {
                 leased.lease.outbox.extend_from_slice(raw);
@@ -82,15 +82,12 @@ fn ensure_unnamed(prepared: Option<&Arc<Prepared>>, leased: &mut Leased) {
     if lease.prepared.unnamed() == prepared.map(|p| p.id) {
         return;
     }
-    match prepared {
-        Some(p) => {
-            encode::parse(&mut lease.outbox, b"", &p.text, &p.types);
-            exchange.sent(Owed::Parse { id: None, visible: false });
-        }
-        None => {
-            encode::close(&mut lease.outbox, Kind::Statement, b"");
-            exchange.sent(Owed::Hidden);
-        }
+    if let Some(p) = prepared {
+        encode::parse(&mut lease.outbox, b"", &p.text, &p.types);
+        exchange.sent(Owed::Parse { id: None, visible: false });
+    } else {
+        encode::close(&mut lease.outbox, Kind::Statement, b"");
+        exchange.sent(Owed::Hidden);
     }
     lease.prepared.set_unnamed(prepared.map(|p| p.id));
 }

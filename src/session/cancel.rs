@@ -109,9 +109,10 @@ impl Cancels {
     /// Cancels what the session with this key runs. A wrong key is ignored, as PostgreSQL does.
     pub(super) async fn cancel(&self, key: &CancelKey) {
         let slot = lock(&self.slots).get(&key.pid).cloned();
-        match slot.filter(|slot| same(&slot.secret, &key.secret)) {
-            Some(slot) => slot.cancel().await,
-            None => tracing::debug!(pid = key.pid, "cancel request with an unknown key"),
+        if let Some(slot) = slot.filter(|slot| same(&slot.secret, &key.secret)) {
+            slot.cancel().await;
+        } else {
+            tracing::debug!(pid = key.pid, "cancel request with an unknown key");
         }
     }
 }

@@ -10,16 +10,18 @@ use crate::wire::{Backend, TransactionStatus, WireError};
 /// An answer the server owes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owed {
-    /// ParseComplete, for the client or not; `id` is the statement's number if it is named on the server.
+    /// `ParseComplete`, for the client or not; `id` is the statement's number if it is named on the server.
     Parse { id: Option<u64>, visible: bool },
-    /// CloseComplete the client asked for.
+    /// `CloseComplete` the client asked for.
     Close,
-    /// CloseComplete in the place of a ParseComplete: the server had the statement already.
+    /// `CloseComplete` in the place of a `ParseComplete`: the server had the statement already.
     CloseAsParse,
-    /// CloseComplete for the statement the proxy made room with.
+    /// `CloseComplete` for the statement the proxy made room with.
     Evicted { id: u64 },
-    /// CloseComplete nobody asked for but the proxy.
+    /// `CloseComplete` nobody asked for but the proxy.
     Hidden,
+    /// ReadyForQuery nobody asked for but the proxy: the session leaves this server.
+    Leave,
     /// ReadyForQuery. A Sync that arrives while the server waits for COPY data is ignored by it.
     Ready { by_sync: bool },
 }
@@ -31,10 +33,12 @@ pub(super) enum Seen {
     Pass,
     /// Keep it from the client.
     Hide,
-    /// Pass it on as ParseComplete.
+    /// Pass it on as `ParseComplete`.
     AsParseComplete,
     /// Pass it on; the server is ready for the next command.
     Ready(TransactionStatus),
+    /// Keep it from the client; the server is ready to be left.
+    Left(TransactionStatus),
     /// Pass it on; the statement failed.
     Error,
 }
@@ -73,7 +77,7 @@ impl Exchange {
     /// A message went out whose answer is `owed`.
     pub(super) fn sent(&mut self, owed: Owed) {
         match owed {
-            Owed::Ready { .. } => self.unsynced = false,
+            Owed::Ready { .. } | Owed::Leave => self.unsynced = false,
             _ => self.unsynced = true,
         }
         self.owed.push_back(owed);
@@ -99,9 +103,19 @@ impl Exchange {
         self.status
     }
 
+    /// A transaction was begun by the proxy's own means.
+    pub(super) fn began(&mut self) {
+        self.status = TransactionStatus::Open;
+    }
+
     /// Whether another segment may be sent: no ReadyForQuery is awaited.
     pub(super) fn is_ready(&self) -> bool {
-        self.copy == Copy::None && !self.owed.iter().any(|o| matches!(o, Owed::Ready { .. }))
+        self.copy == Copy::None && !self.owed.iter().any(|o| matches!(o, Owed::Ready { .. } | Owed::Leave))
+    }
+
+    /// Whether the session only waits to leave this server.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.owed.contains(&Owed::Leave)
     }
 
     /// Whether the server is idle outside any transaction and owes nothing.
@@ -133,10 +147,10 @@ impl Exchange {
                 _ => Err(OUT_OF_ORDER),
             },
             Backend::ReadyForQuery => match self.owed.pop_front() {
-                Some(Owed::Ready { .. }) => {
+                Some(owed @ (Owed::Ready { .. } | Owed::Leave)) => {
                     self.status = TransactionStatus::read(body)?;
                     self.copy = Copy::None;
-                    Ok(Seen::Ready(self.status))
+                    Ok(if owed == Owed::Leave { Seen::Left(self.status) } else { Seen::Ready(self.status) })
                 }
                 _ => Err(OUT_OF_ORDER),
             },
@@ -161,7 +175,7 @@ impl Exchange {
         let mut undone = Undone::default();
         while let Some(owed) = self.owed.front().copied() {
             match owed {
-                Owed::Ready { .. } => break,
+                Owed::Ready { .. } | Owed::Leave => break,
                 Owed::Parse { id, visible } => {
                     undone.not_prepared.extend(id);
                     undone.parses += usize::from(visible);

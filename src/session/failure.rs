@@ -42,8 +42,9 @@ impl Failure {
     pub(super) fn from_lease(error: LeaseError) -> Self {
         let message = error.to_string();
         match error {
-            LeaseError::Exhausted { .. } => Self::error("53300", message)
-                .with_hint("Raise connection_limit or pool_timeout, or look for long transactions in SHOW pg_stat_activity."),
+            LeaseError::Exhausted { .. } => Self::error("53300", message).with_hint(
+                "Raise connection_limit or pool_timeout, or look for long transactions in pg_stat_activity.",
+            ),
             LeaseError::Connect { error: crate::server::ConnectError::Refused { code, message }, .. } => {
                 Self { severity: Severity::Error, code: code.into(), message, hint: "" }
             }

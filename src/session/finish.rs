@@ -1,13 +1,15 @@
 //! What happens when a server is ready for the next command: marks, pins, settings, and giving the connection back.
 
 use std::future::poll_fn;
+use std::ops::BitOr;
 
 use super::ask::ask;
 use super::client::Client;
 use super::failure::End;
-use super::leased::Leased;
+use super::leased::{Answer, Fate, Leased, ServesAs};
 use super::serve::Session;
 use crate::config::PoolMode;
+use crate::pool::Lease;
 use crate::sql::Leaves;
 use crate::stats::Present;
 use crate::wire::TransactionStatus;
@@ -33,10 +35,10 @@ impl Session {
     /// The server has finished with the segment and said so.
     pub(super) async fn ready(&mut self, client: &mut Client, status: TransactionStatus) -> Result<(), End> {
         let Some(l) = &mut self.leased else { return Ok(()) };
-        if l.may_write && status == TransactionStatus::Idle {
+        if l.serves_as == ServesAs::Writer && status == TransactionStatus::Idle {
             // Before the client is told: whoever hears of it must see it.
             self.mark = self.database.cluster.wrote();
-            l.may_write = false;
+            l.serves_as = ServesAs::Primary;
         }
         let leaves = l.turn.summary.leaves;
         if !leaves.is_empty() {
@@ -46,7 +48,7 @@ impl Session {
         if !l.exchange.is_settled() {
             return Ok(());
         }
-        if l.doubt {
+        if !l.unsettled.is_empty() {
             self.deliver(client).await?;
             self.learn_settings().await;
         }
@@ -60,8 +62,9 @@ impl Session {
         if leaves.contains(Leaves::ASYNC_COMMIT) {
             self.database.cluster.commits_asynchronously();
         }
-        l.doubt |= leaves.intersects(unsettling());
-        if l.turn.failed {
+        l.unsettled |=
+            leaves.iter().filter(|leaf| unsettling().contains(*leaf)).fold(Leaves::default(), BitOr::bitor);
+        if l.turn.answer == Answer::Failed {
             return;
         }
         let pins = leaves.iter().filter(|leaf| pinning().contains(*leaf));
@@ -78,7 +81,7 @@ impl Session {
         }
         if leaves.intersects(Leaves::DEALLOCATE) {
             // It may have taken statements of the proxy's own with it.
-            l.tainted = true;
+            l.fate = Fate::Closed;
         }
     }
 
@@ -86,12 +89,12 @@ impl Session {
     async fn learn_settings(&mut self) {
         let question = self.settings.question(&self.user.name);
         let Some(l) = &mut self.leased else { return };
-        l.doubt = false;
+        l.unsettled = Leaves::default();
         match ask(&mut l.lease, &question).await {
             Ok(answer) => self.settings.learn(&answer, &mut l.lease),
             Err(error) => {
                 tracing::warn!(node = %l.node.node().name, %error, "could not ask for the session's settings, its connection is closed");
-                l.tainted = true;
+                l.fate = Fate::Closed;
             }
         }
     }
@@ -102,14 +105,14 @@ impl Session {
         // The usual case: all of it is sent here, straight from the server's inbox.
         let sent = poll_fn(|cx| match leased.poll_deliver(cx, client) {
             std::task::Poll::Pending => std::task::Poll::Ready(Ok(())),
-            ready => ready,
+            ready @ std::task::Poll::Ready(_) => ready,
         });
         sent.await?;
         leased.hand_over(client);
         self.registered.slot.free().await;
         match self.database.settings.pool.mode {
-            _ if leased.tainted => drop(leased),
-            PoolMode::Session => self.parked.push(leased),
+            _ if leased.fate != Fate::Shared => drop(leased),
+            PoolMode::Session => self.parked.push((leased.node.node().id, leased.lease)),
             PoolMode::Transaction => leased.lease.give_back(),
         }
         Ok(())
@@ -118,19 +121,25 @@ impl Session {
     /// The client is gone: connections in a known idle state are cleaned and kept, all others are closed.
     pub(super) async fn part(&mut self) {
         self.registered.slot.free().await;
-        let pinned = self.leased.take().filter(|l| l.exchange.is_settled());
-        for mut leased in pinned.into_iter().chain(std::mem::take(&mut self.parked)) {
-            if !leased.tainted && discard(&mut leased).await {
-                leased.lease.give_back();
+        let settled = |l: &Leased| {
+            l.exchange.is_settled() && l.fate == Fate::Shared && l.scanned == l.lease.inbox.len()
+        };
+        let pinned = self.leased.take().filter(settled).map(|mut l| {
+            l.drop_scanned();
+            l.lease
+        });
+        let parked = std::mem::take(&mut self.parked).into_iter().map(|(_, lease)| lease);
+        for mut lease in pinned.into_iter().chain(parked) {
+            if discard(&mut lease).await {
+                lease.give_back();
             }
         }
     }
 }
 
 /// Clears everything a session can leave behind, as PostgreSQL defines it.
-async fn discard(leased: &mut Leased) -> bool {
-    leased.drop_scanned();
-    leased.lease.prepared.clear();
-    leased.lease.settings = crate::server::Settings::default();
-    leased.lease.inbox.is_empty() && ask(&mut leased.lease, "discard all").await.is_ok()
+async fn discard(lease: &mut Lease) -> bool {
+    lease.prepared.clear();
+    lease.settings = crate::server::Settings::default();
+    ask(lease, "discard all").await.is_ok()
 }

@@ -7,6 +7,7 @@ use super::ask::{AskError, ask};
 use super::failure::Failure;
 use super::proxy::{Database, User};
 use super::settings::{SessionSettings, agree, difference};
+use crate::cluster::State;
 use crate::server::Settings;
 
 /// Reported settings by the settings given at start-up; asked for once, as clients of one app are alike.
@@ -28,17 +29,16 @@ pub(super) async fn greeting(
     let application = wanted.remove("application_name");
     let key = Arc::new(wanted);
     let known = greetings(user).get(&key).cloned();
-    let found = match known {
-        Some(found) => found,
-        None => {
-            let found = ask_server(database, user, &key).await?;
-            let mut remembered = greetings(user);
-            if remembered.len() >= REMEMBERED {
-                remembered.clear();
-            }
-            remembered.insert(key, Arc::clone(&found));
-            found
+    let found = if let Some(found) = known {
+        found
+    } else {
+        let found = ask_server(database, user, &key).await?;
+        let mut remembered = greetings(user);
+        if remembered.len() >= REMEMBERED {
+            remembered.clear();
         }
+        remembered.insert(key, Arc::clone(&found));
+        found
     };
     let Some(application) = application else { return Ok(found) };
     let with_name = found.iter().cloned().map(|(name, value)| {
@@ -55,12 +55,13 @@ fn greetings(user: &User) -> std::sync::MutexGuard<'_, Greetings> {
 /// Applies the settings on a connection, as the session's first statement would, and notes what is reported.
 async fn ask_server(database: &Database, user: &User, wanted: &Settings) -> Result<Greeting, Failure> {
     let cluster = &database.cluster;
-    let node = match cluster.primary() {
-        Some(primary) => primary,
+    let replica = || cluster.nodes.iter().find(|n| n.state() == State::Replica);
+    let node = match cluster.primary().or_else(replica) {
+        Some(node) => Arc::clone(node),
+        // Just started, or between two primaries.
         None => cluster
-            .nodes
-            .iter()
-            .find(|n| n.state() == crate::cluster::State::Replica)
+            .primary_within(database.settings.pool.connect_timeout)
+            .await
             .ok_or_else(|| Failure::no_node(&database.settings.name))?,
     };
     let mut lease = user.pools[node.id.0].lease().await.map_err(Failure::from_lease)?;

@@ -12,7 +12,7 @@ use super::exchange::Exchange;
 use super::statements::Known;
 use crate::cluster::Outstanding;
 use crate::pool::Lease;
-use crate::routing::{NodeId, Reason, Wants};
+use crate::routing::{NodeId, Wants};
 use crate::sql::{Intent, Leaves, Level, Scope};
 use crate::stats::Present;
 
@@ -20,21 +20,16 @@ use crate::stats::Present;
 pub(super) struct Leased {
     pub(super) lease: Lease,
     pub(super) node: Outstanding,
-    /// Whether the node is a replica: nothing can have been written there.
-    pub(super) on_replica: bool,
+    pub(super) serves_as: ServesAs,
     pub(super) exchange: Exchange,
-    /// The transaction may have written.
-    pub(super) may_write: bool,
     /// What keeps the session on this connection.
     pub(super) pins: Leaves,
     pub(super) pin_gauges: Vec<Present>,
-    /// Settings may have been changed: the server is to be asked.
-    pub(super) doubt: bool,
-    /// The connection must not serve anybody else.
-    pub(super) tainted: bool,
-    /// The server said FATAL: it hangs up, and a direct connection would be over.
-    pub(super) fatal: bool,
-    pub(super) write_failed: bool,
+    /// What may have changed the session's settings since the server was last asked for them.
+    pub(super) unsettled: Leaves,
+    pub(super) fate: Fate,
+    /// The message that began a READ ONLY transaction, as long as nothing else was done in it.
+    pub(super) opening: Option<Box<[u8]>>,
     pub(super) turn: Turn,
     /// Bytes at the front of the server's inbox that have been looked at.
     pub(super) scanned: usize,
@@ -44,7 +39,30 @@ pub(super) struct Leased {
     pub(super) rerun: Option<Rerun>,
 }
 
+/// The role in which a node serves a session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum ServesAs {
+    /// As the primary, in a transaction that has not written.
+    Primary,
+    /// As the primary, in a transaction that may have written.
+    Writer,
+    /// As a replica: nothing can be written there.
+    Replica,
+}
+
+/// What becomes of a server connection when the session lets go of it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fate {
+    /// It is lent again.
+    Shared,
+    /// It must not serve anybody else.
+    Closed,
+    /// The server said FATAL: it hangs up, and a direct connection would be over.
+    HangingUp,
+}
+
 /// What a segment needs, the strictest of its parts.
+#[allow(clippy::struct_excessive_bools, reason = "two independent facts about the statements")]
 #[derive(Clone, Debug)]
 pub(super) struct Summary {
     pub(super) wants: Wants,
@@ -63,18 +81,25 @@ pub(super) struct Summary {
 /// The segment a server works on.
 pub(super) struct Turn {
     pub(super) summary: Summary,
-    pub(super) reason: Reason,
     /// The segment's bytes at the front of the client's inbox, kept to run it again; 0 when that cannot be.
     pub(super) retained: usize,
-    /// The client has been, or is being, told something of the answer.
-    pub(super) committed: bool,
-    /// A statement failed.
-    pub(super) failed: bool,
+    pub(super) answer: Answer,
     /// Names the client's Parse messages have given, in order: taken back when they have no effect.
     pub(super) defined: Vec<Box<[u8]>>,
     /// What the client is told in place of the error the server was made to give.
     pub(super) stand_in: Option<BytesMut>,
     pub(super) begun: Instant,
+}
+
+/// What the client has been told of a segment's answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Answer {
+    /// Nothing yet: what has arrived is held back, because the segment may still run elsewhere.
+    HeldBack,
+    /// What arrives is passed on.
+    PassedOn,
+    /// What arrives is passed on, and an error was among it.
+    Failed,
 }
 
 /// How a segment is run again.
@@ -87,9 +112,28 @@ pub(super) enum Rerun {
 }
 
 impl Leased {
+    /// A connection that was just lent.
+    pub(super) fn new(lease: Lease, node: Outstanding, serves_as: ServesAs, summary: &Summary) -> Self {
+        Self {
+            lease,
+            node,
+            serves_as,
+            exchange: Exchange::default(),
+            pins: Leaves::default(),
+            pin_gauges: Vec::new(),
+            unsettled: Leaves::default(),
+            fate: Fate::Shared,
+            opening: None,
+            turn: Turn::begin(summary.clone()),
+            scanned: 0,
+            arriving: 0,
+            rerun: None,
+        }
+    }
+
     /// Bytes at the front of the server's inbox that are for the client, now.
     fn approved(&self) -> usize {
-        if self.turn.committed { self.scanned } else { 0 }
+        if self.turn.answer == Answer::HeldBack { 0 } else { self.scanned }
     }
 
     /// Sends what is for the client. Ready when all of it is sent.
@@ -134,10 +178,24 @@ impl Leased {
 
     /// The answer is for the client: from here on the segment cannot be run again.
     pub(super) fn commit(&mut self, client: &mut Client) {
-        if !self.turn.committed {
-            self.turn.committed = true;
+        if self.turn.answer == Answer::HeldBack {
+            self.turn.answer = Answer::PassedOn;
             client.inbox.advance(self.turn.retained);
             self.turn.retained = 0;
+        }
+    }
+}
+
+impl Turn {
+    /// A segment that cannot be run again.
+    pub(super) fn begin(summary: Summary) -> Self {
+        Self {
+            summary,
+            retained: 0,
+            answer: Answer::PassedOn,
+            defined: Vec::new(),
+            stand_in: None,
+            begun: Instant::now(),
         }
     }
 }

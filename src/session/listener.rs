@@ -16,7 +16,7 @@ use crate::net::Stream;
 use crate::wire::Severity;
 
 /// Time for a client to log in.
-const LOGIN: Duration = Duration::from_secs(60);
+const LOGIN: Duration = Duration::from_mins(1);
 /// Connections the kernel holds until they are accepted.
 const BACKLOG: i32 = 4096;
 
@@ -46,9 +46,8 @@ pub async fn accept(proxy: Arc<Proxy>, listener: std::net::TcpListener) -> io::R
                 counter.increment(1);
                 let proxy = Arc::clone(&proxy);
                 tokio::spawn(async move {
-                    let fault = Fault(&proxy);
+                    let _fault = Fault(&proxy);
                     attend(&proxy, socket).await;
-                    std::mem::forget(fault);
                 });
             }
             Err(error) => {
@@ -60,7 +59,7 @@ pub async fn accept(proxy: Arc<Proxy>, listener: std::net::TcpListener) -> io::R
     }
 }
 
-/// Dropped by a panic only: the fault ends this session, and is counted.
+/// A panic ends the session it happens in, and is counted when it passes this.
 struct Fault<'a>(&'a Proxy);
 
 impl Drop for Fault<'_> {
@@ -82,15 +81,17 @@ async fn attend(proxy: &Arc<Proxy>, socket: TcpStream) {
             Box::pin(session.part()).await;
             end
         }
-        Ok(Ok(None)) => return,
         Ok(Err(end)) => end,
-        Err(_) => return,
+        Ok(Ok(None)) | Err(_) => return,
     };
     farewell(&mut client, end).await;
 }
 
 /// Tells the client why, if there is something to tell and it takes it.
 async fn farewell(client: &mut Client, end: End) {
+    if let End::Io(error) = &end {
+        tracing::debug!(%error, "a client's connection failed");
+    }
     if let End::Failure(failure) = end {
         debug_assert_eq!(failure.severity, Severity::Fatal);
         tracing::info!(sqlstate = %failure.code, "{}", failure.message);

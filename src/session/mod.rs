@@ -4,6 +4,7 @@
 //! server connection that works for them. Decisions are made in `routing`; this module gathers what they need and
 //! carries them out. It must not know how servers are found or watched.
 
+mod alone;
 mod ask;
 mod build;
 mod cancel;
@@ -13,6 +14,7 @@ mod failure;
 mod finish;
 mod greeting;
 mod handshake;
+mod large;
 mod leased;
 mod listener;
 mod names;
@@ -25,6 +27,7 @@ mod serve;
 mod settings;
 mod statements;
 mod turn;
+mod understand;
 
 pub use listener::{accept, bind};
 pub use proxy::{Database, Proxy, User};

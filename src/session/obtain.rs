@@ -1,19 +1,18 @@
 //! Leasing a server connection for a segment: from the decision to a connection that is ready for it.
 
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::ask::{AskError, ask};
-use super::exchange::Exchange;
 use super::failure::{End, Failure};
-use super::leased::{Leased, Rerun, Summary, Turn};
+use super::leased::{Leased, Rerun, ServesAs, Summary};
 use super::serve::Session;
 use super::settings::{agree, difference};
 use crate::cluster::{Node, State};
 use crate::freshness::Tick;
 use crate::pool::LeaseError;
 use crate::routing::{Decision, Reason, Target};
-use crate::sql::{Leaves, Level};
+use crate::sql::Level;
 
 /// How long a new connection to a replica waits for the monitor to confirm that the replica has not been restarted.
 const CONFIRM: Duration = Duration::from_secs(1);
@@ -48,7 +47,7 @@ impl Session {
                 Target::Replica(id) => (Arc::clone(&self.database.cluster.nodes[id.0]), self.floor(summary)),
                 Target::Primary | Target::Held => (self.primary().await?, Tick::NEVER),
             };
-            match self.lease_on(&node, matches!(target, Target::Replica(_)), floor, summary, reason).await {
+            match self.lease_on(&node, matches!(target, Target::Replica(_)), floor, summary).await {
                 Ok(leased) => {
                     let slot = &self.registered.slot;
                     slot.runs(&self.user.pools[node.id.0], &leased.lease.key);
@@ -91,16 +90,14 @@ impl Session {
         on_replica: bool,
         floor: Tick,
         summary: &Summary,
-        reason: Reason,
     ) -> Result<Leased, Unfit> {
         let outstanding = node.begin();
-        let parked = self.parked.iter().position(|l| l.node.node().id == node.id);
-        if let Some(i) = parked {
-            let mut leased = self.parked.swap_remove(i);
-            if leased.lease.is_quiet() && (!on_replica || is_fit(node, floor)) {
-                self.apply_settings(&mut leased.lease, node, on_replica).await?;
-                leased.turn = Turn::begin(summary, reason);
-                return Ok(leased);
+        let serves_as = if on_replica { ServesAs::Replica } else { ServesAs::Primary };
+        if let Some(i) = self.parked.iter().position(|(id, _)| *id == node.id) {
+            let (_, mut lease) = self.parked.swap_remove(i);
+            if lease.is_quiet() && (!on_replica || is_fit(node, floor)) {
+                self.apply_settings(&mut lease, node, on_replica).await?;
+                return Ok(Leased::new(lease, outstanding, serves_as, summary));
             }
         }
         let mut lease = match self.user.pools[node.id.0].lease().await {
@@ -123,23 +120,7 @@ impl Session {
             return Err(Unfit::Node);
         }
         self.apply_settings(&mut lease, node, on_replica).await?;
-        Ok(Leased {
-            lease,
-            node: outstanding,
-            on_replica,
-            exchange: Exchange::default(),
-            may_write: false,
-            pins: Leaves::default(),
-            pin_gauges: Vec::new(),
-            doubt: false,
-            tainted: false,
-            fatal: false,
-            write_failed: false,
-            turn: Turn::begin(summary, reason),
-            scanned: 0,
-            arriving: 0,
-            rerun: None,
-        })
+        Ok(Leased::new(lease, outstanding, serves_as, summary))
     }
 
     /// Brings the session's settings onto the connection where they differ.
@@ -174,19 +155,4 @@ impl Session {
 
 fn is_fit(node: &Node, floor: Tick) -> bool {
     node.state() == State::Replica && node.horizon() >= floor
-}
-
-impl Turn {
-    fn begin(summary: &Summary, reason: Reason) -> Self {
-        Self {
-            summary: summary.clone(),
-            reason,
-            retained: 0,
-            committed: true,
-            failed: false,
-            defined: Vec::new(),
-            stand_in: None,
-            begun: Instant::now(),
-        }
-    }
 }

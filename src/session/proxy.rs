@@ -73,7 +73,7 @@ impl Drop for Admitted {
 #[derive(Debug)]
 pub struct User {
     pub(super) name: String,
-    /// `None`: anybody may log in as this user (client_auth = trust).
+    /// `None`: anybody may log in as this user (`client_auth` = trust).
     pub(super) verifier: Option<Verifier>,
     /// A pool per node, by [`crate::routing::NodeId`].
     pub pools: Vec<Pool>,

@@ -7,9 +7,8 @@ use std::task::Poll;
 use super::client::Client;
 use super::exchange::Seen;
 use super::failure::{End, Failure};
-use super::leased::{Leased, Rerun};
+use super::leased::{Answer, Fate, Leased, Rerun, ServesAs};
 use super::serve::Session;
-use crate::routing::Wants;
 use crate::wire::{
     self, Backend, ErrorFields, Header, TransactionStatus, WireError, backend_message, encode,
     parameter_status,
@@ -103,7 +102,7 @@ impl Session {
             Seen::Error => return Ok(self.error(client, header.len)),
             _ if l.rerun.is_some() => {
                 l.hide(header.len);
-                if let (Seen::Ready(_), Some(how)) = (seen, l.rerun) {
+                if let (Seen::Ready(_) | Seen::Left(_), Some(how)) = (seen, l.rerun) {
                     return Ok(Looked::Abandon(how));
                 }
                 return Ok(Looked::Next);
@@ -113,6 +112,10 @@ impl Session {
                 return Ok(Looked::Next);
             }
             Seen::AsParseComplete => encode::close_into_parse_complete(&mut l.lease.inbox[l.scanned..]),
+            Seen::Left(status) => {
+                l.hide(header.len);
+                return Ok(Looked::Ready(status));
+            }
             Seen::Ready(status) => {
                 l.commit(client);
                 l.scanned += header.len;
@@ -139,7 +142,7 @@ impl Session {
             Backend::CommandComplete => {
                 l.commit(client);
                 // In a string or pipeline of several statements this one may be committed already.
-                if l.may_write && l.turn.summary.count > 1 {
+                if l.serves_as == ServesAs::Writer && l.turn.summary.count > 1 {
                     self.mark = self.database.cluster.wrote();
                 }
             }
@@ -161,41 +164,55 @@ impl Session {
         let Some(l) = &mut self.leased else { return Looked::Wait };
         let fields = ErrorFields::read(wire::body(&l.lease.inbox[l.scanned..], len));
         let (code, fatal) = (String::from_utf8_lossy(fields.code).into_owned(), fields.severity != b"ERROR");
+        // "cached plan must not change result type"
+        let stale_plan = fields.routine == b"RevalidateCachedQuery";
         let undone = l.exchange.skipped();
         undone.not_prepared.iter().for_each(|id| l.lease.prepared.remove(*id));
-        undone.not_closed.iter().for_each(|id| drop(l.lease.prepared.insert(*id)));
+        for id in undone.not_closed {
+            // It is still there; that one more than allowed is kept for a while does no harm.
+            let _ = l.lease.prepared.insert(id);
+        }
         l.lease.prepared.set_unnamed(None);
-        l.fatal |= fatal;
+        if fatal {
+            l.fate = Fate::HangingUp;
+        }
         if l.rerun.is_some() {
             l.hide(len);
             return Looked::Next;
         }
         if let Some(how) = how_elsewhere(l, &code, fatal) {
             tracing::info!(node = %l.node.node().name, sqlstate = %code, ?how, "a replica could not serve a read, it runs elsewhere");
+            if let ("25006", Some(known)) = (code.as_str(), &l.turn.summary.known) {
+                known.wrote();
+                l.turn.summary.may_write = true;
+            }
             l.hide(len);
             l.drop_scanned();
             l.rerun = Some(how);
             return if fatal { Looked::Abandon(how) } else { Looked::Next };
         }
+        if stale_plan {
+            // The client prepares it anew, and must not be given what is there already.
+            self.plan.iter().flatten().for_each(|prepared| self.proxy.statements.retire(prepared));
+        }
         let at = l.turn.defined.len().saturating_sub(undone.parses);
         for name in l.turn.defined.drain(at..) {
             self.names.remove(&name);
         }
-        l.turn.failed = true;
         l.commit(client);
-        match l.turn.stand_in.take() {
-            Some(error) => {
-                l.hide(len);
-                let rest = l.lease.inbox.split_off(l.scanned);
-                l.scanned += error.len();
-                l.lease.inbox.extend_from_slice(&error);
-                l.lease.inbox.extend_from_slice(&rest);
-            }
-            None => {
-                self.report(&code, len);
-                if let Some(l) = &mut self.leased {
-                    l.scanned += len;
-                }
+        l.turn.answer = Answer::Failed;
+        // The server skips everything up to a Sync that was not sent yet.
+        self.skipping |= l.exchange.is_ready() && l.exchange.is_unsynced();
+        if let Some(error) = l.turn.stand_in.take() {
+            l.hide(len);
+            let rest = l.lease.inbox.split_off(l.scanned);
+            l.scanned += error.len();
+            l.lease.inbox.extend_from_slice(&error);
+            l.lease.inbox.extend_from_slice(&rest);
+        } else {
+            self.report(&code, len);
+            if let Some(l) = &mut self.leased {
+                l.scanned += len;
             }
         }
         Looked::Next
@@ -225,20 +242,27 @@ impl Session {
     pub(super) async fn server_gone(&mut self, client: &mut Client, error: &io::Error) -> Result<(), End> {
         let Some(l) = &mut self.leased else { return Ok(()) };
         let node = l.node.node().clone();
-        if !l.fatal {
+        if l.fate != Fate::HangingUp {
             self.database.cluster.lost(node.id, error);
         }
-        if l.may_write {
+        if l.serves_as == ServesAs::Writer {
             // Whether it was committed nobody knows: whoever reads next must see it if it was.
             self.mark = self.database.cluster.wrote();
         }
         if let Some(how) = l.rerun {
             return self.run_again(client, how).await;
         }
-        if l.turn.retained > 0 && !l.turn.committed {
+        if l.turn.retained > 0 && l.turn.answer == Answer::HeldBack {
             return self.run_again(client, Rerun::Elsewhere(node.id)).await;
         }
-        let (torn, fatal, wrote) = (l.arriving > 0, l.fatal, l.may_write);
+        if l.exchange.is_leaving() {
+            l.hand_over(client);
+            self.leased = None;
+            self.registered.slot.free().await;
+            return Ok(());
+        }
+        let (torn, fatal) = (l.arriving > 0, l.fate == Fate::HangingUp);
+        let wrote = l.serves_as == ServesAs::Writer;
         l.hand_over(client);
         let ready_owed = !l.exchange.is_ready();
         let in_pipeline = l.exchange.is_unsynced();
@@ -274,7 +298,7 @@ impl Session {
 
 /// Whether, and how, the segment can run elsewhere after this error of a replica.
 fn how_elsewhere(l: &Leased, code: &str, fatal: bool) -> Option<Rerun> {
-    if l.turn.committed || l.turn.retained == 0 {
+    if l.turn.answer != Answer::HeldBack || l.turn.retained == 0 {
         return None;
     }
     let node = l.node.node().id;
@@ -288,9 +312,4 @@ fn how_elsewhere(l: &Leased, code: &str, fatal: bool) -> Option<Rerun> {
         _ if fatal && code.starts_with("57P") => Some(Rerun::Elsewhere(node)),
         _ => None,
     }
-}
-
-/// Whether a segment of these needs may be run again: only what cannot have had an effect.
-pub(super) fn is_repeatable(wants: Wants) -> bool {
-    matches!(wants, Wants::Read | Wants::ReadOnlyTransaction | Wants::Unknown)
 }

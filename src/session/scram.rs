@@ -45,7 +45,7 @@ impl Verifier {
             .unwrap_or_else(|| unreachable!("postgres-protocol makes well-formed verifiers"))
     }
 
-    /// Reads `SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey`, as pg_authid has it.
+    /// Reads `SCRAM-SHA-256$iterations:salt$StoredKey:ServerKey`, as `pg_authid` has it.
     fn read(text: &str) -> Option<Self> {
         let (iterations, rest) = text.strip_prefix("SCRAM-SHA-256$")?.split_once(':')?;
         let (salt, keys) = rest.split_once('$')?;

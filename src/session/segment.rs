@@ -3,8 +3,6 @@
 //! A segment is one simple query, one function call, or a run of extended-query messages up to Sync or Flush: in
 //! PostgreSQL's terms, what one implicit transaction is made of. Pure: bytes in, ranges out.
 
-use std::ops::Range;
-
 use crate::wire::{Frontend, WireError, frontend_message};
 
 /// A message longer than this, in bytes, is not held whole: it passes in pieces, to the primary.
@@ -16,13 +14,6 @@ pub(super) struct Item {
     pub(super) kind: Frontend,
     pub(super) start: usize,
     pub(super) len: usize,
-}
-
-impl Item {
-    /// Where it lies in the inbox.
-    pub(super) fn range(self) -> Range<usize> {
-        self.start..self.start + self.len
-    }
 }
 
 /// How a segment ends.

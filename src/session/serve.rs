@@ -20,7 +20,8 @@ use super::segment::{self, Item, Step};
 use super::settings::SessionSettings;
 use super::statements::Prepared;
 use crate::freshness::Tick;
-use crate::routing::ReplicaView;
+use crate::pool::Lease;
+use crate::routing::{NodeId, ReplicaView};
 use crate::wire::{Frontend, TransactionStatus, encode, frontend_message};
 
 /// While a statement runs, at most this many bytes of what the client sends ahead are taken in.
@@ -40,7 +41,7 @@ pub(super) struct Session {
     pub(super) names: Names,
     pub(super) leased: Option<Leased>,
     /// Session pooling: connections this client keeps, one per node.
-    pub(super) parked: Vec<Leased>,
+    pub(super) parked: Vec<(NodeId, Lease)>,
     /// Mark of scope `connection`.
     pub(super) mark: Tick,
     /// The messages of the segment at hand, and the statements they are about.
@@ -247,12 +248,7 @@ fn poll_client_read(cx: &mut Context<'_>, client: &mut Client, ahead: usize) -> 
 
 /// Writes to both sides what waits for them, then reads from both. The server is not read from while the client has
 /// not taken what came before: that is the backpressure.
-fn poll_both(
-    cx: &mut Context<'_>,
-    client: &mut Client,
-    leased: &mut Leased,
-    ahead: usize,
-) -> Poll<Event> {
+fn poll_both(cx: &mut Context<'_>, client: &mut Client, leased: &mut Leased, ahead: usize) -> Poll<Event> {
     let delivered = match leased.poll_deliver(cx, client) {
         Poll::Ready(Err(_)) => return Poll::Ready(Event::ClientGone),
         Poll::Ready(Ok(())) => true,
@@ -261,12 +257,8 @@ fn poll_both(
     if leased.lease.has_output() {
         let held_up = leased.lease.outbox.len() >= BACKLOG;
         match leased.lease.poll_flush(cx) {
-            // What the server said before it hung up is still worth reading.
-            Poll::Ready(Err(e)) if leased.write_failed => return Poll::Ready(Event::ServerGone(e)),
-            Poll::Ready(Err(_)) => {
-                leased.write_failed = true;
-                leased.lease.outbox.clear();
-            }
+            // What the server said before it hung up is still worth reading; that it did, reading tells.
+            Poll::Ready(Err(_)) => leased.lease.outbox.clear(),
             // There is room again for what the client has sent already.
             Poll::Ready(Ok(())) if held_up => return Poll::Ready(Event::Client),
             Poll::Ready(Ok(())) | Poll::Pending => {}

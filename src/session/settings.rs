@@ -66,7 +66,7 @@ impl SessionSettings {
         self.custom.extend(names.iter().filter(|n| n.contains('.')).cloned());
     }
 
-    /// The question which settings the session has. Fully qualified: the session's search_path is its own affair.
+    /// The question which settings the session has. Fully qualified: the session's `search_path` is its own affair.
     pub(super) fn question(&self, user: &str) -> String {
         let mut sql = String::from(
             "select name, setting from pg_catalog.pg_settings \
@@ -104,7 +104,8 @@ impl SessionSettings {
 
 fn pair(row: &[Option<String>]) -> Option<(String, String)> {
     match row {
-        [Some(name), Some(value)] => Some((name.clone(), value.clone())),
+        // PostgreSQL lists IntervalStyle, and a client may have given intervalstyle: one setting, one name.
+        [Some(name), Some(value)] => Some((name.to_ascii_lowercase(), value.clone())),
         _ => None,
     }
 }
@@ -179,9 +180,8 @@ fn options_list(text: &str) -> Vec<(String, Option<String>)> {
     let mut found = Vec::new();
     while let Some(word) = words.next() {
         let setting = match (word.strip_prefix("--"), word.strip_prefix("-c")) {
-            (Some(rest), _) => rest.to_owned(),
             (None, Some("")) => words.next().unwrap_or_default(),
-            (None, Some(rest)) => rest.to_owned(),
+            (Some(rest), _) | (None, Some(rest)) => rest.to_owned(),
             (None, None) => String::new(),
         };
         found.push(match setting.split_once('=') {

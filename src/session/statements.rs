@@ -8,7 +8,7 @@ use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use crate::sql::{self, HintError, Hints, ShapeKey, Shaper, Statement};
+use crate::sql::{self, Deallocated, HintError, Hints, ShapeKey, Shaper, Statement};
 
 /// Entries of one generation of the shape cache: with some 200 bytes each, two generations stay near 16 MiB.
 const SHAPES: usize = 40_000;
@@ -30,17 +30,28 @@ pub(super) struct Known {
     /// The text without its literals, for logs; cut where it is long.
     pub(super) shape: Box<str>,
     refused: AtomicBool,
+    writes: AtomicBool,
 }
 
 impl Known {
     fn new(statement: Statement, shape: &str) -> Arc<Self> {
         let shape = shape.chars().take(SHAPE_CHARS).collect::<String>().into();
-        Arc::new(Self { statement, shape, refused: AtomicBool::new(false) })
+        Arc::new(Self { statement, shape, refused: AtomicBool::new(false), writes: AtomicBool::new(false) })
     }
 
     /// A replica has refused this shape.
     pub(super) fn refuse(&self) {
         self.refused.store(true, Ordering::Relaxed);
+    }
+
+    /// A replica has refused this shape because it writes: what looked like a read calls something that does.
+    pub(super) fn wrote(&self) {
+        self.writes.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it may write.
+    pub(super) fn may_write(&self) -> bool {
+        self.statement.may_write || self.writes.load(Ordering::Relaxed)
     }
 
     /// Whether a replica has refused this shape.
@@ -92,6 +103,12 @@ impl Statements {
         Arc::clone(&self.unreadable)
     }
 
+    /// What a DEALLOCATE names.
+    pub(super) fn deallocated(&self, text: &[u8]) -> Option<Deallocated> {
+        let _one_at_a_time = lock(&PARSER);
+        sql::deallocated(std::str::from_utf8(text).ok()?)
+    }
+
     /// What a text may do, and its hints.
     pub(super) async fn look_up(&self, text: &[u8]) -> (Arc<Known>, Result<Hints, HintError>) {
         let Some(scan) = self.shaper.scan(text) else { return (self.unreadable(), Ok(Hints::default())) };
@@ -133,6 +150,15 @@ impl Statements {
         });
         lock(&self.texts).insert(key, Arc::clone(&prepared), text.len() + 300);
         prepared
+    }
+
+    /// What servers have prepared for this statement no longer fits the tables: whoever prepares its text from now
+    /// on gets a new one.
+    pub(super) fn retire(&self, prepared: &Prepared) {
+        for readable in [true, false] {
+            let key = self.hasher.hash_one((&*prepared.text, &*prepared.types, readable));
+            lock(&self.texts).remove_if(&key, |found| found.id == prepared.id);
+        }
     }
 }
 
@@ -180,6 +206,14 @@ impl<K: Eq + Hash + Clone, V: Clone> Generations<K, V> {
         let (key, value) = self.old.remove_entry(key)?;
         self.insert(key, value.clone(), self.limit / (self.old.len() + 1).max(1_000));
         Some(value)
+    }
+
+    fn remove_if(&mut self, key: &K, is_it: impl Fn(&V) -> bool) {
+        for half in [&mut self.young, &mut self.old] {
+            if half.get(key).is_some_and(&is_it) {
+                half.remove(key);
+            }
+        }
     }
 
     fn insert(&mut self, key: K, value: V, weight: usize) {

@@ -10,6 +10,7 @@
 
 pub mod builtins;
 pub mod classify;
+mod deallocate;
 pub mod hint;
 pub mod intent;
 mod lexer;
@@ -17,6 +18,7 @@ pub mod shape;
 pub(crate) mod words;
 
 pub use classify::{Begin, Cause, Class, Leaves, Own, Statement, classify};
+pub use deallocate::{Deallocated, deallocated};
 pub use hint::{HintError, Hints};
 pub use intent::{Intent, Level, Scope};
 pub use shape::{HintComments, Scan, ShapeKey, Shaper, redact};

@@ -162,7 +162,7 @@ pub fn parameter_status(body: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
     Ok((name, value))
 }
 
-/// The columns of a complete DataRow body; `None` for NULL.
+/// The columns of a complete `DataRow` body; `None` for NULL.
 pub fn data_row(body: &[u8]) -> Result<Vec<Option<&[u8]>>, WireError> {
     const BAD: WireError = WireError::Malformed("DataRow");
     let (count, mut rest) = body.split_first_chunk::<2>().ok_or(BAD)?;
@@ -180,7 +180,7 @@ pub fn data_row(body: &[u8]) -> Result<Vec<Option<&[u8]>>, WireError> {
     Ok(columns)
 }
 
-/// The fields of an ErrorResponse or NoticeResponse that a proxy looks at.
+/// The fields of an `ErrorResponse` or `NoticeResponse` that a proxy looks at.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct ErrorFields<'a> {
     /// Severity that is never translated: ERROR, FATAL, PANIC, WARNING …
@@ -189,6 +189,8 @@ pub struct ErrorFields<'a> {
     pub code: &'a [u8],
     /// Primary message, in the server's language.
     pub message: &'a [u8],
+    /// The function in PostgreSQL's source that raised it: never translated.
+    pub routine: &'a [u8],
 }
 
 impl<'a> ErrorFields<'a> {
@@ -202,6 +204,7 @@ impl<'a> ErrorFields<'a> {
                 b'V' => fields.severity = value,
                 b'C' => fields.code = value,
                 b'M' => fields.message = value,
+                b'R' => fields.routine = value,
                 _ => {}
             }
             body = rest;

@@ -43,7 +43,7 @@ fn cstr(out: &mut BytesMut, bytes: &[u8]) {
     out.put_u8(0);
 }
 
-/// StartupMessage of protocol 3.
+/// `StartupMessage` of protocol 3.
 pub fn startup(out: &mut BytesMut, parameters: &StartupParameters) {
     length_prefixed(out, |out| {
         out.put_u16(3);
@@ -56,7 +56,7 @@ pub fn startup(out: &mut BytesMut, parameters: &StartupParameters) {
     });
 }
 
-/// CancelRequest.
+/// `CancelRequest`.
 pub fn cancel_request(out: &mut BytesMut, key: &CancelKey) {
     length_prefixed(out, |out| {
         out.put_u32(80_877_102);
@@ -70,7 +70,7 @@ pub fn encryption_refused(out: &mut BytesMut) {
     out.put_u8(b'N');
 }
 
-/// NegotiateProtocolVersion: the newest minor version spoken and the options not known.
+/// `NegotiateProtocolVersion`: the newest minor version spoken and the options not known.
 pub fn negotiate(out: &mut BytesMut, minor: u16, unknown: &[String]) {
     message(out, b'v', |out| {
         out.put_u32(0x0003_0000 | u32::from(minor));
@@ -81,12 +81,12 @@ pub fn negotiate(out: &mut BytesMut, minor: u16, unknown: &[String]) {
     });
 }
 
-/// AuthenticationOk.
+/// `AuthenticationOk`.
 pub fn authentication_ok(out: &mut BytesMut) {
     message(out, b'R', |out| out.put_u32(0));
 }
 
-/// AuthenticationSASL with the one mechanism we offer.
+/// `AuthenticationSASL` with the one mechanism we offer.
 pub fn sasl(out: &mut BytesMut, mechanism: &str) {
     message(out, b'R', |out| {
         out.put_u32(10);
@@ -95,7 +95,7 @@ pub fn sasl(out: &mut BytesMut, mechanism: &str) {
     });
 }
 
-/// AuthenticationSASLContinue.
+/// `AuthenticationSASLContinue`.
 pub fn sasl_continue(out: &mut BytesMut, data: &[u8]) {
     message(out, b'R', |out| {
         out.put_u32(11);
@@ -103,7 +103,7 @@ pub fn sasl_continue(out: &mut BytesMut, data: &[u8]) {
     });
 }
 
-/// AuthenticationSASLFinal.
+/// `AuthenticationSASLFinal`.
 pub fn sasl_final(out: &mut BytesMut, data: &[u8]) {
     message(out, b'R', |out| {
         out.put_u32(12);
@@ -111,12 +111,12 @@ pub fn sasl_final(out: &mut BytesMut, data: &[u8]) {
     });
 }
 
-/// PasswordMessage or SASLResponse: the same tag, whatever the body.
+/// `PasswordMessage` or `SASLResponse`: the same tag, whatever the body.
 pub fn password(out: &mut BytesMut, data: &[u8]) {
     message(out, b'p', |out| out.put_slice(data));
 }
 
-/// SASLInitialResponse.
+/// `SASLInitialResponse`.
 pub fn sasl_initial(out: &mut BytesMut, mechanism: &str, data: &[u8]) {
     message(out, b'p', |out| {
         cstr(out, mechanism.as_bytes());
@@ -125,7 +125,7 @@ pub fn sasl_initial(out: &mut BytesMut, mechanism: &str, data: &[u8]) {
     });
 }
 
-/// BackendKeyData.
+/// `BackendKeyData`.
 pub fn backend_key(out: &mut BytesMut, key: &CancelKey) {
     message(out, b'K', |out| {
         out.put_u32(key.pid);
@@ -146,7 +146,7 @@ pub fn ready(out: &mut BytesMut, status: TransactionStatus) {
     message(out, b'Z', |out| out.put_u8(status.byte()));
 }
 
-/// ErrorResponse or NoticeResponse of the proxy's own making.
+/// `ErrorResponse` or `NoticeResponse` of the proxy's own making.
 pub fn error(out: &mut BytesMut, severity: Severity, code: &str, text: &str, hint: &str) {
     let tag = if severity == Severity::Warning { b'N' } else { b'E' };
     message(out, tag, |out| {
@@ -208,7 +208,7 @@ pub fn sync(out: &mut BytesMut) {
     message(out, b'S', |_| ());
 }
 
-/// CopyFail with its reason.
+/// `CopyFail` with its reason.
 pub fn copy_fail(out: &mut BytesMut, reason: &str) {
     message(out, b'f', |out| cstr(out, reason.as_bytes()));
 }
@@ -218,7 +218,7 @@ pub fn terminate(out: &mut BytesMut) {
     message(out, b'X', |_| ());
 }
 
-/// RowDescription of text columns.
+/// `RowDescription` of text columns.
 pub fn text_columns(out: &mut BytesMut, names: &[&str]) {
     message(out, b'T', |out| {
         out.put_u16(u16::try_from(names.len()).unwrap_or(0));
@@ -233,7 +233,7 @@ pub fn text_columns(out: &mut BytesMut, names: &[&str]) {
     });
 }
 
-/// DataRow of text values.
+/// `DataRow` of text values.
 pub fn text_row(out: &mut BytesMut, values: &[&str]) {
     message(out, b'D', |out| {
         out.put_u16(u16::try_from(values.len()).unwrap_or(0));
@@ -244,17 +244,17 @@ pub fn text_row(out: &mut BytesMut, values: &[&str]) {
     });
 }
 
-/// CommandComplete.
+/// `CommandComplete`.
 pub fn command_complete(out: &mut BytesMut, tag: &str) {
     message(out, b'C', |out| cstr(out, tag.as_bytes()));
 }
 
-/// CloseComplete.
+/// `CloseComplete`.
 pub fn close_complete(out: &mut BytesMut) {
     message(out, b'3', |_| ());
 }
 
-/// Makes a CloseComplete, which starts `message`, say ParseComplete: both have no body.
+/// Makes a `CloseComplete`, which starts `message`, say `ParseComplete`: both have no body.
 pub fn close_into_parse_complete(message: &mut [u8]) {
     if let Some(tag) = message.first_mut() {
         *tag = b'1';

@@ -21,7 +21,7 @@ pub struct CancelKey {
 }
 
 impl CancelKey {
-    /// Reads the complete body of a BackendKeyData, or of a cancel request after its code.
+    /// Reads the complete body of a `BackendKeyData`, or of a cancel request after its code.
     pub fn read(body: &[u8]) -> Result<Self, WireError> {
         let (pid, secret) = body.split_first_chunk::<4>().ok_or(WireError::Malformed("BackendKeyData"))?;
         if !(4..=LONGEST_KEY).contains(&secret.len()) {

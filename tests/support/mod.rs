@@ -13,6 +13,7 @@
 
 pub mod metrics;
 pub mod proxy;
+pub mod raw;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

@@ -50,6 +50,16 @@ impl Tidegate {
         tidegate
     }
 
+    /// A proxy in front of `cluster` with more parameters in its URL, such as `connection_limit=1&pool_timeout=1`.
+    pub fn tuned(cluster: &LocalCluster, parameters: &str) -> Self {
+        let url = format!("{}?{parameters}", cluster.url(Login::App));
+        let mut tidegate = Self::bare().args(["--primary", &url]);
+        for replica in cluster.replicas() {
+            tidegate = tidegate.args(["--replica", &replica.url(Login::App)]);
+        }
+        tidegate
+    }
+
     /// Adds arguments.
     pub fn args<'a>(mut self, args: impl IntoIterator<Item = &'a str>) -> Self {
         self.command.args(args);
@@ -107,6 +117,11 @@ impl RunningProxy {
     /// The text of `/metrics`.
     pub fn metrics(&self) -> String {
         metrics::fetch(self.admin)
+    }
+
+    /// Its process number.
+    pub fn pid(&self) -> u32 {
+        self.child.id()
     }
 
     /// The sum of the series called `name` that carry all of `labels`, such as `target="replica"`.

@@ -1,6 +1,7 @@
 //! The answer of `classify`, small enough to be kept by the million.
 
 use super::{Cause, Leaves};
+use crate::sql::builtins::{Verdict, verdict};
 
 /// What a text of SQL may do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -95,6 +96,15 @@ impl Class {
 }
 
 impl Statement {
+    /// Whether a standby would run it and answer wrongly: it asks for the state of one node or one session.
+    pub fn is_wrong_on_a_replica(&self) -> bool {
+        match &self.cause {
+            Cause::SystemView(_) | Cause::TemporaryRelation => true,
+            Cause::Function(name) => matches!(verdict(name), Verdict::Primary(_)),
+            _ => self.leaves.intersects(Leaves::LISTEN),
+        }
+    }
+
     /// A text that must not be read, or cannot be.
     pub fn unreadable() -> Self {
         Self::unknown(Cause::NotUnderstood("text"))

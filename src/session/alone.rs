@@ -1,0 +1,115 @@
+//! What the proxy answers by itself, because no server needs to know, or because only the proxy does.
+
+use super::client::Client;
+use super::exchange::Owed;
+use super::failure::{End, Failure};
+use super::leased::{Leased, ServesAs};
+use super::segment::{Ending, Item};
+use super::serve::Session;
+use super::understand::Understood;
+use crate::routing::Target;
+use crate::sql::{Deallocated, Leaves};
+use crate::wire::{self, Describe, Frontend, Kind, TransactionStatus, WireError, encode, query_text};
+
+impl Session {
+    /// Answers segments that need no server: nothing but Sync, Flush and Close of what is ours alone.
+    pub(super) fn answer_alone(&mut self, client: &mut Client, ending: Ending) -> Result<bool, WireError> {
+        let idle = |item: &Item| matches!(item.kind, Frontend::Sync | Frontend::Flush | Frontend::Close);
+        if !self.items.iter().all(idle) {
+            return Ok(false);
+        }
+        for item in self.items.iter().filter(|i| i.kind == Frontend::Close) {
+            let close = Describe::read(&client.inbox[item.start + wire::HEADER_LEN..item.start + item.len])?;
+            if close.kind == Kind::Statement {
+                self.names.remove(close.name);
+            }
+            encode::close_complete(&mut client.outbox);
+        }
+        if ending == Ending::Sync {
+            Self::say_ready(client);
+        }
+        Ok(true)
+    }
+
+    /// DEALLOCATE of statements the client has prepared by protocol: on the servers they have other names, and are
+    /// not the client's alone. False when the statement is the server's business.
+    pub(super) fn deallocate(
+        &mut self,
+        client: &mut Client,
+        u: &Understood,
+        ending: Ending,
+    ) -> Result<bool, WireError> {
+        let alone =
+            ending == Ending::Query && u.summary.count == 1 && u.summary.leaves.contains(Leaves::DEALLOCATE);
+        let status = self.leased.as_ref().map_or(TransactionStatus::Idle, |l| l.exchange.status());
+        let in_sql = self.leased.as_ref().is_some_and(|l| l.pins.contains(Leaves::PREPARE));
+        if !alone || in_sql || status == TransactionStatus::Failed {
+            return Ok(false);
+        }
+        let item = self.items[0];
+        let text = query_text(&client.inbox[item.start + wire::HEADER_LEN..item.start + item.len])?;
+        let tag = match self.proxy.statements.deallocated(text) {
+            Some(Deallocated::All) => {
+                self.names.clear();
+                "DEALLOCATE ALL"
+            }
+            Some(Deallocated::Name(name)) if self.names.remove(name.as_bytes()) => "DEALLOCATE",
+            _ => return Ok(false),
+        };
+        if let Some(leased) = &mut self.leased {
+            leased.hand_over(client);
+        }
+        encode::command_complete(&mut client.outbox, tag);
+        encode::ready(&mut client.outbox, status);
+        Ok(true)
+    }
+
+    /// A READ ONLY transaction runs on a replica, and now needs what a replica would answer wrongly. Before it has
+    /// seen anything it can begin again on the primary; later it cannot, and an error is better than a wrong answer.
+    pub(super) async fn leave_replica(&mut self, u: &Understood) -> Result<(), End> {
+        let wrong = u.summary.known.as_ref().is_some_and(|k| k.statement.is_wrong_on_a_replica());
+        let Some(leased) = &self.leased else { return Ok(()) };
+        if !wrong
+            || leased.serves_as != ServesAs::Replica
+            || leased.exchange.status() != TransactionStatus::Open
+        {
+            return Ok(());
+        }
+        let Some(opening) = self.leased.take().and_then(|mut l| l.opening.take()) else {
+            self.registered.slot.free().await;
+            return Err(Failure::error(
+                "25006",
+                "this statement needs the primary, and its READ ONLY transaction runs on a replica",
+            )
+            .with_hint("Begin the transaction with the comment /* tidegate: intent=primary */.")
+            .into());
+        };
+        self.registered.slot.free().await;
+        self.begin_on_primary(&opening).await
+    }
+
+    /// A pipeline that began with reads on a replica, and was not synced, goes on with something for the primary: the
+    /// replica's part is ended by a Sync of our own, and the segment is taken up again when that is answered.
+    /// Reads have no effect, and each statement sees its own snapshot, so nothing is torn apart.
+    pub(super) fn leave_pipeline(&mut self, u: &Understood) -> bool {
+        let pipelined = |l: &Leased| {
+            l.serves_as == ServesAs::Replica
+                && l.exchange.status() == TransactionStatus::Idle
+                && l.exchange.is_unsynced()
+        };
+        if u.foreign_portal
+            || !self.leased.as_ref().is_some_and(pipelined)
+            || matches!(self.decide(&u.summary, None, None).target, Target::Replica(_))
+        {
+            return false;
+        }
+        for name in &u.defined {
+            self.names.remove(name);
+        }
+        if let Some(leased) = &mut self.leased {
+            encode::sync(&mut leased.lease.outbox);
+            leased.exchange.sent(Owed::Leave);
+        }
+        true
+    }
+}

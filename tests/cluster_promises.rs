@@ -1,0 +1,140 @@
+//! What Tidegate promises, each promise a test, against a primary and two streaming replicas.
+#![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod support;
+
+#[path = "promises/freshness.rs"]
+mod freshness;
+#[path = "promises/nodes.rs"]
+mod nodes;
+#[path = "promises/pins.rs"]
+mod pins;
+#[path = "promises/prepared.rs"]
+mod prepared;
+#[path = "promises/routing.rs"]
+mod routing;
+#[path = "promises/safety.rs"]
+mod safety;
+#[path = "promises/settings.rs"]
+mod settings;
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::sync::OnceLock;
+use std::time::Duration;
+
+use support::proxy::{RunningProxy, Tidegate};
+use support::raw::Raw;
+use tidegate::local::{LocalCluster, LocalNode, Options};
+
+/// The name of the node that answers, by a setting that only looks like the session's own: see [`name_nodes`].
+const WHERE: &str = "select current_setting('app.node')";
+
+/// The cluster all tests share, its nodes named.
+fn shared() -> &'static LocalCluster {
+    static NAMED: OnceLock<&LocalCluster> = OnceLock::new();
+    NAMED.get_or_init(|| {
+        name_nodes(support::cluster());
+        support::cluster()
+    })
+}
+
+/// A cluster of one's own, its nodes named.
+fn own(options: &Options) -> LocalCluster {
+    let cluster = support::exclusive_cluster(options);
+    name_nodes(&cluster);
+    cluster
+}
+
+/// Gives each node a setting that says its name. Those that PostgreSQL has for that are read on the primary only.
+fn name_nodes(cluster: &LocalCluster) {
+    for node in cluster.replicas().iter().chain([cluster.primary()]) {
+        let conf = node.data_dir().join("node.conf");
+        let mut conf = std::fs::OpenOptions::new().append(true).open(conf).unwrap();
+        writeln!(conf, "app.node = '{}'", node.name()).unwrap();
+        node.psql("select pg_reload_conf()").unwrap();
+        support::wait_until("a node knows its name", || {
+            node.psql("select current_setting('app.node', true)").unwrap().trim() == node.name()
+        });
+    }
+}
+
+/// A proxy in front of the shared cluster, with parameters in its URL.
+fn proxy(parameters: &str) -> RunningProxy {
+    Tidegate::tuned(shared(), parameters).start()
+}
+
+/// A schema of one's own in the shared cluster, owned by `app` and there on every node.
+fn schema() -> String {
+    let name = format!("promise_{:08x}", rand::random::<u32>());
+    let cluster = shared();
+    cluster.primary().psql(&format!("create schema {name} authorization app")).unwrap();
+    cluster.wait_caught_up().unwrap();
+    name
+}
+
+/// Statements run so far, by node, target and reason.
+type Counts = BTreeMap<(String, String, String), f64>;
+
+fn counts(proxy: &RunningProxy) -> Counts {
+    let text = proxy.metrics();
+    let label = |line: &str, name: &str| {
+        let (_, rest) = line.split_once(&format!("{name}=\"")).unwrap();
+        rest.split_once('"').unwrap().0.to_owned()
+    };
+    text.lines()
+        .filter(|line| line.starts_with("tidegate_statements_total{"))
+        .map(|line| {
+            let value: f64 = line.rsplit_once(' ').unwrap().1.parse().unwrap();
+            ((label(line, "node"), label(line, "target"), label(line, "reason")), value)
+        })
+        .collect()
+}
+
+/// What ran since `before`, as `target:reason`, sorted.
+fn since(proxy: &RunningProxy, before: &Counts) -> Vec<String> {
+    let now = counts(proxy);
+    let grown = now.iter().filter(|(key, value)| **value > before.get(*key).copied().unwrap_or(0.0));
+    grown.map(|((_, target, reason), _)| format!("{target}:{reason}")).collect()
+}
+
+/// How the metrics call a node.
+fn label(node: &LocalNode) -> String {
+    format!("node=\"127.0.0.1:{}\"", node.port())
+}
+
+/// Whether the proxy uses this node as a replica.
+fn is_in_rotation(proxy: &RunningProxy, node: &LocalNode) -> bool {
+    proxy.metric("tidegate_node_up", &[&label(node), "role=\"replica\""]) > 0.5
+}
+
+/// Waits until every replica the proxy knows serves reads, and nothing written so far keeps them from it.
+fn wait_open(proxy: &RunningProxy) {
+    let mut raw = Raw::app(proxy.address());
+    support::wait_until("a replica serves a read", || raw.query(WHERE).value() != "primary");
+}
+
+/// As [`wait_open`], and both replicas have served.
+fn wait_both(proxy: &RunningProxy) {
+    let mut raw = Raw::app(proxy.address());
+    let mut seen = std::collections::BTreeSet::new();
+    support::wait_until("both replicas serve reads", || {
+        seen.insert(raw.query(WHERE).value());
+        seen.contains("r1") && seen.contains("r2")
+    });
+}
+
+/// Runs async test code on a few threads.
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
+    let result = runtime.block_on(future);
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    result
+}
+
+/// A client of `tokio-postgres`.
+async fn connect(url: &str) -> tokio_postgres::Client {
+    let (client, connection) = tokio_postgres::connect(url, tokio_postgres::NoTls).await.unwrap();
+    tokio::spawn(connection);
+    client
+}

@@ -1,0 +1,136 @@
+//! What cannot be shared binds a client to its server connection, until it is gone.
+
+use super::support::proxy::RunningProxy;
+use super::support::raw::Raw;
+use super::{counts, proxy, schema, shared, since, support, wait_both, wait_open};
+
+fn pinned(proxy: &RunningProxy, reason: &str) -> f64 {
+    proxy.metric("tidegate_pinned_clients", &[&format!("reason=\"{reason}\"")])
+}
+
+fn wait_unpinned(proxy: &RunningProxy) {
+    support::wait_until("nobody is pinned", || proxy.metric("tidegate_pinned_clients", &[]) < 0.5);
+}
+
+#[test]
+fn a_temporary_table_stays_with_its_client() {
+    let proxy = proxy("connection_limit=2&tidegate_client_auth=trust");
+    wait_both(&proxy);
+    let (mut a, mut b) = (Raw::app(proxy.address()), Raw::app(proxy.address()));
+    a.ok("create temp table scratch (n int)");
+    a.ok("insert into scratch values (1)");
+    for _ in 0..5 {
+        assert_eq!(a.ok("select count(*) from scratch").value(), "1");
+        assert_eq!(b.query("select count(*) from scratch").code(), "42P01");
+        assert_eq!(b.ok("select 1 /* tidegate: intent=primary */").value(), "1");
+    }
+    assert!(proxy.metric("tidegate_pinned_clients", &[]) > 0.5);
+    a.ok("discard all");
+    wait_unpinned(&proxy);
+    assert_eq!(a.query("select count(*) from scratch").code(), "42P01");
+    wait_open(&proxy);
+    a.ok("create temp table scratch (n int)");
+    a.terminate();
+    wait_unpinned(&proxy);
+    for _ in 0..4 {
+        assert_eq!(b.query("select count(*) from scratch /* tidegate: intent=primary */").code(), "42P01");
+    }
+}
+
+#[test]
+fn an_advisory_lock_is_held_and_given_back() {
+    let proxy = proxy("connection_limit=3&tidegate_client_auth=trust");
+    wait_both(&proxy);
+    let (mut a, mut b) = (Raw::app(proxy.address()), Raw::app(proxy.address()));
+    // How Prisma Migrate takes it: never unlocked, the disconnect has to do it.
+    a.ok("select pg_advisory_lock(72707369)");
+    a.ok("select 1");
+    assert_eq!(b.ok("select pg_try_advisory_lock(72707369)").value(), "f");
+    a.terminate();
+    support::wait_until("the lock is free", || b.ok("select pg_try_advisory_lock(72707369)").value() == "t");
+    drop(b);
+    let mut c = Raw::app(proxy.address());
+    // Without a good-bye, too.
+    support::wait_until("the lock is free", || c.ok("select pg_try_advisory_lock(72707369)").value() == "t");
+    c.ok("select pg_advisory_unlock(72707369)");
+    // Locks of a transaction end with it and bind nobody.
+    let mut d = Raw::app(proxy.address());
+    d.ok("begin; select pg_advisory_xact_lock(5); commit");
+    wait_open(&proxy);
+    let before = counts(&proxy);
+    d.ok("select 1");
+    assert_eq!(since(&proxy, &before), ["replica:fresh"]);
+}
+
+#[test]
+fn notifications_are_delivered() {
+    let schema = schema();
+    let proxy = proxy("tidegate_client_auth=trust");
+    wait_both(&proxy);
+    let (mut listener, mut sender) = (Raw::app(proxy.address()), Raw::app(proxy.address()));
+    listener.ok(&format!("listen {schema}"));
+    assert!((pinned(&proxy, "listen") - 1.0).abs() < 0.1, "{}", proxy.metrics());
+    for i in 0..3 {
+        sender.ok(&format!("notify {schema}, 'number {i}'"));
+        // It arrives while the listener does nothing.
+        let message = listener.read();
+        assert_eq!(message.tag, b'A');
+        assert!(String::from_utf8_lossy(&message.body).contains(&format!("number {i}")), "{message:?}");
+        assert_eq!(listener.ok("select 1").value(), "1");
+    }
+    listener.ok("unlisten *");
+    listener.terminate();
+    wait_unpinned(&proxy);
+}
+
+#[test]
+fn cursors_and_statements_of_sql_stay_with_their_client() {
+    let proxy = proxy("connection_limit=3&tidegate_client_auth=trust");
+    wait_both(&proxy);
+    let (mut a, mut b) = (Raw::app(proxy.address()), Raw::app(proxy.address()));
+    a.ok("declare c cursor with hold for select generate_series(1, 100)");
+    assert_eq!(a.ok("fetch 2 from c").rows().len(), 2);
+    assert_eq!(b.query("fetch 2 from c").code(), "34000");
+    assert_eq!(a.ok("fetch 1 from c").value(), "3");
+    a.ok("close c");
+    a.ok("prepare p (int) as select $1 + 1");
+    for i in 0..5 {
+        assert_eq!(a.ok(&format!("execute p({i})")).value(), (i + 1).to_string());
+        assert_eq!(b.query("execute p(1)").code(), "26000");
+    }
+    a.ok("deallocate p");
+    assert_eq!(a.query("execute p(1)").code(), "26000");
+    a.terminate();
+    wait_unpinned(&proxy);
+}
+
+#[test]
+fn sequences_remember_their_last_value() {
+    let schema = schema();
+    shared()
+        .primary()
+        .psql(&format!("create sequence {schema}.s; alter sequence {schema}.s owner to app"))
+        .unwrap();
+    shared().wait_caught_up().unwrap();
+    let proxy = proxy("connection_limit=2&tidegate_client_auth=trust");
+    wait_both(&proxy);
+    let (mut a, mut b) = (Raw::app(proxy.address()), Raw::app(proxy.address()));
+    a.ok(&format!("begin; select nextval('{schema}.s')"));
+    assert_eq!(a.ok(&format!("select currval('{schema}.s')")).value(), "1");
+    b.ok(&format!("select nextval('{schema}.s')"));
+    assert_eq!(a.ok("select lastval()").value(), "1");
+    a.ok("commit");
+}
+
+#[test]
+fn a_pin_does_not_outlive_a_failed_statement() {
+    let proxy = proxy("tidegate_client_auth=trust");
+    wait_both(&proxy);
+    let mut a = Raw::app(proxy.address());
+    assert_eq!(a.query("create temp table scratch (n nonsense)").code(), "42704");
+    a.ok("begin");
+    a.ok("create temp table scratch (n int)");
+    a.ok("rollback");
+    wait_open(&proxy);
+    assert_eq!(a.ok("select 1").value(), "1");
+}
