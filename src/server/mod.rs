@@ -9,6 +9,9 @@ mod connection;
 mod error;
 mod prepared;
 
+#[cfg(test)]
+mod tests;
+
 pub use cancel::cancel;
 pub use connect::Endpoint;
 pub use connection::{Connection, Settings};
