@@ -21,7 +21,12 @@ fn peak(proxy: &RunningProxy, work: impl FnOnce()) -> u64 {
     let begin = Instant::now();
     work();
     let above = memory(proxy, "VmHWM").saturating_sub(before);
-    println!("peak {:.1} MiB above {:.1} MiB, {:?}", above as f64 / 1024.0, before as f64 / 1024.0, begin.elapsed());
+    println!(
+        "peak {:.1} MiB above {:.1} MiB, {:?}",
+        above as f64 / 1024.0,
+        before as f64 / 1024.0,
+        begin.elapsed()
+    );
     above
 }
 
@@ -57,7 +62,11 @@ fn large_rows_copies_and_parameters_pass_in_little_memory() {
         loop {
             let (tag, len) = raw.head().unwrap();
             raw.discard(len);
-            if tag == b'd' { bytes += len } else { seen.push(tag.into()) }
+            if tag == b'd' {
+                bytes += len
+            } else {
+                seen.push(tag.into())
+            }
             if tag == b'Z' {
                 break;
             }

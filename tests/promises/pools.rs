@@ -54,7 +54,9 @@ fn a_connection_that_a_client_left_in_the_middle_is_not_lent_again() {
     let proxy = proxy("connection_limit=1&tidegate_client_auth=trust");
     wait_both(&proxy);
     Raw::app(proxy.address()).ok(&format!("create table {schema}.t (n int)"));
-    for sql in ["begin; insert into {s}.t values (1)", "copy {s}.t from stdin", "select generate_series(1, 1000000)"] {
+    for sql in
+        ["begin; insert into {s}.t values (1)", "copy {s}.t from stdin", "select generate_series(1, 1000000)"]
+    {
         let mut raw = Raw::app(proxy.address());
         raw.send(&super::support::raw::query(&sql.replace("{s}", &schema)));
         raw.read();
@@ -88,7 +90,9 @@ fn session_pooling_works_and_splits() {
     for _ in 0..6 {
         let mut c = Raw::app(proxy.address());
         assert_eq!(c.query("select count(*) from scratch /* tidegate: intent=primary */").code(), "42P01");
-        assert_eq!(c.ok("select current_setting('app.x', true) /* tidegate: intent=primary */").value(), "NULL");
+        // PostgreSQL remembers that there was one of this name, and no more.
+        let left = c.ok("select current_setting('app.x', true) /* tidegate: intent=primary */").value();
+        assert!(left.is_empty() || left == "NULL", "{left}");
         c.terminate();
     }
 }

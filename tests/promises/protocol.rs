@@ -27,7 +27,10 @@ fn assert_serves(proxy: &RunningProxy) {
         }
     }
     assert!(proxy.metric("tidegate_panics_total", &[]) < 0.5, "{}", proxy.stderr());
-    assert!(super::is_in_rotation(proxy, shared().replica(0)) && super::is_in_rotation(proxy, shared().replica(1)));
+    assert!(
+        super::is_in_rotation(proxy, shared().replica(0))
+            && super::is_in_rotation(proxy, shared().replica(1))
+    );
 }
 
 #[test]
@@ -89,7 +92,10 @@ fn garbage_at_login() {
         raw.send_anyway(&case);
         let _ = raw.socket().shutdown(Shutdown::Write);
         let said = raw.until_closed();
-        assert!(said.iter().all(|m| m.tag == b'E' || (m.tag == b'R' && m.body[3] == 11)), "{case:?}: {said:?}");
+        assert!(
+            said.iter().all(|m| m.tag == b'E' || (m.tag == b'R' && m.body[3] == 11)),
+            "{case:?}: {said:?}"
+        );
     }
     assert_serves(&proxy);
 }
@@ -135,7 +141,9 @@ fn garbage_in_a_session() {
 #[test]
 fn who_goes_in_the_middle_of_a_message_leaves_nothing_behind() {
     let proxy = trusting();
-    for message in [query("select pg_sleep(0.1)"), [parse("", "select 1"), bind("", "", &[]), execute("")].concat()] {
+    for message in
+        [query("select pg_sleep(0.1)"), [parse("", "select 1"), bind("", "", &[]), execute("")].concat()]
+    {
         for end in [1, 4, 5, message.len() - 1, message.len()] {
             let mut raw = Raw::app(proxy.address());
             raw.send(&message[..end]);
@@ -166,13 +174,19 @@ fn encryption_is_refused_and_versions_are_negotiated() {
     raw.send(&[&8_u32.to_be_bytes()[..], &80_877_103_u32.to_be_bytes(), &startup(V3_0, &APP)].concat());
     let said = raw.until_closed();
     assert!(said.iter().all(|m| m.tag == b'E'), "{said:?}");
-    for (minor, options, answer) in [(2, &[][..], None), (9, &[][..], Some(2)), (0, &[("_pq_.x", "1")][..], Some(0)), (9, &[("_pq_.x", "1"), ("_pq_.y", "2")][..], Some(2))] {
+    for (minor, options, answer) in [
+        (2, &[][..], None),
+        (9, &[][..], Some(2)),
+        (0, &[("_pq_.x", "1")][..], Some(0)),
+        (9, &[("_pq_.x", "1"), ("_pq_.y", "2")][..], Some(2)),
+    ] {
         let parameters = [&APP[..], options].concat();
         let mut raw = Raw::log_in(proxy.address(), (3 << 16) + minor, &parameters, "secret").unwrap();
         let negotiated = raw.greeting.iter().find(|m| m.tag == b'v');
         assert_eq!(negotiated.is_some(), answer.is_some(), "{minor} {options:?}: {:?}", raw.greeting);
         if let (Some(message), Some(answer)) = (negotiated, answer) {
-            let words: Vec<_> = message.body.chunks(4).take(2).map(|w| u32::from_be_bytes(w.try_into().unwrap())).collect();
+            let words: Vec<_> =
+                message.body.chunks(4).take(2).map(|w| u32::from_be_bytes(w.try_into().unwrap())).collect();
             assert_eq!(words, [(3 << 16) + answer, u32::try_from(options.len()).unwrap()]);
         }
         assert_eq!(raw.ok("select 1").value(), "1");
@@ -184,7 +198,14 @@ fn encryption_is_refused_and_versions_are_negotiated() {
 fn one_byte_at_a_time() {
     let proxy = trusting();
     let mut raw = Raw::app(proxy.address());
-    let messages = [query("select 1"), parse("s", "select $1::int"), bind("", "s", &["5"]), describe(b'P', ""), execute(""), sync()];
+    let messages = [
+        query("select 1"),
+        parse("s", "select $1::int"),
+        bind("", "s", &["5"]),
+        describe(b'P', ""),
+        execute(""),
+        sync(),
+    ];
     for byte in messages.concat() {
         raw.send(&[byte]);
     }
@@ -200,7 +221,10 @@ fn long_statements() {
     for len in [255 * 1024, 256 * 1024, 300 * 1024, 5_000_000] {
         assert_eq!(raw.ok(&long(len)).value(), len.to_string());
         assert_eq!(raw.extended(&long(len), &[]).value(), len.to_string());
-        assert_eq!(raw.extended("select length($1::text)", &["y".repeat(len).as_str()]).value(), len.to_string());
+        assert_eq!(
+            raw.extended("select length($1::text)", &["y".repeat(len).as_str()]).value(),
+            len.to_string()
+        );
     }
     // A string of many statements, and one in a transaction.
     assert_eq!(raw.ok(&format!("begin; {}; commit", long(5_000_000))).status(), 'I');
@@ -220,6 +244,7 @@ fn long_statements() {
 
 /// Runs `script` directly and through the proxy; both must see the same.
 fn same(proxy: &RunningProxy, name: &str, script: impl Fn(&mut Raw) -> Vec<Answer>) {
+    println!("{name}");
     let direct = ([127, 0, 0, 1], shared().primary().port()).into();
     let see = |raw: &mut Raw| -> Vec<_> {
         raw.socket().set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -263,12 +288,48 @@ fn copy_in_every_way() {
         ("given up", vec![copy.clone(), data.clone(), fail.clone(), select.clone()], 2),
         ("bad data", vec![copy.clone(), bad.clone(), data.clone(), done.clone(), select.clone()], 2),
         ("extended", vec![extended.clone(), flush(), data.clone(), done.clone(), sync(), select.clone()], 2),
-        ("extended, Sync at once", vec![extended.clone(), sync(), data.clone(), done.clone(), sync(), select.clone()], 2),
-        ("extended, given up", vec![extended.clone(), sync(), data.clone(), fail.clone(), sync(), select.clone()], 2),
-        ("extended, bad data", vec![extended.clone(), flush(), bad.clone(), data.clone(), done.clone(), sync(), select.clone()], 2),
-        ("among others", vec![query(&format!("select 0; copy {s}.t from stdin; select 1")), data.clone(), done.clone(), select.clone()], 2),
-        ("twice", vec![query(&format!("copy {s}.t from stdin; copy {s}.t from stdin")), data.clone(), done.clone(), data.clone(), done.clone(), select.clone()], 2),
-        ("out", vec![query(&format!("copy (select 1) to stdout; copy (select 2) to stdout")), select.clone()], 2),
+        (
+            "extended, Sync at once",
+            vec![extended.clone(), sync(), data.clone(), done.clone(), sync(), select.clone()],
+            2,
+        ),
+        (
+            "extended, given up",
+            vec![extended.clone(), sync(), data.clone(), fail.clone(), sync(), select.clone()],
+            2,
+        ),
+        (
+            "extended, bad data",
+            vec![extended.clone(), flush(), bad.clone(), data.clone(), done.clone(), sync(), select.clone()],
+            2,
+        ),
+        (
+            "among others",
+            vec![
+                query(&format!("select 0; copy {s}.t from stdin; select 1")),
+                data.clone(),
+                done.clone(),
+                select.clone(),
+            ],
+            2,
+        ),
+        (
+            "twice",
+            vec![
+                query(&format!("copy {s}.t from stdin; copy {s}.t from stdin")),
+                data.clone(),
+                done.clone(),
+                data.clone(),
+                done.clone(),
+                select.clone(),
+            ],
+            2,
+        ),
+        (
+            "out",
+            vec![query(&format!("copy (select 1) to stdout; copy (select 2) to stdout")), select.clone()],
+            2,
+        ),
         ("without being asked", vec![data.clone(), done.clone(), fail.clone(), select.clone()], 1),
         ("no such table", vec![query(&format!("copy {s}.nothing from stdin")), data, done, select], 2),
     ];
@@ -283,20 +344,76 @@ fn pipelines() {
     let proxy = trusting();
     let one = |sql: &str| [parse("", sql), bind("", "", &[]), describe(b'P', ""), execute("")].concat();
     let cases: Vec<(&str, Vec<Vec<u8>>, usize)> = vec![
-        ("several statements before a Sync", vec![one("select 1"), one("select 2"), one("select 3"), sync()], 1),
-        ("several Syncs in flight", vec![one("select 1"), sync(), one("select 2"), sync(), one("select 3"), sync(), sync()], 4),
-        ("an error in the middle", vec![one("select 1"), one("select 1/0"), one("select 3"), sync(), one("select 4"), sync()], 2),
-        ("an error, and the next one lives", vec![one("select 1/0"), sync(), one("select 4"), sync(), query("select 5")], 3),
-        ("a simple query behind", vec![one("select 1"), sync(), query("select 2"), one("select 3"), sync()], 3),
+        (
+            "several statements before a Sync",
+            vec![one("select 1"), one("select 2"), one("select 3"), sync()],
+            1,
+        ),
+        (
+            "several Syncs in flight",
+            vec![one("select 1"), sync(), one("select 2"), sync(), one("select 3"), sync(), sync()],
+            4,
+        ),
+        (
+            "an error in the middle",
+            vec![one("select 1"), one("select 1/0"), one("select 3"), sync(), one("select 4"), sync()],
+            2,
+        ),
+        (
+            "an error, and the next one lives",
+            vec![one("select 1/0"), sync(), one("select 4"), sync(), query("select 5")],
+            3,
+        ),
+        (
+            "a simple query behind",
+            vec![one("select 1"), sync(), query("select 2"), one("select 3"), sync()],
+            3,
+        ),
         ("a simple query before any Sync", vec![one("select 1"), query("select 2"), sync()], 2),
         ("flushes in between", vec![one("select 1"), flush(), one("select 2"), flush(), sync()], 1),
-        ("a flush behind an error", vec![one("select 1/0"), flush(), one("select 2"), flush(), sync(), one("select 3"), sync()], 2),
-        ("a transaction", vec![one("begin"), one("select 1"), one("commit"), sync(), one("begin"), sync(), one("select 1/0"), sync(), one("select 2"), sync(), one("rollback"), sync()], 5),
-        ("reads and writes", vec![one("select 1"), one("create temp table x (n int)"), one("select count(*) from x"), sync(), one("select count(*) from x"), sync()], 2),
+        (
+            "a flush behind an error",
+            vec![one("select 1/0"), flush(), one("select 2"), flush(), sync(), one("select 3"), sync()],
+            2,
+        ),
+        (
+            "a transaction",
+            vec![
+                one("begin"),
+                one("select 1"),
+                one("commit"),
+                sync(),
+                one("begin"),
+                sync(),
+                one("select 1/0"),
+                sync(),
+                one("select 2"),
+                sync(),
+                one("rollback"),
+                sync(),
+            ],
+            5,
+        ),
+        (
+            "reads and writes",
+            vec![
+                one("select 1"),
+                one("create temp table x (n int)"),
+                one("select count(*) from x"),
+                sync(),
+                one("select count(*) from x"),
+                sync(),
+            ],
+            2,
+        ),
         ("many", (0..300).flat_map(|i| [one(&format!("select {i}")), sync()]).collect(), 300),
         ("many queries", (0..300).map(|i| query(&format!("select {i}"))).collect(), 300),
         ("Sync alone", vec![sync(), sync()], 2),
-        ("a function call", vec![tagged(b'F', &[&1598_u32.to_be_bytes()[..], &[0, 0, 0, 0, 0, 0]].concat())], 1),
+        (
+            "a function call",
+            vec![tagged(b'F', &[&1598_u32.to_be_bytes()[..], &[0, 0, 0, 0, 0, 0]].concat())],
+            1,
+        ),
     ];
     for (name, messages, answers) in cases {
         if name == "a function call" {
@@ -317,11 +434,15 @@ fn pipelines() {
 fn a_client_that_does_not_read_holds_up_nobody() {
     let proxy = trusting();
     let mut lazy = Raw::app(proxy.address());
-    lazy.send(&query("select repeat('x', 1000) from generate_series(1, 200000) /* tidegate: intent=primary */"));
+    lazy.send(&query(
+        "select repeat('x', 1000) from generate_series(1, 200000) /* tidegate: intent=primary */",
+    ));
     let mut other = Raw::app(proxy.address());
     for _ in 0..20 {
         assert_eq!(other.ok("select 1 /* tidegate: intent=primary */").value(), "1");
     }
     assert_eq!(lazy.answer().rows().len(), 200_000);
-    support::wait_until("all is given back", || proxy.metric("tidegate_pool_connections", &["state=\"used\""]) < 0.5);
+    support::wait_until("all is given back", || {
+        proxy.metric("tidegate_pool_connections", &["state=\"used\""]) < 0.5
+    });
 }
