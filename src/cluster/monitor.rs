@@ -12,8 +12,11 @@ use super::{Cluster, Control, Identity, NO_PRIMARY, Node, ProbeError, State, pro
 
 /// Pause before a node that is down is tried again.
 const RETRY: Duration = Duration::from_millis(250);
-/// How long a role is trusted before the node is asked again who it is.
-pub(super) const ROLE_TRUST: Duration = Duration::from_secs(1);
+/// Longest wait for a node to say who it is.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long an identity is trusted before the node is asked again who it is. (Whether it is in recovery is part of
+/// every question.)
+pub(super) const ROLE_TRUST: Duration = Duration::from_secs(2);
 
 /// Starts watching every node of the cluster; the tasks end with the runtime.
 pub fn spawn(cluster: &Arc<Cluster>, control: &Control) {
@@ -61,7 +64,7 @@ async fn serve(cluster: &Cluster, node: &Node, client: &Client, mut identity: Id
             }
         };
         let asked = match outcome {
-            Ok(()) => super::probe::bounded(super::probe::ANSWER, Identity::ask(client)).await,
+            Ok(()) => super::probe::bounded(PATIENCE, Identity::ask(client)).await,
             Err(error) => Err(error),
         };
         match asked {

@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 use tokio_postgres::Client;
 
 use super::monitor::ROLE_TRUST;
-use super::probe::{ANSWER, ProbeError, bounded};
+use super::probe::{ProbeError, bounded};
 use super::{Cluster, Node};
 use crate::freshness::{Lsn, Sample};
 
@@ -18,6 +18,10 @@ const IDLE: Duration = Duration::from_millis(500);
 const BUSY: Duration = Duration::from_millis(3);
 /// Between samples when replicas have not moved for a while, however many marks are outstanding.
 const STUCK: Duration = Duration::from_millis(25);
+
+/// Longest wait for the primary's answer. A primary that is slow is still the only one there is: reads leave it for
+/// the replicas or wait with it, and nothing is gained by calling it lost.
+const ANSWER: Duration = Duration::from_secs(10);
 
 /// The flush position is what replicas can be expected to have; the insert position can run ahead for ever (an
 /// idle open transaction), and is needed only where commits are acknowledged before they are flushed.

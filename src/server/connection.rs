@@ -16,6 +16,9 @@ use crate::wire::CancelKey;
 /// Bytes read from a server at once: large results pass in pieces of this size.
 const INBOX: usize = 64 * 1024;
 
+/// An idle connection's buffers are given back when they have grown beyond this, in bytes.
+const KEEP: usize = 2 * INBOX;
+
 /// Settings of a session: name to value, as `set_config()` takes them.
 pub type Settings = Arc<BTreeMap<String, String>>;
 
@@ -92,6 +95,12 @@ impl Connection {
         let quiet = self.inbox.is_empty() && self.outbox.is_empty();
         if quiet {
             self.custody = Custody::Clean;
+            // One large message must not cost its memory for ever.
+            for buffer in [&mut self.inbox, &mut self.outbox] {
+                if buffer.capacity() > KEEP {
+                    *buffer = BytesMut::new();
+                }
+            }
         }
         quiet
     }
