@@ -3,14 +3,26 @@
 
 mod support;
 
+#[path = "promises/cancel.rs"]
+mod cancel;
 #[path = "promises/freshness.rs"]
 mod freshness;
+#[path = "promises/large.rs"]
+mod large;
+#[path = "promises/login.rs"]
+mod login;
 #[path = "promises/nodes.rs"]
 mod nodes;
 #[path = "promises/pins.rs"]
 mod pins;
+#[path = "promises/pools.rs"]
+mod pools;
 #[path = "promises/prepared.rs"]
 mod prepared;
+#[path = "promises/program.rs"]
+mod program;
+#[path = "promises/protocol.rs"]
+mod protocol;
 #[path = "promises/routing.rs"]
 mod routing;
 #[path = "promises/safety.rs"]
@@ -95,7 +107,9 @@ fn counts(proxy: &RunningProxy) -> Counts {
 fn since(proxy: &RunningProxy, before: &Counts) -> Vec<String> {
     let now = counts(proxy);
     let grown = now.iter().filter(|(key, value)| **value > before.get(*key).copied().unwrap_or(0.0));
-    grown.map(|((_, target, reason), _)| format!("{target}:{reason}")).collect()
+    let mut seen: Vec<_> = grown.map(|((_, target, reason), _)| format!("{target}:{reason}")).collect();
+    seen.sort();
+    seen
 }
 
 /// How the metrics call a node.

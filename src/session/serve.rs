@@ -62,6 +62,8 @@ enum Passing {
     Nothing,
     On(usize),
     Away(usize),
+    /// COPY data has come before the server has asked for it: whether it will is not known yet.
+    Early,
 }
 
 /// What there was to wait for.
@@ -127,12 +129,16 @@ impl Session {
         match &self.leased {
             None => client.outbox.len() < BACKLOG,
             Some(l) if l.rerun.is_some() || l.lease.outbox.len() >= BACKLOG => false,
+            Some(l) if self.passing == Passing::Early => l.exchange.copies_in() || self.skipping,
             Some(l) => self.passing != Passing::Nothing || l.exchange.is_ready() || l.exchange.copies_in(),
         }
     }
 
     /// Deals with one piece of what the client has sent. False when more must arrive first.
     async fn take(&mut self, client: &mut Client) -> Result<bool, End> {
+        if self.passing == Passing::Early {
+            self.passing = Passing::Nothing;
+        }
         if self.passing != Passing::Nothing {
             return Ok(self.pass(client));
         }
@@ -144,11 +150,20 @@ impl Session {
         };
         match step {
             Step::Segment { len, ending } => self.take_segment(client, len, ending).await?,
+            Step::Drop { .. } | Step::Large { kind: Frontend::CopyData, .. } if self.may_ask_for_copy() => {
+                self.passing = Passing::Early;
+                return Ok(false);
+            }
             Step::Large { kind, len } => return self.take_large(client, kind, len).await,
             Step::Drop { len } => self.passing = Passing::Away(len),
             Step::Terminate => return Err(End::Client),
         }
         Ok(true)
+    }
+
+    /// Whether the server may still turn out to wait for COPY data: it works on messages that no Sync has ended.
+    fn may_ask_for_copy(&self) -> bool {
+        !self.skipping && self.leased.as_ref().is_some_and(|l| l.exchange.is_unsynced())
     }
 
     /// Moves on the rest of a message that is not held whole.

@@ -1,7 +1,7 @@
 //! Prepared statements of many clients on one server connection.
 
 use super::support::raw::{Raw, bind, close, describe, execute, execute_some, flush, parse, sync};
-use super::{proxy, schema, shared, support, wait_both};
+use super::{proxy, schema, shared, wait_both};
 
 const ONE: &str = "connection_limit=1&tidegate_client_auth=trust";
 

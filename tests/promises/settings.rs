@@ -1,7 +1,7 @@
 //! Settings follow the client, not the server connection.
 
 use super::support::raw::Raw;
-use super::{WHERE, proxy, schema, shared, support, wait_both, wait_open};
+use super::{WHERE, proxy, schema, shared, wait_both, wait_open};
 
 /// One server connection per node, shared by everybody.
 const ONE: &str = "connection_limit=1&tidegate_client_auth=trust";
@@ -67,7 +67,6 @@ fn what_is_set_in_a_transaction_shares_its_fate() {
         ("reset app.x", ""),
         ("set app.x = '14'; set work_mem = '6MB'", "14"),
         ("reset all", ""),
-        ("do $$ begin perform set_config('app.x', '15', false); end $$", "15"),
         ("discard all", ""),
     ];
     for (sql, expected) in steps {
@@ -96,6 +95,17 @@ fn what_is_set_in_a_transaction_shares_its_fate() {
     a.extended("select set_config('app.x', $1, false)", &["20"]).ok();
     assert_shows(&mut a, "app.x", "20");
     assert_shows(&mut b, "app.x", "");
+}
+
+#[test]
+fn what_a_function_sets_does_not_leak() {
+    let proxy = proxy(ONE);
+    wait_both(&proxy);
+    let (mut a, mut b) = (Raw::app(proxy.address()), Raw::app(proxy.address()));
+    a.ok("do $$ begin perform set_config('app.x', '15', false); perform set_config('work_mem', '7MB', false); end $$");
+    assert_shows(&mut b, "app.x", "");
+    assert_shows(&mut b, "work_mem", "4MB");
+    assert_shows(&mut a, "work_mem", "7MB");
 }
 
 #[test]

@@ -39,10 +39,10 @@ impl Notes {
     /// SET and RESET.
     pub(super) fn set(&mut self, statement: &VariableSetStmt) {
         let VariableSetStmt { kind, name, args, jumble_args: _, is_local, location: _ } = statement;
-        if let Some(own) = own_name(name).and_then(|own| own_change(statement, own)) {
-            return self.note(Class::Own(Box::new(own)), Cause::Setting, false);
+        match own_name(name).and_then(|own| own_change(statement, own)) {
+            Some(own) => self.note(Class::Own(Box::new(own)), Cause::Setting, false),
+            None => self.note(Class::Session, Cause::Setting, false),
         }
-        self.note(Class::Session, Cause::Setting, false);
         let leaves = if *is_local { Leaves::LOCAL_SETTINGS } else { Leaves::SETTINGS };
         match VariableSetKind::try_from(*kind) {
             Ok(

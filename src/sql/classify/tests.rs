@@ -64,7 +64,8 @@ fn setting_names() {
         ("set session characteristics as transaction read only", &["default_transaction_read_only"]),
         ("set tidegate.intent = 'primary'; select 1", &["tidegate.intent"]),
         ("select 1; reset tidegate.intent", &["tidegate.intent"]),
-        ("set tidegate.intent = 'primary'", &[]),
+        ("set tidegate.intent = 'primary'", &["tidegate.intent"]),
+        ("show tidegate.intent", &[]),
     ];
     for (text, names) in cases {
         let found = classify(text).setting_names;
@@ -90,8 +91,14 @@ fn own_settings() {
     ];
     for (text, own) in cases {
         let statement = classify(text);
+        // The server has them too: they share the fate of the transaction like any other.
+        let leaves = match own {
+            Own::Set { local, .. } | Own::Reset { local, .. } if local => Leaves::LOCAL_SETTINGS,
+            Own::Set { .. } | Own::Reset { .. } => Leaves::SETTINGS,
+            Own::Show { .. } => Leaves::default(),
+        };
         assert_eq!(statement.class, Class::Own(Box::new(own)), "{text}");
-        assert_eq!((statement.leaves, statement.may_write), (Leaves::default(), false), "{text}");
+        assert_eq!((statement.leaves, statement.may_write), (leaves, false), "{text}");
     }
 }
 
