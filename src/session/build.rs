@@ -6,7 +6,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::exchange::Owed;
-use super::leased::Leased;
+use super::leased::{Fate, Leased};
 use super::segment::Item;
 use super::statements::{Prepared, server_name};
 use crate::wire::{self, Bind, Describe, Frontend, Kind, WireError, encode, parse_message};
@@ -44,6 +44,11 @@ pub(super) fn build(
                 leased.exchange.sent(Owed::Ready { by_sync: true });
             }
             (Frontend::Query | Frontend::FunctionCall, _) => {
+                if leased.exchange.is_unsynced() {
+                    // PostgreSQL 18 has lost its way after this: the first statement behind the next Sync fails with
+                    // "StartTransactionCommand: unexpected state STARTED". It must not be another client's.
+                    leased.fate = Fate::Closed;
+                }
                 leased.lease.outbox.extend_from_slice(raw);
                 leased.lease.prepared.set_unnamed(None);
                 leased.exchange.sent(Owed::Ready { by_sync: false });
