@@ -8,7 +8,8 @@ use super::{ConnectError, Connection, Endpoint};
 use crate::config::{Host, Secret};
 use crate::net::Stream;
 
-const READY: &[u8] = b"R\0\0\0\x08\0\0\0\0S\0\0\0\x0ea\0b\xc3\xa9\0cd\0K\0\0\0\x0c\0\0\0\x07\0\0\0\x09Z\0\0\0\x05I";
+const READY: &[u8] =
+    b"R\0\0\0\x08\0\0\0\0S\0\0\0\x0aa\0b\xc3\xa9\0K\0\0\0\x0c\0\0\0\x07\0\0\0\x09Z\0\0\0\x05I";
 
 fn endpoint(password: Option<&str>) -> Endpoint {
     Endpoint {
@@ -108,7 +109,10 @@ async fn a_server_that_only_knows_scram_must_prove_itself() {
         message.extend_from_slice(challenge.as_bytes());
         server.write_all(&message).await.unwrap();
         packet(&mut server, true).await;
-        server.write_all(b"R\0\0\0\x36\0\0\0\x0cv=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=").await.unwrap();
+        server
+            .write_all(b"R\0\0\0\x36\0\0\0\x0cv=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=")
+            .await
+            .unwrap();
         server.write_all(b"\0\0").await.unwrap();
     });
     assert!(matches!(lied_to.await, Err(ConnectError::Sasl(_))));
