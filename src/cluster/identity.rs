@@ -18,6 +18,8 @@ pub struct Identity {
     pub version_text: String,
     /// Whether commits of some user of this database may be acknowledged before they are flushed.
     pub async_commit: bool,
+    /// Whether transactions of some user of this database are serializable by default.
+    pub serializable: bool,
 }
 
 /// The oldest server this proxy is tested with: `server_version_num` of PostgreSQL 13.
@@ -42,7 +44,10 @@ select pg_catalog.pg_is_in_recovery(),
                     where s ilike 'synchronous_commit=%'
                       and lower(split_part(s, '=', 2)) not in
                           ('on', 'true', 'yes', '1', 'local', 'remote_write', 'remote_apply'))
-         or exists (select from pg_catalog.pg_proc, unnest(proconfig) s where s ilike 'synchronous_commit=%')";
+         or exists (select from pg_catalog.pg_proc, unnest(proconfig) s where s ilike 'synchronous_commit=%'),
+       pg_catalog.current_setting('default_transaction_isolation') = 'serializable'
+         or exists (select from pg_catalog.pg_db_role_setting, unnest(setconfig) s
+                    where s ilike 'default_transaction_isolation=serializable')";
 
 impl Identity {
     /// Asks the server.
@@ -56,6 +61,7 @@ impl Identity {
             version: number(row.try_get(3)?),
             version_text: row.try_get(4)?,
             async_commit: row.try_get::<_, Option<bool>>(5)?.unwrap_or(true),
+            serializable: row.try_get::<_, Option<bool>>(6)?.unwrap_or(true),
         })
     }
 }

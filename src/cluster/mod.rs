@@ -44,6 +44,8 @@ pub struct Cluster {
     mark: AtomicU64,
     /// Whether acknowledged commits can lie above the flush position (`synchronous_commit = off` was seen).
     async_commit: AtomicBool,
+    /// Whether transactions of some user are serializable unless they say otherwise.
+    serializable: AtomicBool,
     samples: watch::Sender<Term>,
     demand: Notify,
     nudge: Notify,
@@ -69,6 +71,7 @@ impl Cluster {
             primary: AtomicUsize::new(NO_PRIMARY),
             mark: AtomicU64::new(clock.now().0),
             async_commit: AtomicBool::new(false),
+            serializable: AtomicBool::new(false),
             samples: watch::Sender::new(Term::default()),
             demand: Notify::new(),
             nudge: Notify::new(),
@@ -128,6 +131,11 @@ impl Cluster {
                 "synchronous_commit is changed by a session: freshness now follows the insert position"
             );
         }
+    }
+
+    /// Whether a transaction that does not say otherwise may be serializable, which no standby takes.
+    pub fn is_serializable(&self) -> bool {
+        self.serializable.load(Ordering::Relaxed)
     }
 
     /// A connection to the node failed: it serves nothing until the monitor has seen it healthy again.

@@ -111,6 +111,16 @@ impl Node {
         tokio::time::timeout(within, wait).await.is_ok_and(|answer| answer.is_ok())
     }
 
+    /// Waits until everything acknowledged before `mark` is visible there. Cancel safe. False when it was not in time.
+    pub async fn passes(&self, mark: Tick, within: Duration) -> bool {
+        if self.horizon() >= mark {
+            return true;
+        }
+        let mut answers = self.confirmed.subscribe();
+        let wait = answers.wait_for(|_| self.horizon() >= mark);
+        tokio::time::timeout(within, wait).await.is_ok_and(|answer| answer.is_ok())
+    }
+
     pub(super) fn answered(&self, asked_at: Tick) {
         self.confirmed.send_replace(asked_at);
     }

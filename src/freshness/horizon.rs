@@ -48,6 +48,9 @@ impl Horizon {
             self.advance(sample.at);
             return;
         }
+        if self.waiting.back() == Some(&sample) {
+            return;
+        }
         if self.waiting.len() == IN_FLIGHT {
             self.waiting.pop_back();
         }

@@ -51,6 +51,8 @@ pub struct Connection {
     pub parameters: Arc<[(String, String)]>,
     /// When it was made.
     pub created: Instant,
+    /// Code nobody has read ran here: it is to be cleaned before it serves another client.
+    pub unsure: bool,
     /// A replica: it was seen that the server has not been restarted between the monitor's last look and our login.
     pub confirmed: bool,
 }
@@ -76,6 +78,7 @@ impl Connection {
             parameters: parameters.into(),
             created: Instant::now(),
             confirmed: false,
+            unsure: false,
         }
     }
 

@@ -9,7 +9,7 @@ use crate::config::{Host, Secret};
 use crate::net::Stream;
 
 const READY: &[u8] =
-    b"R\0\0\0\x08\0\0\0\0S\0\0\0\x0ea\0b\xc3\xa9\0cd\0K\0\0\0\x0c\0\0\0\x07\0\0\0\x09Z\0\0\0\x05I";
+    b"R\0\0\0\x08\0\0\0\0S\0\0\0\x0aa\0b\xc3\xa9\0K\0\0\0\x0c\0\0\0\x07\0\0\0\x09Z\0\0\0\x05I";
 
 fn endpoint(password: Option<&str>) -> Endpoint {
     Endpoint {

@@ -1,14 +1,16 @@
 //! What the proxy answers by itself, because no server needs to know, or because only the proxy does.
 
+use bytes::BytesMut;
+
 use super::client::Client;
 use super::exchange::Owed;
 use super::failure::{End, Failure};
-use super::leased::{Leased, ServesAs};
+use super::leased::{Leased, ServesAs, Turn};
 use super::segment::{Ending, Item};
 use super::serve::Session;
 use super::understand::Understood;
 use crate::routing::Target;
-use crate::sql::{Deallocated, Leaves};
+use crate::sql::{Class, Deallocated, Intent, Leaves, Level, Own, Scope};
 use crate::wire::{self, Describe, Frontend, Kind, TransactionStatus, WireError, encode, query_text};
 
 impl Session {
@@ -43,17 +45,23 @@ impl Session {
             ending == Ending::Query && u.summary.count == 1 && u.summary.leaves.contains(Leaves::DEALLOCATE);
         let status = self.leased.as_ref().map_or(TransactionStatus::Idle, |l| l.exchange.status());
         let in_sql = self.leased.as_ref().is_some_and(|l| l.pins.contains(Leaves::PREPARE));
-        if !alone || in_sql || status == TransactionStatus::Failed {
+        if !alone || status == TransactionStatus::Failed {
             return Ok(false);
         }
         let item = self.items[0];
         let text = query_text(&client.inbox[item.start + wire::HEADER_LEN..item.start + item.len])?;
         let tag = match self.proxy.statements.deallocated(text) {
+            Some(Deallocated::All) if in_sql => {
+                // The server takes the proxy's own statements with the client's.
+                self.names.clear();
+                self.leased.iter_mut().for_each(|l| l.lease.prepared.clear());
+                return Ok(false);
+            }
             Some(Deallocated::All) => {
                 self.names.clear();
                 "DEALLOCATE ALL"
             }
-            Some(Deallocated::Name(name)) if self.names.remove(name.as_bytes()) => "DEALLOCATE",
+            Some(Deallocated::Name(name)) if !in_sql && self.names.remove(name.as_bytes()) => "DEALLOCATE",
             _ => return Ok(false),
         };
         if let Some(leased) = &mut self.leased {
@@ -65,27 +73,57 @@ impl Session {
     }
 
     /// A READ ONLY transaction runs on a replica, and now needs what a replica would answer wrongly. Before it has
-    /// seen anything it can begin again on the primary; later it cannot, and an error is better than a wrong answer.
-    pub(super) async fn leave_replica(&mut self, u: &Understood) -> Result<(), End> {
+    /// seen anything it can begin again on the primary; later it cannot, and an error is better than a wrong answer:
+    /// the server is made to fail the transaction, and true is returned.
+    pub(super) async fn leave_replica(&mut self, u: &Understood, ending: Ending) -> Result<bool, End> {
         let wrong = u.summary.known.as_ref().is_some_and(|k| k.statement.is_wrong_on_a_replica());
-        let Some(leased) = &self.leased else { return Ok(()) };
+        let Some(leased) = &mut self.leased else { return Ok(false) };
         if !wrong
             || leased.serves_as != ServesAs::Replica
             || leased.exchange.status() != TransactionStatus::Open
         {
-            return Ok(());
+            return Ok(false);
         }
-        let Some(opening) = self.leased.take().and_then(|mut l| l.opening.take()) else {
+        if let Some(opening) = leased.opening.take() {
+            self.leased = None;
             self.registered.slot.free().await;
-            return Err(Failure::error(
-                "25006",
-                "this statement needs the primary, and its READ ONLY transaction runs on a replica",
-            )
-            .with_hint("Begin the transaction with the comment /* tidegate: intent=primary */.")
-            .into());
+            self.begin_on_primary(&opening).await?;
+            return Ok(false);
+        }
+        let text = "this statement needs the primary, and its READ ONLY transaction runs on a replica";
+        let failure = Failure::error("25006", text)
+            .with_hint("Begin the transaction with the comment /* tidegate: intent=primary */.");
+        if !matches!(ending, Ending::Query | Ending::Sync) {
+            return Err(failure.into_fatal().into());
+        }
+        let mut error = BytesMut::new();
+        failure.write(&mut error);
+        encode::query(&mut leased.lease.outbox, "select 1/0");
+        leased.exchange.sent(Owed::Ready { by_sync: false });
+        leased.turn = Turn { stand_in: Some(error), ..Turn::begin(u.summary.clone()) };
+        Ok(true)
+    }
+
+    /// What is wrong with the value of a setting of our own, if the segment is nothing but that.
+    pub(super) fn own_mistake(u: &Understood) -> Option<Failure> {
+        let Class::Own(own) = &u.summary.known.as_ref()?.statement.class else { return None };
+        let Own::Set { name, value, .. } = &**own else { return None };
+        let words = match &**name {
+            "intent" => Intent::WORDS,
+            "consistency" => Level::WORDS,
+            "scope" => Scope::WORDS,
+            _ => {
+                let text = format!("unrecognized configuration parameter \"tidegate.{name}\"");
+                return Some(
+                    Failure::error("42704", text)
+                        .with_hint("There are tidegate.intent, tidegate.consistency and tidegate.scope."),
+                );
+            }
         };
-        self.registered.slot.free().await;
-        self.begin_on_primary(&opening).await
+        let known = words.iter().any(|word| word.eq_ignore_ascii_case(value));
+        let list = words.join(", ");
+        let text = format!("invalid value for parameter \"tidegate.{name}\": \"{value}\" (one of: {list})");
+        (!known).then(|| Failure::error("22023", text))
     }
 
     /// A pipeline that began with reads on a replica, and was not synced, goes on with something for the primary: the

@@ -15,7 +15,7 @@ use crate::stats::Present;
 use crate::wire::TransactionStatus;
 
 /// What binds a session to its server connection: nothing else has it.
-fn pinning() -> Leaves {
+pub(super) fn pinning() -> Leaves {
     Leaves::TEMP_TABLE
         | Leaves::ADVISORY_LOCK
         | Leaves::HOLD_CURSOR
@@ -64,7 +64,13 @@ impl Session {
         }
         l.unsettled |=
             leaves.iter().filter(|leaf| unsettling().contains(*leaf)).fold(Leaves::default(), BitOr::bitor);
-        if l.turn.answer == Answer::Failed {
+        l.lease.unsure |= leaves.contains(Leaves::ANYTHING);
+        // A lock outlives the error of the statement that took it, and so does what an earlier statement of the same
+        // string or pipeline has left.
+        if l.turn.answer == Answer::Failed
+            && l.turn.summary.count < 2
+            && !leaves.contains(Leaves::ADVISORY_LOCK)
+        {
             return;
         }
         let pins = leaves.iter().filter(|leaf| pinning().contains(*leaf));
@@ -121,6 +127,10 @@ impl Session {
     /// The client is gone: connections in a known idle state are cleaned and kept, all others are closed.
     pub(super) async fn part(&mut self) {
         self.registered.slot.free().await;
+        if self.leased.as_ref().is_some_and(|l| l.serves_as == ServesAs::Writer) {
+            // Nobody was told, but it may be committed yet.
+            self.mark = self.database.cluster.wrote();
+        }
         let settled = |l: &Leased| {
             l.exchange.is_settled() && l.fate == Fate::Shared && l.scanned == l.lease.inbox.len()
         };
@@ -141,5 +151,6 @@ impl Session {
 async fn discard(lease: &mut Lease) -> bool {
     lease.prepared.clear();
     lease.settings = crate::server::Settings::default();
+    lease.unsure = false;
     ask(lease, "discard all").await.is_ok()
 }

@@ -6,7 +6,7 @@ use std::sync::{Arc, PoisonError};
 use super::ask::{AskError, ask};
 use super::failure::Failure;
 use super::proxy::{Database, User};
-use super::settings::{SessionSettings, agree, difference};
+use super::settings::{SessionSettings, difference, renewal};
 use crate::cluster::State;
 use crate::server::Settings;
 
@@ -66,14 +66,15 @@ async fn ask_server(database: &Database, user: &User, wanted: &Settings) -> Resu
     };
     let mut lease = user.pools[node.id.0].lease().await.map_err(Failure::from_lease)?;
     let mut reported = lease.parameters.to_vec();
-    if !agree(&lease, wanted) {
-        let sql = difference(&lease, wanted);
+    let sql = if lease.unsure { renewal(wanted) } else { difference(&lease, wanted) };
+    if !sql.is_empty() {
         match ask(&mut lease, &sql).await {
             Ok(answer) => overlay(&mut reported, answer.reported),
             Err(AskError::Refused { code, message }) => return Err(Failure::fatal(code, message)),
             Err(error) => return Err(Failure::fatal("08006", format!("{}: {error}", node.name))),
         }
         lease.settings = Arc::clone(wanted);
+        lease.unsure = false;
     }
     lease.give_back();
     // What the primary says of itself holds for every client, whichever node this was.

@@ -141,9 +141,13 @@ async fn ready(
         let limit = database.settings.max_clients;
         Failure::fatal("53300", format!("sorry, too many clients already (tidegate_max_clients={limit})"))
     })?;
-    let settings =
+    let mut settings =
         SessionSettings::at_startup(&parameters.values).map_err(|text| Failure::fatal("22023", text))?;
     let greeting = greeting(&database, &user, &settings).await.map_err(Failure::into_fatal)?;
+    settings.reported(&greeting);
+    if settings.steering.async_commit {
+        database.cluster.commits_asynchronously();
+    }
     encode::authentication_ok(&mut client.outbox);
     for (name, value) in greeting.iter() {
         encode::parameter_status(&mut client.outbox, name, value);

@@ -89,6 +89,8 @@ pub(super) struct Turn {
     /// What the client is told in place of the error the server was made to give.
     pub(super) stand_in: Option<BytesMut>,
     pub(super) begun: Instant,
+    /// How often the segment has been run before.
+    pub(super) runs: u8,
 }
 
 /// What the client has been told of a segment's answer.
@@ -196,6 +198,7 @@ impl Turn {
             defined: Vec::new(),
             stand_in: None,
             begun: Instant::now(),
+            runs: 0,
         }
     }
 }

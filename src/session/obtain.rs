@@ -7,12 +7,11 @@ use super::ask::{AskError, ask};
 use super::failure::{End, Failure};
 use super::leased::{Leased, Rerun, ServesAs, Summary};
 use super::serve::Session;
-use super::settings::{agree, difference};
+use super::settings::{difference, renewal};
 use crate::cluster::{Node, State};
 use crate::freshness::Tick;
 use crate::pool::LeaseError;
 use crate::routing::{Decision, Reason, Target};
-use crate::sql::Level;
 
 /// How long a new connection to a replica waits for the monitor to confirm that the replica has not been restarted.
 const CONFIRM: Duration = Duration::from_secs(1);
@@ -44,7 +43,9 @@ impl Session {
         for _ in 0..=self.database.cluster.nodes.len() * 2 {
             let Decision { target, reason } = self.decide(summary, None, again);
             let (node, floor) = match target {
-                Target::Replica(id) => (Arc::clone(&self.database.cluster.nodes[id.0]), self.floor(summary)),
+                Target::Replica(id) => {
+                    (Arc::clone(&self.database.cluster.nodes[id.0]), self.required(summary).1)
+                }
                 Target::Primary | Target::Held => (self.primary().await?, Tick::NEVER),
             };
             match self.lease_on(&node, matches!(target, Target::Replica(_)), floor, summary).await {
@@ -60,18 +61,6 @@ impl Session {
             }
         }
         Err(Failure::no_node(&self.database.settings.name).into())
-    }
-
-    /// What the replica's horizon must not be before, once the connection is there.
-    fn floor(&self, summary: &Summary) -> Tick {
-        let level =
-            summary.level.or(self.settings.steering.level).unwrap_or(self.database.settings.consistency);
-        let scope = summary.scope.or(self.settings.steering.scope).unwrap_or(self.database.settings.scope);
-        match (level, scope) {
-            (Level::Eventual, _) => Tick::NEVER,
-            (_, crate::sql::Scope::Connection) => self.mark,
-            (_, crate::sql::Scope::Database) => self.database.cluster.mark(),
-        }
     }
 
     /// The primary, waited for a while when none is known.
@@ -96,6 +85,8 @@ impl Session {
         if let Some(i) = self.parked.iter().position(|(id, _)| *id == node.id) {
             let (_, mut lease) = self.parked.swap_remove(i);
             if lease.is_quiet() && (!on_replica || is_fit(node, floor)) {
+                // Whatever code has left there is this session's own.
+                lease.unsure = false;
                 self.apply_settings(&mut lease, node, on_replica).await?;
                 return Ok(Leased::new(lease, outstanding, serves_as, summary));
             }
@@ -131,12 +122,13 @@ impl Session {
         on_replica: bool,
     ) -> Result<(), Unfit> {
         let wanted = &self.settings.current;
-        if agree(lease, wanted) {
+        let sql = if lease.unsure { renewal(wanted) } else { difference(lease, wanted) };
+        if sql.is_empty() {
             return Ok(());
         }
-        let sql = difference(lease, wanted);
         match ask(lease, &sql).await {
             Ok(_) => {
+                lease.unsure = false;
                 lease.settings = Arc::clone(wanted);
                 Ok(())
             }

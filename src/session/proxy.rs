@@ -111,6 +111,9 @@ impl Database {
     fn new(settings: &DatabaseSettings, stats: &Arc<Stats>, clock: Clock) -> Self {
         let cluster = Arc::new(Cluster::new(settings, clock));
         let nodes: Vec<String> = cluster.nodes.iter().map(|n| n.name.clone()).collect();
+        if settings.server_settings.iter().any(|(name, _)| name.eq_ignore_ascii_case("synchronous_commit")) {
+            cluster.commits_asynchronously();
+        }
         let users = settings.users.iter();
         Self {
             users: users.map(|u| (u.name.clone(), Arc::new(User::new(settings, u)))).collect(),

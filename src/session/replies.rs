@@ -17,6 +17,9 @@ use crate::wire::{
 /// Longest message that is held whole, in bytes; rows and COPY data are not.
 const LONGEST: usize = 16 * 1024 * 1024;
 
+/// Most of an answer that is held back to be able to run the segment elsewhere, in bytes.
+const HELD_BACK: usize = 256 * 1024;
+
 /// What looking at one message led to.
 enum Looked {
     /// Go on with the next.
@@ -155,6 +158,9 @@ impl Session {
         }
         if let Some(l) = &mut self.leased {
             l.scanned += header.len;
+            if l.scanned > HELD_BACK {
+                l.commit(client);
+            }
         }
         Ok(Looked::Next)
     }
@@ -180,7 +186,7 @@ impl Session {
             l.hide(len);
             return Looked::Next;
         }
-        if let Some(how) = how_elsewhere(l, &code, fatal) {
+        if let Some(how) = how_elsewhere(l, &code, fatal).filter(|_| !stale_plan) {
             tracing::info!(node = %l.node.node().name, sqlstate = %code, ?how, "a replica could not serve a read, it runs elsewhere");
             if let ("25006", Some(known)) = (code.as_str(), &l.turn.summary.known) {
                 known.wrote();

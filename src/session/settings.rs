@@ -14,6 +14,8 @@ use crate::sql::{Intent, Level, Scope};
 
 /// Start-up parameters that are not settings.
 const NOT_SETTINGS: [&str; 4] = ["user", "database", "replication", "options"];
+/// Values of `synchronous_commit` with which a commit is flushed before it is acknowledged.
+const FLUSHED: [&str; 7] = ["on", "true", "yes", "1", "local", "remote_write", "remote_apply"];
 /// Encodings in which a byte of a character can look like an ASCII character.
 const UNSAFE_ENCODINGS: [&str; 8] =
     ["sjis", "shift_jis_2004", "shiftjis2004", "big5", "gbk", "gb18030", "uhc", "johab"];
@@ -29,9 +31,11 @@ pub(super) struct SessionSettings {
     custom: BTreeSet<Box<str>>,
     /// What the settings say to this proxy.
     pub(super) steering: Steering,
+    unreadable_by_default: bool,
 }
 
 /// What the settings `tidegate.…`, and some of PostgreSQL's own, say to this proxy.
+#[allow(clippy::struct_excessive_bools, reason = "independent facts, each from a setting of its own")]
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Steering {
     pub(super) intent: Option<Intent>,
@@ -39,6 +43,10 @@ pub(super) struct Steering {
     pub(super) scope: Option<Scope>,
     /// Statement texts must not be read: their encoding or quoting is not what the lexer follows.
     pub(super) unreadable: bool,
+    /// Transactions are serializable unless they say otherwise: no standby takes them.
+    pub(super) serializable: bool,
+    /// Commits may be acknowledged before they are flushed.
+    pub(super) async_commit: bool,
 }
 
 impl SessionSettings {
@@ -55,10 +63,29 @@ impl SessionSettings {
         for (name, value) in parameters.iter().filter(|(name, _)| !NOT_SETTINGS.contains(&name.as_str())) {
             base.insert(name.to_ascii_lowercase(), value.clone());
         }
+        for (name, words) in [
+            ("tidegate.intent", Intent::WORDS),
+            ("tidegate.consistency", Level::WORDS),
+            ("tidegate.scope", Scope::WORDS),
+        ] {
+            if let Some(value) = base.get(name).filter(|v| !words.iter().any(|w| w.eq_ignore_ascii_case(v))) {
+                return Err(format!(
+                    "invalid value for parameter \"{name}\": \"{value}\" (one of: {})",
+                    words.join(", ")
+                ));
+            }
+        }
         let custom = base.keys().filter(|n| n.contains('.')).map(|n| n.as_str().into()).collect();
         let base = Arc::new(base);
         let steering = Steering::of(&base);
-        Ok(Self { current: Arc::clone(&base), base, custom, steering })
+        Ok(Self { current: Arc::clone(&base), base, custom, steering, unreadable_by_default: false })
+    }
+
+    /// What the server reports to a client of these settings: it may have defaults of its own.
+    pub(super) fn reported(&mut self, reported: &[(String, String)]) {
+        let defaults = reported.iter().map(|(n, v)| (n.to_ascii_lowercase(), v.clone())).collect();
+        self.unreadable_by_default = Steering::of(&defaults).unreadable;
+        self.steering.unreadable |= self.unreadable_by_default;
     }
 
     /// The custom settings among `names` are to be asked for from now on.
@@ -96,6 +123,7 @@ impl SessionSettings {
         if current != *self.current {
             self.current = Arc::new(current);
             self.steering = Steering::of(&self.current);
+            self.steering.unreadable |= self.unreadable_by_default;
         }
         connection.settings =
             if found == *self.current { Arc::clone(&self.current) } else { Arc::new(found) };
@@ -119,19 +147,26 @@ impl Steering {
             intent: get("tidegate.intent").and_then(Intent::parse),
             level: get("tidegate.consistency").and_then(Level::parse),
             scope: get("tidegate.scope").and_then(Scope::parse),
+            serializable: get("default_transaction_isolation")
+                .is_some_and(|v| v.eq_ignore_ascii_case("serializable")),
+            async_commit: get("synchronous_commit")
+                .is_some_and(|v| !FLUSHED.contains(&v.to_ascii_lowercase().as_str())),
             unreadable: backslashes || UNSAFE_ENCODINGS.contains(&encoding.as_str()),
         }
     }
 }
 
 /// Whether `connection` has the settings in force that `wanted` lists.
-pub(super) fn agree(connection: &Connection, wanted: &Settings) -> bool {
+fn agree(connection: &Connection, wanted: &Settings) -> bool {
     Arc::ptr_eq(&connection.settings, wanted) || connection.settings == *wanted
 }
 
 /// The statements that turn the settings in force on `connection` into `wanted`; one string, one transaction.
 pub(super) fn difference(connection: &Connection, wanted: &Settings) -> String {
     let mut sql = String::new();
+    if agree(connection, wanted) {
+        return sql;
+    }
     let gone = |name: &str| connection.settings.contains_key(name) && !wanted.contains_key(name);
     if gone("role") {
         sql.push_str("reset role;");
@@ -145,13 +180,27 @@ pub(super) fn difference(connection: &Connection, wanted: &Settings) -> String {
         let _ = write!(sql, "reset {};", quoted.join("."));
     }
     let differs = |name: &str, value: &String| connection.settings.get(name) != Some(value);
+    set(&mut sql, wanted, differs);
+    sql
+}
+
+/// The statements that clear whatever unread code can have left on a connection, and set what is `wanted`.
+pub(super) fn renewal(wanted: &Settings) -> String {
+    let mut sql = String::from(
+        "reset session authorization;reset role;close all;unlisten *;select pg_catalog.pg_advisory_unlock_all();\
+         discard sequences;discard temp;reset all;",
+    );
+    set(&mut sql, wanted, |_, _| true);
+    sql
+}
+
+fn set(sql: &mut String, wanted: &Settings, differs: impl Fn(&str, &String) -> bool) {
     // Who the session is goes last: it may no longer be allowed to set the rest.
     let plain = wanted.iter().filter(|(n, _)| !is_identity(n));
     let identity = ["session_authorization", "role"].into_iter().filter_map(|n| wanted.get_key_value(n));
     for (name, value) in plain.chain(identity).filter(|(n, v)| differs(n, v)) {
         let _ = write!(sql, "select pg_catalog.set_config({},{},false);", literal(name), literal(value));
     }
-    sql
 }
 
 fn is_identity(name: &str) -> bool {

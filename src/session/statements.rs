@@ -70,6 +70,8 @@ pub(super) struct Prepared {
     pub(super) text: Box<[u8]>,
     /// Count and OIDs as they stand on the wire.
     pub(super) types: Box<[u8]>,
+    /// The `search_path` it was prepared under: with another, its names can mean something else.
+    path: Box<str>,
     pub(super) known: Arc<Known>,
     pub(super) hints: Result<Hints, HintError>,
 }
@@ -132,9 +134,16 @@ impl Statements {
 
     /// The statement of this text and these types, known already or not. `readable` is false where the text must
     /// not be read.
-    pub(super) async fn prepare(&self, text: &[u8], types: &[u8], readable: bool) -> Arc<Prepared> {
-        let key = self.hasher.hash_one((text, types, readable));
-        if let Some(found) = lock(&self.texts).get(&key).filter(|p| *p.text == *text && *p.types == *types) {
+    pub(super) async fn prepare(
+        &self,
+        text: &[u8],
+        types: &[u8],
+        path: &str,
+        readable: bool,
+    ) -> Arc<Prepared> {
+        let key = self.hasher.hash_one((text, types, path, readable));
+        let same = |p: &Arc<Prepared>| *p.text == *text && *p.types == *types && *p.path == *path;
+        if let Some(found) = lock(&self.texts).get(&key).filter(same) {
             return found;
         }
         let (known, hints) =
@@ -145,6 +154,7 @@ impl Statements {
             server_name: server_name(id),
             text: text.into(),
             types: types.into(),
+            path: path.into(),
             known,
             hints,
         });
@@ -156,7 +166,7 @@ impl Statements {
     /// on gets a new one.
     pub(super) fn retire(&self, prepared: &Prepared) {
         for readable in [true, false] {
-            let key = self.hasher.hash_one((&*prepared.text, &*prepared.types, readable));
+            let key = self.hasher.hash_one((&*prepared.text, &*prepared.types, &*prepared.path, readable));
             lock(&self.texts).remove_if(&key, |found| found.id == prepared.id);
         }
     }
@@ -248,9 +258,9 @@ mod tests {
         let (a, _) = statements.look_up(b"select a from t where b = 1").await;
         let (b, _) = statements.look_up(b"select a from t where b = 2").await;
         assert!(Arc::ptr_eq(&a, &b));
-        let p = statements.prepare(b"select 1", &[0, 0], true).await;
-        let q = statements.prepare(b"select 2", &[0, 0], true).await;
+        let p = statements.prepare(b"select 1", &[0, 0], "", true).await;
+        let q = statements.prepare(b"select 2", &[0, 0], "", true).await;
         assert_ne!(p.id, q.id);
-        assert!(Arc::ptr_eq(&p, &statements.prepare(b"select 1", &[0, 0], true).await));
+        assert!(Arc::ptr_eq(&p, &statements.prepare(b"select 1", &[0, 0], "", true).await));
     }
 }

@@ -11,6 +11,7 @@ use super::failure::{End, Failure};
 use super::leased::{Answer, Leased, Rerun, ServesAs, Summary, Turn};
 use super::segment::Ending;
 use super::serve::Session;
+use super::settings::Steering;
 use super::understand::Understood;
 use crate::freshness::Tick;
 use crate::routing::{Decision, Held, Reason, Request, Wants, route};
@@ -45,11 +46,25 @@ impl Session {
         if self.leave_pipeline(&understood) {
             return Ok(());
         }
-        let sent = match self.leave_replica(&understood).await {
-            Ok(()) => self.send(client, understood, len, ending, None).await,
-            left => left,
-        };
+        let sent = self.dispatch(client, understood, len, ending).await;
         self.or_fail(client, sent, len, ending)
+    }
+
+    async fn dispatch(
+        &mut self,
+        client: &mut Client,
+        u: Understood,
+        len: usize,
+        ending: Ending,
+    ) -> Result<(), End> {
+        if let Some(mistake) = Self::own_mistake(&u).filter(|_| self.leased.is_none()) {
+            return Err(mistake.into());
+        }
+        if self.leave_replica(&u, ending).await? {
+            client.inbox.advance(len);
+            return Ok(());
+        }
+        self.send(client, u, len, ending, None).await
     }
 
     /// Drops a segment after an error, as PostgreSQL does. Its Sync ends that, for the server too if it skips as well.
@@ -111,6 +126,9 @@ impl Session {
         let begun = Instant::now();
         let reason = if let Some(leased) = &self.leased {
             let held = if leased.pins.is_empty() { Held::Transaction } else { Held::Pin };
+            if leased.serves_as == ServesAs::Replica && u.summary.wants == Wants::Read {
+                self.await_replay(&u.summary).await?;
+            }
             self.decide(&u.summary, Some(held), again).reason
         } else {
             let (leased, reason) = self.obtain(&u.summary, again).await?;
@@ -140,6 +158,7 @@ impl Session {
             client.inbox.advance(len);
         }
         leased.turn = Turn {
+            runs: 0,
             summary: u.summary,
             retained,
             answer: if replayable { Answer::HeldBack } else { Answer::PassedOn },
@@ -171,11 +190,46 @@ impl Session {
         }
     }
 
+    /// Level and scope of a statement without hints.
+    pub(super) fn defaults(&self) -> (Level, Scope) {
+        let Steering { level, scope, .. } = self.settings.steering;
+        let settings = &self.database.settings;
+        (level.unwrap_or(settings.consistency), scope.unwrap_or(settings.scope))
+    }
+
+    /// How fresh the segment's node must be: what a replica's horizon must not be before.
+    pub(super) fn required(&self, summary: &Summary) -> (Level, Tick) {
+        let (level, scope) = self.defaults();
+        let (level, scope) = (summary.level.unwrap_or(level), summary.scope.unwrap_or(scope));
+        let mark = match (level, scope) {
+            (Level::Eventual, _) => Tick::NEVER,
+            (_, Scope::Connection) => self.mark,
+            (_, Scope::Database) => self.database.cluster.mark(),
+        };
+        (level, mark)
+    }
+
+    /// In a READ ONLY transaction on a replica every statement sees what was acknowledged before it. The transaction
+    /// cannot move, so the replica is waited for.
+    async fn await_replay(&self, summary: &Summary) -> Result<(), Failure> {
+        let Some(leased) = self.leased.as_ref().filter(|l| l.serves_as == ServesAs::Replica) else {
+            return Ok(());
+        };
+        let (_, mark) = self.required(summary);
+        let wait = self.database.settings.pool.connect_timeout;
+        if leased.node.node().passes(mark, wait).await {
+            return Ok(());
+        }
+        let name = &leased.node.node().name;
+        let text = format!(
+            "replica {name} has not replayed within {wait:?} what this READ ONLY transaction must see"
+        );
+        Err(Failure::error("40001", text).with_hint("Run the transaction again."))
+    }
+
     /// Where the segment goes, given what is known of the cluster at this moment.
     pub(super) fn decide(&mut self, summary: &Summary, held: Option<Held>, again: Option<Rerun>) -> Decision {
-        let steering = self.settings.steering;
-        let scope = summary.scope.or(steering.scope).unwrap_or(self.database.settings.scope);
-        let level = summary.level.or(steering.level).unwrap_or(self.database.settings.consistency);
+        let (level, mark) = self.required(summary);
         let cluster = &self.database.cluster;
         cluster.replicas(&mut self.view);
         // xorshift64: good enough to spread load.
@@ -185,13 +239,9 @@ impl Session {
         let request = Request {
             wants: summary.wants,
             held,
-            intent: summary.intent.or(steering.intent),
+            intent: summary.intent.or(self.settings.steering.intent),
             level,
-            mark: match (level, scope) {
-                (Level::Eventual, _) => Tick::NEVER,
-                (_, Scope::Connection) => self.mark,
-                (_, Scope::Database) => cluster.mark(),
-            },
+            mark,
             refused_before: summary.refused_before || again == Some(Rerun::OnPrimary),
             avoid: match again {
                 Some(Rerun::Elsewhere(node)) => Some(node),
@@ -207,6 +257,8 @@ impl Session {
         let Leased { turn, lease, node, exchange, .. } = leased;
         let from = node.node().id.0;
         self.registered.slot.free().await;
+        // Twice is enough: what fails on two replicas is the primary's to answer.
+        let how = if turn.runs > 0 { Rerun::OnPrimary } else { how };
         let cause = match how {
             Rerun::OnPrimary => "needs_primary",
             Rerun::Elsewhere(_) if exchange.is_settled() => "conflict",
@@ -217,19 +269,16 @@ impl Session {
         }
         drop(node);
         self.database.stats.rerun(from, cause);
-        if let (Rerun::OnPrimary, Some(known)) = (how, &turn.summary.known) {
+        if let (Rerun::OnPrimary, 0, Some(known)) = (how, turn.runs, &turn.summary.known) {
             known.refuse();
         }
         let is_query = self.items.first().is_some_and(|i| i.kind == Frontend::Query);
         let ending = if is_query { Ending::Query } else { Ending::Sync };
-        let u = Understood {
-            summary: turn.summary,
-            defined: turn.defined,
-            taken: None,
-            foreign_portal: false,
-            hint_error: None,
-        };
+        let u = Understood::unread(turn.summary, turn.defined);
         let sent = self.send(client, u, turn.retained, ending, Some(how)).await;
+        if let Some(leased) = &mut self.leased {
+            leased.turn.runs = turn.runs + 1;
+        }
         self.or_fail(client, sent, turn.retained, ending)
     }
 }

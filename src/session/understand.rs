@@ -5,12 +5,13 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::failure::Failure;
+use super::finish::pinning;
 use super::leased::Summary;
 use super::segment::Ending;
 use super::serve::Session;
 use super::statements::{Known, Prepared};
 use crate::routing::Wants;
-use crate::sql::{Class, HintError, Hints, Leaves, Level};
+use crate::sql::{Class, HintError, Hints, Intent, Leaves, Level, Scope};
 use crate::wire::{self, Bind, Describe, Frontend, Kind, Parse, WireError, parse_message, query_text};
 
 /// A segment as far as it was understood, before it is sent.
@@ -22,6 +23,8 @@ pub(super) struct Understood {
     /// A portal is executed that an earlier segment has bound.
     pub(super) foreign_portal: bool,
     pub(super) hint_error: Option<HintError>,
+    /// What holds for a statement without hints.
+    defaults: (Level, Scope),
 }
 
 impl Session {
@@ -33,6 +36,7 @@ impl Session {
             taken: None,
             foreign_portal: false,
             hint_error: None,
+            defaults: self.defaults(),
         };
         self.plan.clear();
         let mut bound = false;
@@ -55,7 +59,10 @@ impl Session {
                 }
                 Frontend::Parse => {
                     let parse = parse_message(body)?;
-                    let prepared = self.proxy.statements.prepare(parse.text, parse.types, readable).await;
+                    let prepared = {
+                        let path = self.settings.current.get("search_path").map_or("", String::as_str);
+                        self.proxy.statements.prepare(parse.text, parse.types, path, readable).await
+                    };
                     self.define(i, &parse, &prepared, &mut u);
                     // What is prepared and not run here is at home where it will be run.
                     u.add(&prepared.known, &prepared.hints);
@@ -92,6 +99,13 @@ impl Session {
         }
         if matches!(ending, Ending::Open) || u.foreign_portal {
             u.summary.unknown();
+        }
+        let keeps_opening = ending == Ending::Query && u.summary.count == 1;
+        let serializable = self.settings.steering.serializable || self.database.cluster.is_serializable();
+        if u.summary.wants == Wants::ReadOnlyTransaction && (!keeps_opening || serializable) {
+            // A standby refuses serializable transactions; and one that began in another way than by a single simple
+            // query could not be moved to the primary when it turns out to need it.
+            u.summary.wants = Wants::Transaction;
         }
         Ok(u)
     }
@@ -141,12 +155,29 @@ impl Understood {
         s.may_write |= known.may_write();
         s.leaves |= known.statement.leaves;
         s.refused_before |= known.was_refused();
+        if known.statement.is_opaque() {
+            s.leaves |= Leaves::ANYTHING;
+        }
+        if known.statement.leaves.intersects(pinning()) {
+            // What binds the session to a connection binds it to the primary.
+            s.wants = strictest(s.wants, Wants::SessionState);
+        }
+        let first = s.known.is_none();
         s.known.get_or_insert_with(|| Arc::clone(known));
         match hints {
             Ok(hints) => {
-                s.intent = hints.intent.or(s.intent);
-                s.level = hints.consistency.or(s.level);
-                s.scope = hints.scope.or(s.scope);
+                s.intent = match (s.intent, hints.intent) {
+                    (Some(Intent::Primary), _) | (_, Some(Intent::Primary)) => Some(Intent::Primary),
+                    // Who vouches for one statement does not vouch for its neighbours.
+                    (before, now) => now.filter(|_| first || before == now),
+                };
+                let mut level = hints.consistency.unwrap_or(self.defaults.0);
+                if hints.after.is_some() {
+                    // The primary has seen every position there can be.
+                    level = Level::Primary;
+                }
+                s.level = s.level.max(Some(level));
+                s.scope = s.scope.max(Some(hints.scope.unwrap_or(self.defaults.1)));
             }
             Err(error) => {
                 // A hint that cannot be followed never opens a replica.
@@ -154,6 +185,12 @@ impl Understood {
                 self.hint_error = Some(error.clone());
             }
         }
+    }
+
+    /// What the proxy makes of a segment it has not read.
+    pub(super) fn unread(summary: Summary, defined: Vec<Box<[u8]>>) -> Self {
+        let defaults = (Level::default(), Scope::default());
+        Self { summary, defined, taken: None, foreign_portal: false, hint_error: None, defaults }
     }
 }
 

@@ -14,8 +14,8 @@ words! {
 }
 
 words! {
-    /// What a read is promised to see.
-    #[derive(Default)]
+    /// What a read is promised to see; later is stricter.
+    #[derive(Default, PartialOrd, Ord)]
     pub enum Level {
         /// Some past state: any healthy replica will do.
         Eventual = "eventual",
@@ -28,8 +28,8 @@ words! {
 }
 
 words! {
-    /// Who must see a write at level [`Level::Session`].
-    #[derive(Default)]
+    /// Who must see a write at level [`Level::Session`]; later is wider.
+    #[derive(Default, PartialOrd, Ord)]
     pub enum Scope {
         /// Only the connection that wrote.
         Connection = "connection",

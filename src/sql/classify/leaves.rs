@@ -59,6 +59,8 @@ leaves! {
     SEQUENCE = 18, "sequence";
     /// The state of the random number generator: `setseed`.
     SEED = 19, "seed";
+    /// Possibly anything: code ran that nobody has read.
+    ANYTHING = 20, "anything";
 }
 
 impl Leaves {

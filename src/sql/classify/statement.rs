@@ -101,7 +101,17 @@ impl Statement {
         match &self.cause {
             Cause::SystemView(_) | Cause::TemporaryRelation => true,
             Cause::Function(name) => matches!(verdict(name), Verdict::Primary(_)),
+            Cause::Setting => self.setting_names.iter().any(|name| name.starts_with("transaction_")),
             _ => self.leaves.intersects(Leaves::LISTEN),
+        }
+    }
+
+    /// Whether it runs code that nobody has read, and that may have left anything in the session.
+    pub fn is_opaque(&self) -> bool {
+        match &self.cause {
+            Cause::Function(name) => verdict(name) == Verdict::Unlisted,
+            Cause::Do | Cause::Call | Cause::NotUnderstood(_) | Cause::TooLarge => true,
+            _ => false,
         }
     }
 
