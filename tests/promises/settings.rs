@@ -98,7 +98,6 @@ fn what_is_set_in_a_transaction_shares_its_fate() {
 }
 
 #[test]
-#[ignore = "known bug: a setting made inside a function or DO block stays on the server connection"]
 fn what_a_function_sets_does_not_leak() {
     let proxy = proxy(ONE);
     wait_both(&proxy);
