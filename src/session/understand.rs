@@ -58,11 +58,7 @@ impl Session {
                         (self.proxy.statements.unreadable(), Ok(Hints::default()))
                     };
                     u.summary.count += u64::from(known.statement.count);
-                    if known.statement.class == Class::Unknown && !self.names.is_empty() {
-                        let name = self.proxy.statements.executed(text);
-                        u.by_name =
-                            name.and_then(|n| Some((n.clone(), Arc::clone(self.names.get(n.as_bytes())?))));
-                    }
+                    u.by_name = self.run_by_name(&known, text);
                     u.add(&known, &hints);
                 }
                 Frontend::Parse => {
@@ -80,7 +76,10 @@ impl Session {
                     bound = true;
                     about = self.names.get(Bind::read(body)?.statement).cloned();
                     match &about {
-                        Some(prepared) => u.add(&prepared.known, &prepared.hints),
+                        Some(prepared) => {
+                            u.add(&prepared.known, &prepared.hints);
+                            u.by_name = self.run_by_name(&prepared.known, &prepared.text);
+                        }
                         None => u.summary.unknown(),
                     }
                 }
@@ -116,6 +115,16 @@ impl Session {
             u.summary.wants = Wants::Transaction;
         }
         Ok(u)
+    }
+
+    /// The client's statement that SQL text runs by its name.
+    fn run_by_name(&self, known: &Known, text: &[u8]) -> Option<(String, Arc<Prepared>)> {
+        if known.statement.class != Class::Unknown || self.names.is_empty() {
+            return None;
+        }
+        let name = self.proxy.statements.executed(text)?;
+        let prepared = Arc::clone(self.names.get(name.as_bytes())?);
+        Some((name, prepared))
     }
 
     /// Gives the client's name to a statement. A name that is taken is the client's mistake.
