@@ -138,7 +138,12 @@ fn statements_go_where_they_belong_for_the_right_reason() {
         for (first, sql, expected) in TABLE {
             let (first, sql) = (first.replace("{s}", &schema), sql.replace("{s}", &schema));
             let seen = went(&proxy, &first, &sql, extended);
-            if seen != [*expected] {
+            // Only what began with one simple query can begin again on the primary if it has to.
+            let expected = match *expected {
+                "replica:read_only_transaction" if extended => "primary:transaction",
+                expected => expected,
+            };
+            if seen != [expected] {
                 wrong.push(format!("{first}; {sql}: {seen:?}, not {expected} (extended: {extended})"));
             }
         }
