@@ -64,12 +64,12 @@ fn a_cancel_never_hits_a_neighbour() {
     let (pid, secret, address) = (target.pid, target.secret.clone(), proxy.address());
     let done = AtomicBool::new(false);
     let hint = "/* tidegate: intent=primary */";
-    let (mut hit, mut sent) = (0, 0);
+    let (mut cancelled, mut sent) = (0, 0);
     thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::Relaxed) {
                 let answer = target.query(&format!("select pg_sleep(0.002) {hint}"));
-                hit += u32::from(answer.code() == "57014");
+                cancelled += u32::from(answer.code() == "57014");
             }
         });
         scope.spawn(|| {
@@ -85,8 +85,10 @@ fn a_cancel_never_hits_a_neighbour() {
         }
         done.store(true, Ordering::Relaxed);
     });
-    println!("{sent} requests cancelled {hit} statements of their own session and none of the neighbour's");
-    assert!(hit > 0, "of {sent} requests none has worked");
+    println!(
+        "{sent} requests cancelled {cancelled} statements of their own session and none of the neighbour's"
+    );
+    assert!(cancelled > 0, "of {sent} requests none has worked");
 }
 
 #[test]

@@ -63,9 +63,9 @@ fn large_rows_copies_and_parameters_pass_in_little_memory() {
             let (tag, len) = raw.head().unwrap();
             raw.discard(len);
             if tag == b'd' {
-                bytes += len
+                bytes += len;
             } else {
-                seen.push(tag.into())
+                seen.push(tag.into());
             }
             if tag == b'Z' {
                 break;

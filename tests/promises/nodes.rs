@@ -29,6 +29,7 @@ async fn reader(url: String, prepared: bool, stop: Arc<AtomicBool>, reads: Arc<A
 }
 
 #[test]
+#[allow(clippy::disallowed_methods, reason = "this runtime has threads to block one of")]
 fn nobody_sees_a_replica_die_and_it_comes_back_by_itself() {
     let cluster = own(&support::options());
     cluster

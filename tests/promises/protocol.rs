@@ -325,11 +325,7 @@ fn copy_in_every_way() {
             ],
             2,
         ),
-        (
-            "out",
-            vec![query(&format!("copy (select 1) to stdout; copy (select 2) to stdout")), select.clone()],
-            2,
-        ),
+        ("out", vec![query("copy (select 1) to stdout; copy (select 2) to stdout"), select.clone()], 2),
         ("without being asked", vec![data.clone(), done.clone(), fail.clone(), select.clone()], 1),
         ("no such table", vec![query(&format!("copy {s}.nothing from stdin")), data, done, select], 2),
     ];
