@@ -62,6 +62,24 @@ pub(super) fn build(
     Ok(())
 }
 
+/// Gives a statement the client's own name on the server: SQL that is to follow uses it.
+pub(super) fn lend_name(name: &str, prepared: &Prepared, leased: &mut Leased) {
+    let Leased { lease, exchange, .. } = leased;
+    encode::parse(&mut lease.outbox, name.as_bytes(), &prepared.text, &prepared.types);
+    exchange.sent(Owed::Parse { id: None, visible: false });
+    encode::sync(&mut lease.outbox);
+    exchange.sent(Owed::Leave);
+}
+
+/// Takes the name off again.
+pub(super) fn take_name_back(name: &str, leased: &mut Leased) {
+    let Leased { lease, exchange, .. } = leased;
+    encode::close(&mut lease.outbox, Kind::Statement, name.as_bytes());
+    exchange.sent(Owed::Hidden);
+    encode::sync(&mut lease.outbox);
+    exchange.sent(Owed::Leave);
+}
+
 /// Sees to it that the server has the statement under the proxy's name; `visible` when the client asked for it.
 fn ensure(prepared: &Prepared, visible: bool, leased: &mut Leased) {
     let Leased { lease, exchange, .. } = leased;

@@ -20,7 +20,7 @@ pub(super) enum Owed {
     Evicted { id: u64 },
     /// `CloseComplete` nobody asked for but the proxy.
     Hidden,
-    /// ReadyForQuery nobody asked for but the proxy: the session leaves this server.
+    /// `ReadyForQuery` nobody asked for but the proxy: after it, the session leaves this server or goes on.
     Leave,
     /// ReadyForQuery. A Sync that arrives while the server waits for COPY data is ignored by it.
     Ready { by_sync: bool },

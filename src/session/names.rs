@@ -18,6 +18,11 @@ impl Names {
         if name.is_empty() { self.unnamed.as_ref() } else { self.named.get(name) }
     }
 
+    /// Whether no name was given.
+    pub(super) fn is_empty(&self) -> bool {
+        self.named.is_empty()
+    }
+
     /// Gives the name to a statement.
     pub(super) fn set(&mut self, name: &[u8], prepared: Arc<Prepared>) {
         if name.is_empty() {

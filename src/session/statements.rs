@@ -111,6 +111,14 @@ impl Statements {
         sql::deallocated(std::str::from_utf8(text).ok()?)
     }
 
+    /// The prepared statement that a text runs or explains.
+    pub(super) fn executed(&self, text: &[u8]) -> Option<String> {
+        let mentions = text.windows(7).any(|word| word.eq_ignore_ascii_case(b"execute"));
+        let text = std::str::from_utf8(text).ok().filter(|_| mentions)?;
+        let _one_at_a_time = lock(&PARSER);
+        sql::executed(text)
+    }
+
     /// What a text may do, and its hints.
     pub(super) async fn look_up(&self, text: &[u8]) -> (Arc<Known>, Result<Hints, HintError>) {
         let Some(scan) = self.shaper.scan(text) else { return (self.unreadable(), Ok(Hints::default())) };

@@ -16,7 +16,7 @@ use super::understand::Understood;
 use crate::freshness::Tick;
 use crate::routing::{Decision, Held, Reason, Request, Wants, route};
 use crate::sql::{Level, Scope};
-use crate::wire::{self, Frontend, encode, query_text};
+use crate::wire::{self, Frontend, TransactionStatus, encode, query_text};
 
 impl Session {
     /// Decides on a segment at the front of the client's inbox and sends it to where it belongs.
@@ -146,7 +146,14 @@ impl Session {
             && matches!(ending, Ending::Sync | Ending::Query)
             && !u.foreign_portal
             && u.taken.is_none();
+        let by_name = u.by_name.filter(|_| leased.exchange.status() != TransactionStatus::Failed);
+        if let Some((name, prepared)) = &by_name {
+            super::build::lend_name(name, prepared, leased);
+        }
         super::build::build(&client.inbox, items, plan, leased, u.taken.as_ref().map(|(item, _)| *item))?;
+        if let Some((name, _)) = &by_name {
+            super::build::take_name_back(name, leased);
+        }
         if !u.summary.leaves.is_empty() {
             u.summary.known.iter().for_each(|k| settings.named(&k.statement.setting_names));
         }

@@ -11,7 +11,7 @@ use super::segment::Ending;
 use super::serve::Session;
 use super::statements::{Known, Prepared};
 use crate::routing::Wants;
-use crate::sql::{Class, HintError, Hints, Intent, Leaves, Level, Scope};
+use crate::sql::{Cause, Class, HintError, Hints, Intent, Leaves, Level, Scope};
 use crate::wire::{self, Bind, Describe, Frontend, Kind, Parse, WireError, parse_message, query_text};
 
 /// A segment as far as it was understood, before it is sent.
@@ -20,6 +20,8 @@ pub(super) struct Understood {
     pub(super) defined: Vec<Box<[u8]>>,
     /// The Parse whose name is taken, and what the client is told instead of the server's error.
     pub(super) taken: Option<(usize, BytesMut)>,
+    /// A statement of the client's that is run by its name in SQL.
+    pub(super) by_name: Option<(String, Arc<Prepared>)>,
     /// A portal is executed that an earlier segment has bound.
     pub(super) foreign_portal: bool,
     pub(super) hint_error: Option<HintError>,
@@ -34,6 +36,7 @@ impl Session {
             summary: Summary::nothing(),
             defined: Vec::new(),
             taken: None,
+            by_name: None,
             foreign_portal: false,
             hint_error: None,
             defaults: self.defaults(),
@@ -55,6 +58,11 @@ impl Session {
                         (self.proxy.statements.unreadable(), Ok(Hints::default()))
                     };
                     u.summary.count += u64::from(known.statement.count);
+                    if known.statement.class == Class::Unknown && !self.names.is_empty() {
+                        let name = self.proxy.statements.executed(text);
+                        u.by_name =
+                            name.and_then(|n| Some((n.clone(), Arc::clone(self.names.get(n.as_bytes())?))));
+                    }
                     u.add(&known, &hints);
                 }
                 Frontend::Parse => {
@@ -158,6 +166,10 @@ impl Understood {
         if known.statement.is_opaque() {
             s.leaves |= Leaves::ANYTHING;
         }
+        if matches!(known.statement.cause, Cause::Do | Cause::Call) {
+            // Procedures are where settings are made; of functions, which are everywhere, nobody asks every time.
+            s.leaves |= Leaves::SETTINGS;
+        }
         if known.statement.leaves.intersects(pinning()) {
             // What binds the session to a connection binds it to the primary.
             s.wants = strictest(s.wants, Wants::SessionState);
@@ -190,7 +202,15 @@ impl Understood {
     /// What the proxy makes of a segment it has not read.
     pub(super) fn unread(summary: Summary, defined: Vec<Box<[u8]>>) -> Self {
         let defaults = (Level::default(), Scope::default());
-        Self { summary, defined, taken: None, foreign_portal: false, hint_error: None, defaults }
+        Self {
+            summary,
+            defined,
+            taken: None,
+            by_name: None,
+            foreign_portal: false,
+            hint_error: None,
+            defaults,
+        }
     }
 }
 

@@ -10,16 +10,16 @@
 
 pub mod builtins;
 pub mod classify;
-mod deallocate;
 pub mod hint;
 pub mod intent;
 mod lexer;
+mod prepared;
 pub mod shape;
 pub(crate) mod words;
 
 pub use classify::{Begin, Cause, Class, Leaves, Own, Statement, classify};
-pub use deallocate::{Deallocated, deallocated};
 pub use hint::{HintError, Hints};
 pub use intent::{Intent, Level, Scope};
+pub use prepared::{Deallocated, deallocated, executed};
 pub use shape::{HintComments, Scan, ShapeKey, Shaper, redact};
 pub use words::UnknownWord;

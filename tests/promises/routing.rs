@@ -98,10 +98,10 @@ fn fill(schema: &str) {
 
 /// Runs a statement to its end, whatever it is.
 fn run(raw: &mut Raw, sql: &str, extended: bool) -> Answer {
-    if extended {
-        raw.send(&[parse("", sql), bind("", "", &[]), describe(b'P', ""), execute(""), sync()].concat());
-    } else {
+    if !extended {
         raw.send(&super::support::raw::query(sql));
+    } else {
+        raw.send(&[parse("", sql), bind("", "", &[]), describe(b'P', ""), execute(""), sync()].concat());
     }
     let first = raw.until(b"ZG");
     if first.0.last().unwrap().tag == b'Z' {
@@ -138,7 +138,7 @@ fn statements_go_where_they_belong_for_the_right_reason() {
         for (first, sql, expected) in TABLE {
             let (first, sql) = (first.replace("{s}", &schema), sql.replace("{s}", &schema));
             let seen = went(&proxy, &first, &sql, extended);
-            // Only what began with one simple query can begin again on the primary if it has to.
+            // A transaction that is begun by protocol could not be moved when it turns out to need the primary.
             let expected = match *expected {
                 "replica:read_only_transaction" if extended => "primary:transaction",
                 expected => expected,

@@ -1,4 +1,4 @@
-//! What a DEALLOCATE takes away. Names given by protocol are the proxy's business, so it must know.
+//! Which prepared statements a text names. Names given by protocol are the proxy's business, so it must know.
 
 use pg_query::NodeEnum;
 use pg_query::protobuf::DeallocateStmt;
@@ -24,6 +24,20 @@ pub fn deallocated(text: &str) -> Option<Deallocated> {
     }
 }
 
+/// The prepared statement that `text` runs, or explains, if that is the one thing it does.
+pub fn executed(text: &str) -> Option<String> {
+    let parsed = pg_query::parse(text, 0).ok()?.protobuf;
+    let [statement] = parsed.stmts.as_slice() else { return None };
+    let mut node = statement.stmt.as_ref()?.node.as_ref()?;
+    if let NodeEnum::ExplainStmt(explain) = node {
+        node = explain.query.as_ref()?.node.as_ref()?;
+    }
+    match node {
+        NodeEnum::ExecuteStmt(execute) => Some(execute.name.clone()),
+        _ => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -37,5 +51,8 @@ mod tests {
         assert_eq!(deallocated("DEALLOCATE ALL"), Some(Deallocated::All));
         assert_eq!(deallocated("deallocate a; deallocate b"), None);
         assert_eq!(deallocated("select 1"), None);
+        assert_eq!(executed("EXPLAIN (VERBOSE) EXECUTE s_1(NULL)").as_deref(), Some("s_1"));
+        assert_eq!(executed("execute s_1").as_deref(), Some("s_1"));
+        assert_eq!(executed("select 1"), None);
     }
 }
