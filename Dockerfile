@@ -22,7 +22,7 @@ FROM debian:bookworm-slim
 RUN useradd --system --no-create-home --shell /usr/sbin/nologin tidegate
 COPY --from=build /src/target/release/tidegate /usr/local/bin/tidegate
 USER tidegate
-# 6432: PostgreSQL's protocol; 6433: metrics, health, dashboard
+# 6432: PostgreSQL's protocol; 6433: metrics and health
 EXPOSE 6432 6433
 ENTRYPOINT ["tidegate"]
 CMD ["run"]

@@ -39,7 +39,8 @@ pub enum Command {
     /// SIGTERM and Ctrl-C let open transactions finish, then end it. A mistake in the configuration ends it at once
     /// with exit code 2 and the list of all mistakes.
     Run(SourceArgs),
-    /// Read the configuration and say what is wrong with it, without running anything.
+    /// Read the configuration, connect to every node as the running proxy would, and say what was found. The exit
+    /// code is 0 when every database can be served, 1 when one cannot, 2 for a mistake in the configuration.
     ///
     /// Exit code 0 if there is no mistake, 2 with the list of all mistakes if there is.
     Check(SourceArgs),
@@ -65,7 +66,7 @@ pub struct SourceArgs {
     #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
     pub url: Option<Secret>,
 
-    /// URL of the primary, instead of --url: its role is then taken for granted.
+    /// URL of the primary, instead of --url. It is checked at the start that it is one.
     #[arg(long, value_name = "URL")]
     pub primary: Vec<Secret>,
 
@@ -81,7 +82,7 @@ pub struct SourceArgs {
     #[arg(long, value_name = "ADDR", env = "TIDEGATE_LISTEN", value_delimiter = ',')]
     pub listen: Vec<String>,
 
-    /// Address for the admin console, health and metrics, or off [default: 127.0.0.1:6433].
+    /// Address for health and metrics, or off [default: 127.0.0.1:6433].
     #[arg(long, value_name = "ADDR|off", env = "TIDEGATE_ADMIN")]
     pub admin: Option<String>,
 

@@ -28,12 +28,12 @@ async fn serve(settings: &Settings) -> ExitCode {
     let mut faults = Vec::new();
     for database in &settings.databases {
         let survey = Survey::take_patiently(database).await;
-        faults.extend(survey.faults(database));
-        for finding in &survey.findings {
-            if let Err(error) = &finding.answer {
-                tracing::warn!(node = %finding.node, %error, "starting without this node, it joins when it answers");
-            }
+        let found = survey.faults(database);
+        let missing = survey.findings.iter().filter(|_| found.is_empty());
+        for (node, error) in missing.filter_map(|f| Some((&f.node, f.answer.as_ref().err()?))) {
+            tracing::warn!(%node, %error, "starting without this node, it joins when it answers");
         }
+        faults.extend(found);
     }
     if !faults.is_empty() {
         return refuse(&faults.join("\ntidegate: "));

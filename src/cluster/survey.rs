@@ -106,11 +106,11 @@ fn fault(database: &str, finding: &Finding) -> Option<String> {
         return Some(format!("database {database}: {node} runs PostgreSQL {version}; 13 or newer is needed"));
     }
     let (is, declared) = match (node.declared?, identity.in_recovery) {
-        (Role::Primary, true) => ("a replica", "--primary"),
-        (Role::Replica, false) => ("a primary", "--replica"),
+        (Role::Primary, true) => ("a replica", "a primary"),
+        (Role::Replica, false) => ("a primary", "a replica"),
         _ => return None,
     };
-    Some(format!("database {database}: {node} was given with {declared} but is {is}"))
+    Some(format!("database {database}: {node} is declared to be {declared}, but it is {is}"))
 }
 
 async fn look(control: Control, node: NodeSettings) -> Result<(Identity, Lsn), ProbeError> {

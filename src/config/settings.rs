@@ -10,7 +10,7 @@ use crate::sql::words::words;
 
 /// Where clients connect unless told otherwise.
 pub(super) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6432);
-/// Where the admin console and the metrics are unless told otherwise.
+/// Where health and metrics are unless told otherwise.
 pub(super) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6433);
 pub(super) const DEFAULT_LOG: &str = "warn";
 pub(super) const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
@@ -23,7 +23,7 @@ pub(super) const DEFAULT_PREPARED_PER_SERVER: usize = 500;
 pub struct Settings {
     /// Addresses on which clients are accepted, at least one. Port 0 means any free port.
     pub listen: Vec<SocketAddr>,
-    /// Address of the admin console, health and metrics; `None` when it is off.
+    /// Address of health and metrics; `None` when it is off.
     pub admin: Option<SocketAddr>,
     /// Number of worker threads; `None` means decided at start from the cores there are.
     pub workers: Option<usize>,

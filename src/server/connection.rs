@@ -32,6 +32,7 @@ enum Custody {
 }
 
 /// One connection to PostgreSQL with its buffers and what is known of its session.
+#[allow(clippy::struct_excessive_bools, reason = "two independent facts for whoever leases it")]
 #[derive(Debug)]
 pub struct Connection {
     stream: Option<Stream>,

@@ -8,6 +8,7 @@ use super::failure::{End, Failure};
 use super::leased::{Leased, ServesAs, Turn};
 use super::segment::{Ending, Item};
 use super::serve::Session;
+use super::statements::Statements;
 use super::understand::Understood;
 use crate::routing::Target;
 use crate::sql::{Class, Deallocated, Intent, Leaves, Level, Own, Scope};
@@ -50,7 +51,7 @@ impl Session {
         }
         let item = self.items[0];
         let text = query_text(&client.inbox[item.start + wire::HEADER_LEN..item.start + item.len])?;
-        let tag = match self.proxy.statements.deallocated(text) {
+        let tag = match Statements::deallocated(text) {
             Some(Deallocated::All) if in_sql => {
                 // The server takes the proxy's own statements with the client's.
                 self.names.clear();

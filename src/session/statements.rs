@@ -106,13 +106,13 @@ impl Statements {
     }
 
     /// What a DEALLOCATE names.
-    pub(super) fn deallocated(&self, text: &[u8]) -> Option<Deallocated> {
+    pub(super) fn deallocated(text: &[u8]) -> Option<Deallocated> {
         let _one_at_a_time = lock(&PARSER);
         sql::deallocated(std::str::from_utf8(text).ok()?)
     }
 
     /// The prepared statement that a text runs or explains.
-    pub(super) fn executed(&self, text: &[u8]) -> Option<String> {
+    pub(super) fn executed(text: &[u8]) -> Option<String> {
         let mentions = text.windows(7).any(|word| word.eq_ignore_ascii_case(b"execute"));
         let text = std::str::from_utf8(text).ok().filter(|_| mentions)?;
         let _one_at_a_time = lock(&PARSER);

@@ -146,7 +146,10 @@ impl Session {
             && matches!(ending, Ending::Sync | Ending::Query)
             && !u.foreign_portal
             && u.taken.is_none();
-        let by_name = u.by_name.filter(|_| leased.exchange.status() != TransactionStatus::Failed);
+        let lendable = leased.exchange.status() != TransactionStatus::Failed
+            && !leased.exchange.is_unsynced()
+            && matches!(ending, Ending::Query | Ending::Sync);
+        let by_name = u.by_name.filter(|_| lendable);
         if let Some((name, prepared)) = &by_name {
             super::build::lend_name(name, prepared, leased);
         }

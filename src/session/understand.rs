@@ -9,12 +9,13 @@ use super::finish::pinning;
 use super::leased::Summary;
 use super::segment::Ending;
 use super::serve::Session;
-use super::statements::{Known, Prepared};
+use super::statements::{Known, Prepared, Statements};
 use crate::routing::Wants;
 use crate::sql::{Cause, Class, HintError, Hints, Intent, Leaves, Level, Scope};
 use crate::wire::{self, Bind, Describe, Frontend, Kind, Parse, WireError, parse_message, query_text};
 
 /// A segment as far as it was understood, before it is sent.
+#[allow(clippy::struct_excessive_bools, reason = "two independent facts about portals")]
 pub(super) struct Understood {
     pub(super) summary: Summary,
     pub(super) defined: Vec<Box<[u8]>>,
@@ -22,6 +23,8 @@ pub(super) struct Understood {
     pub(super) taken: Option<(usize, BytesMut)>,
     /// A statement of the client's that is run by its name in SQL.
     pub(super) by_name: Option<(String, Arc<Prepared>)>,
+    /// A portal was bound in this segment.
+    bound: bool,
     /// A portal is executed that an earlier segment has bound.
     pub(super) foreign_portal: bool,
     pub(super) hint_error: Option<HintError>,
@@ -37,72 +40,16 @@ impl Session {
             defined: Vec::new(),
             taken: None,
             by_name: None,
+            bound: false,
             foreign_portal: false,
             hint_error: None,
             defaults: self.defaults(),
         };
         self.plan.clear();
-        let mut bound = false;
-        let readable = !self.settings.steering.unreadable;
         for i in 0..self.items.len() {
             let item = self.items[i];
             let body = &inbox[item.start + wire::HEADER_LEN..item.start + item.len];
-            let mut about = None;
-            match item.kind {
-                Frontend::Query => {
-                    let text = query_text(body)?;
-                    self.names.forget_unnamed();
-                    let (known, hints) = if readable {
-                        self.proxy.statements.look_up(text).await
-                    } else {
-                        (self.proxy.statements.unreadable(), Ok(Hints::default()))
-                    };
-                    u.summary.count += u64::from(known.statement.count);
-                    if known.statement.class == Class::Unknown && !self.names.is_empty() {
-                        let name = self.proxy.statements.executed(text);
-                        u.by_name =
-                            name.and_then(|n| Some((n.clone(), Arc::clone(self.names.get(n.as_bytes())?))));
-                    }
-                    u.add(&known, &hints);
-                }
-                Frontend::Parse => {
-                    let parse = parse_message(body)?;
-                    let prepared = {
-                        let path = self.settings.current.get("search_path").map_or("", String::as_str);
-                        self.proxy.statements.prepare(parse.text, parse.types, path, readable).await
-                    };
-                    self.define(i, &parse, &prepared, &mut u);
-                    // What is prepared and not run here is at home where it will be run.
-                    u.add(&prepared.known, &prepared.hints);
-                    about = Some(prepared);
-                }
-                Frontend::Bind => {
-                    bound = true;
-                    about = self.names.get(Bind::read(body)?.statement).cloned();
-                    match &about {
-                        Some(prepared) => u.add(&prepared.known, &prepared.hints),
-                        None => u.summary.unknown(),
-                    }
-                }
-                Frontend::Describe | Frontend::Close => {
-                    let describe = Describe::read(body)?;
-                    if describe.kind == Kind::Statement {
-                        about = self.names.get(describe.name).cloned();
-                        if item.kind == Frontend::Close {
-                            self.names.remove(describe.name);
-                        }
-                    }
-                }
-                Frontend::Execute => {
-                    u.summary.count += 1;
-                    u.foreign_portal |= !bound;
-                }
-                Frontend::FunctionCall => {
-                    u.summary.count += 1;
-                    u.summary.unknown();
-                }
-                _ => {}
-            }
+            let about = self.understand_one(i, item.kind, body, &mut u).await?;
             self.plan.push(about);
         }
         if matches!(ending, Ending::Open) || u.foreign_portal {
@@ -116,6 +63,82 @@ impl Session {
             u.summary.wants = Wants::Transaction;
         }
         Ok(u)
+    }
+
+    /// One message of the segment; returns the prepared statement it is about.
+    async fn understand_one(
+        &mut self,
+        number: usize,
+        kind: Frontend,
+        body: &[u8],
+        u: &mut Understood,
+    ) -> Result<Option<Arc<Prepared>>, WireError> {
+        match kind {
+            Frontend::Query => {
+                let text = query_text(body)?;
+                self.names.forget_unnamed();
+                let (known, hints) = if self.settings.steering.unreadable {
+                    (self.proxy.statements.unreadable(), Ok(Hints::default()))
+                } else {
+                    self.proxy.statements.look_up(text).await
+                };
+                u.summary.count += u64::from(known.statement.count);
+                u.by_name = self.run_by_name(&known, text);
+                u.add(&known, &hints);
+            }
+            Frontend::Parse => {
+                let parse = parse_message(body)?;
+                let path = self.settings.current.get("search_path").map_or("", String::as_str);
+                let readable = !self.settings.steering.unreadable;
+                let prepared = self.proxy.statements.prepare(parse.text, parse.types, path, readable).await;
+                self.define(number, &parse, &prepared, u);
+                // What is prepared and not run here is at home where it will be run.
+                u.add(&prepared.known, &prepared.hints);
+                return Ok(Some(prepared));
+            }
+            Frontend::Bind => {
+                u.bound = true;
+                let about = self.names.get(Bind::read(body)?.statement).cloned();
+                match &about {
+                    Some(prepared) => {
+                        u.add(&prepared.known, &prepared.hints);
+                        u.by_name = self.run_by_name(&prepared.known, &prepared.text);
+                    }
+                    None => u.summary.unknown(),
+                }
+                return Ok(about);
+            }
+            Frontend::Describe | Frontend::Close => {
+                let describe = Describe::read(body)?;
+                if describe.kind == Kind::Statement {
+                    let about = self.names.get(describe.name).cloned();
+                    if kind == Frontend::Close {
+                        self.names.remove(describe.name);
+                    }
+                    return Ok(about);
+                }
+            }
+            Frontend::Execute => {
+                u.summary.count += 1;
+                u.foreign_portal |= !u.bound;
+            }
+            Frontend::FunctionCall => {
+                u.summary.count += 1;
+                u.summary.unknown();
+            }
+            _ => {}
+        }
+        Ok(None)
+    }
+
+    /// The client's statement that SQL text runs by its name.
+    fn run_by_name(&self, known: &Known, text: &[u8]) -> Option<(String, Arc<Prepared>)> {
+        if known.statement.class != Class::Unknown || self.names.is_empty() {
+            return None;
+        }
+        let name = Statements::executed(text)?;
+        let prepared = Arc::clone(self.names.get(name.as_bytes())?);
+        Some((name, prepared))
     }
 
     /// Gives the client's name to a statement. A name that is taken is the client's mistake.
@@ -207,6 +230,7 @@ impl Understood {
             defined,
             taken: None,
             by_name: None,
+            bound: false,
             foreign_portal: false,
             hint_error: None,
             defaults,
