@@ -188,7 +188,8 @@ impl Session {
         }
         if let Some(how) = how_elsewhere(l, &code, fatal).filter(|_| !stale_plan) {
             tracing::info!(node = %l.node.node().name, sqlstate = %code, ?how, "a replica could not serve a read, it runs elsewhere");
-            if let ("25006", Some(known)) = (code.as_str(), &l.turn.summary.known) {
+            // Unlogged tables are refused with 0A000, and reading them is no write.
+            if let ("25006" | "55000" | "XX000", Some(known)) = (code.as_str(), &l.turn.summary.known) {
                 known.wrote();
                 l.turn.summary.may_write = true;
             }

@@ -108,7 +108,6 @@ fn what_a_function_sets_does_not_leak() {
 }
 
 #[test]
-#[ignore = "known limit: what a function or DO block sets for the session is dropped with its transaction"]
 fn what_a_function_sets_is_not_lost() {
     let proxy = proxy(ONE);
     wait_both(&proxy);
