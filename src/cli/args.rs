@@ -41,8 +41,6 @@ pub enum Command {
     Run(SourceArgs),
     /// Read the configuration, connect to every node as the running proxy would, and say what was found. The exit
     /// code is 0 when every database can be served, 1 when one cannot, 2 for a mistake in the configuration.
-    ///
-    /// Exit code 0 if there is no mistake, 2 with the list of all mistakes if there is.
     Check(SourceArgs),
     /// Show it at work: a primary, two replicas, the proxy and a workload, all on this machine.
     ///

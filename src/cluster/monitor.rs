@@ -78,7 +78,9 @@ impl Cluster {
     /// Decides what the node may be used for, given what it says of itself, and publishes that.
     fn admit(&self, node: &Node, identity: &Identity) -> State {
         node.set_identity(identity.clone());
-        self.serializable.store(identity.serializable, Ordering::Relaxed);
+        if !identity.in_recovery {
+            self.serializable.store(identity.serializable, Ordering::Relaxed);
+        }
         if identity.async_commit {
             self.commits_asynchronously();
         }

@@ -2,7 +2,7 @@
 //!
 //! Two stages. First every source is read into a layer of typed but optional values, and every value that cannot be
 //! understood is noted with its origin. Then the layers are laid over each other (file, environment, flags) and what
-//! they say together is checked. Nothing stops at the first mistake: [`load`] returns all of them at once.
+//! they say together is checked. Nothing stops at the first mistake: [`load()`] returns all of them at once.
 //!
 //! This module owns all knowledge of configuration syntax and defaults. It must not know what the settings are used
 //! for, it reads no environment variable and holds no global, and nothing reads configuration after it: the parts of

@@ -18,7 +18,7 @@ pub(super) const DEFAULT_STARTUP_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const DEFAULT_MAX_CLIENTS: usize = 10_000;
 pub(super) const DEFAULT_PREPARED_PER_SERVER: usize = 500;
 
-/// Everything the proxy was told, checked. Made by [`super::load`] only.
+/// Everything the proxy was told, checked. Made by [`super::load()`] only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Addresses on which clients are accepted, at least one. Port 0 means any free port.

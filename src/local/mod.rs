@@ -3,7 +3,7 @@
 //!
 //! This module owns everything about such a cluster: finding PostgreSQL's programs, the unprivileged account they run
 //! under, ports, configuration, start and stop, and the promise that **nothing is left behind**, neither a process nor
-//! a folder, however our own process ends (see [`folder`]). It must not know the proxy.
+//! a folder, however our own process ends (see `folder`). It must not know the proxy.
 //!
 //! Everything here blocks; call it from a test or from `spawn_blocking`.
 

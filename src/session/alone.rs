@@ -94,6 +94,15 @@ impl Session {
         let text = "this statement needs the primary, and its READ ONLY transaction runs on a replica";
         let failure = Failure::error("25006", text)
             .with_hint("Begin the transaction with the comment /* tidegate: intent=primary */.");
+        self.refuse(failure, u, ending)
+    }
+
+    /// Fails a segment in a transaction: the server is made to give an error, so that it knows of it as well, and the
+    /// client reads ours in its place.
+    pub(super) fn refuse(&mut self, failure: Failure, u: &Understood, ending: Ending) -> Result<bool, End> {
+        let Some(leased) = self.leased.as_mut().filter(|l| !l.exchange.is_unsynced()) else {
+            return Err(failure.into());
+        };
         if !matches!(ending, Ending::Query | Ending::Sync) {
             return Err(failure.into_fatal().into());
         }
@@ -102,6 +111,7 @@ impl Session {
         encode::query(&mut leased.lease.outbox, "select 1/0");
         leased.exchange.sent(Owed::Ready { by_sync: false });
         leased.turn = Turn { stand_in: Some(error), ..Turn::begin(u.summary.clone()) };
+        self.database.stats.proxy_error(&failure.code);
         Ok(true)
     }
 

@@ -9,6 +9,7 @@ use super::exchange::Owed;
 use super::leased::{Fate, Leased};
 use super::segment::Item;
 use super::statements::{Prepared, server_name};
+use crate::server::Connection;
 use crate::wire::{self, Bind, Describe, Frontend, Kind, WireError, encode, parse_message};
 
 /// A statement name no server has: closing it is answered and does nothing, describing it is an error.
@@ -62,6 +63,16 @@ pub(super) fn build(
     Ok(())
 }
 
+/// Prepares a statement under the proxy's name, and closes another where there is no room: its number is returned.
+pub(super) fn prepare(connection: &mut Connection, prepared: &Prepared) -> Option<u64> {
+    let evicted = connection.prepared.insert(prepared.id);
+    if let Some(evicted) = evicted {
+        encode::close(&mut connection.outbox, Kind::Statement, &server_name(evicted));
+    }
+    encode::parse(&mut connection.outbox, &prepared.server_name, &prepared.text, &prepared.types);
+    evicted
+}
+
 /// Gives a statement the client's own name on the server: SQL that is to follow uses it.
 pub(super) fn lend_name(name: &str, prepared: &Prepared, leased: &mut Leased) {
     let Leased { lease, exchange, .. } = leased;
@@ -91,11 +102,9 @@ fn ensure(prepared: &Prepared, visible: bool, leased: &mut Leased) {
         }
         return;
     }
-    if let Some(evicted) = lease.prepared.insert(prepared.id) {
-        encode::close(&mut lease.outbox, Kind::Statement, &server_name(evicted));
+    if let Some(evicted) = prepare(lease, prepared) {
         exchange.sent(Owed::Evicted { id: evicted });
     }
-    encode::parse(&mut lease.outbox, &prepared.server_name, &prepared.text, &prepared.types);
     exchange.sent(Owed::Parse { id: Some(prepared.id), visible });
 }
 

@@ -97,7 +97,12 @@ impl Session {
         let Some(l) = &mut self.leased else { return };
         l.unsettled = Leaves::default();
         match ask(&mut l.lease, &question).await {
-            Ok(answer) => self.settings.learn(&answer, &mut l.lease),
+            Ok(answer) => {
+                self.settings.learn(&answer, &mut l.lease);
+                if self.settings.steering.async_commit {
+                    self.database.cluster.commits_asynchronously();
+                }
+            }
             Err(error) => {
                 tracing::warn!(node = %l.node.node().name, %error, "could not ask for the session's settings, its connection is closed");
                 l.fate = Fate::Closed;

@@ -1,5 +1,6 @@
 //! A server connection in the hands of a session, and what is in flight on it.
 
+use std::collections::VecDeque;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -9,7 +10,7 @@ use bytes::{Buf, BytesMut};
 
 use super::client::Client;
 use super::exchange::Exchange;
-use super::statements::Known;
+use super::statements::{Known, Prepared};
 use crate::cluster::Outstanding;
 use crate::pool::Lease;
 use crate::routing::{NodeId, Wants};
@@ -25,6 +26,9 @@ pub(super) struct Leased {
     /// What keeps the session on this connection.
     pub(super) pins: Leaves,
     pub(super) pin_gauges: Vec<Present>,
+    /// Statements whose description the client waits for, in order, and the one whose rows are described next.
+    pub(super) described: VecDeque<Arc<Prepared>>,
+    pub(super) describing: Option<Arc<Prepared>>,
     /// What may have changed the session's settings since the server was last asked for them.
     pub(super) unsettled: Leaves,
     pub(super) fate: Fate,
@@ -125,6 +129,8 @@ impl Leased {
             pin_gauges: Vec::new(),
             unsettled: Leaves::default(),
             fate: Fate::Shared,
+            described: VecDeque::new(),
+            describing: None,
             opening: None,
             turn: Turn::begin(summary.clone()),
             scanned: 0,

@@ -28,6 +28,7 @@ mod settings;
 mod statements;
 mod turn;
 mod understand;
+mod verify;
 
 pub use listener::{accept, bind};
 pub use proxy::{Database, Proxy, User};

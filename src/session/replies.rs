@@ -9,6 +9,7 @@ use super::exchange::Seen;
 use super::failure::{End, Failure};
 use super::leased::{Answer, Fate, Leased, Rerun, ServesAs};
 use super::serve::Session;
+use super::verify::shape;
 use crate::wire::{
     self, Backend, ErrorFields, Header, TransactionStatus, WireError, backend_message, encode,
     parameter_status,
@@ -127,12 +128,15 @@ impl Session {
             Seen::Pass => {}
         }
         match header.kind {
+            Backend::ParameterDescription => l.describing = l.described.pop_front(),
+            Backend::RowDescription | Backend::NoData => {
+                if let Some(prepared) = l.describing.take() {
+                    prepared.tell(shape(&l.lease.inbox[l.scanned..l.scanned + header.len]));
+                }
+            }
             Backend::ParseComplete
             | Backend::BindComplete
             | Backend::CloseComplete
-            | Backend::RowDescription
-            | Backend::ParameterDescription
-            | Backend::NoData
             | Backend::NoticeResponse => {}
             Backend::ParameterStatus => {
                 let (name, _) = parameter_status(wire::body(&l.lease.inbox[l.scanned..], header.len))?;
@@ -179,6 +183,7 @@ impl Session {
             let _ = l.lease.prepared.insert(id);
         }
         l.lease.prepared.set_unnamed(None);
+        l.described.clear();
         if fatal {
             l.fate = Fate::HangingUp;
         }

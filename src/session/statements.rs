@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hash};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use crate::sql::{self, Deallocated, HintError, Hints, ShapeKey, Shaper, Statement};
 
@@ -72,8 +72,22 @@ pub(super) struct Prepared {
     pub(super) types: Box<[u8]>,
     /// The `search_path` it was prepared under: with another, its names can mean something else.
     path: Box<str>,
+    /// The shape of its rows that clients were told first.
+    told: OnceLock<u64>,
     pub(super) known: Arc<Known>,
     pub(super) hints: Result<Hints, HintError>,
+}
+
+impl Prepared {
+    /// The shape of its rows that clients were told, if one has asked.
+    pub(super) fn told(&self) -> Option<u64> {
+        self.told.get().copied()
+    }
+
+    /// A client is told the shape of its rows.
+    pub(super) fn tell(&self, shape: u64) {
+        let _ = self.told.set(shape);
+    }
 }
 
 /// The two caches.
@@ -163,6 +177,7 @@ impl Statements {
             text: text.into(),
             types: types.into(),
             path: path.into(),
+            told: OnceLock::new(),
             known,
             hints,
         });

@@ -64,6 +64,11 @@ impl Session {
             client.inbox.advance(len);
             return Ok(());
         }
+        if let Err(late) = self.await_replay(&u.summary).await {
+            self.refuse(late, &u, ending)?;
+            client.inbox.advance(len);
+            return Ok(());
+        }
         self.send(client, u, len, ending, None).await
     }
 
@@ -126,15 +131,16 @@ impl Session {
         let begun = Instant::now();
         let reason = if let Some(leased) = &self.leased {
             let held = if leased.pins.is_empty() { Held::Transaction } else { Held::Pin };
-            if leased.serves_as == ServesAs::Replica && u.summary.wants == Wants::Read {
-                self.await_replay(&u.summary).await?;
-            }
             self.decide(&u.summary, Some(held), again).reason
         } else {
             let (leased, reason) = self.obtain(&u.summary, again).await?;
             self.leased = Some(leased);
             reason
         };
+        if self.verify(&client.inbox, &u, ending).await? {
+            client.inbox.advance(len);
+            return Ok(());
+        }
         self.count(&u.summary, reason);
         let Self { leased, items, plan, settings, .. } = self;
         let Some(leased) = leased else { return Ok(()) };
@@ -149,6 +155,8 @@ impl Session {
         let lendable = leased.exchange.status() != TransactionStatus::Failed
             && !leased.exchange.is_unsynced()
             && matches!(ending, Ending::Query | Ending::Sync);
+        let described = items.iter().zip(&*plan).filter(|(item, _)| item.kind == Frontend::Describe);
+        leased.described.extend(described.filter_map(|(_, about)| about.clone()));
         let by_name = u.by_name.filter(|_| lendable);
         if let Some((name, prepared)) = &by_name {
             super::build::lend_name(name, prepared, leased);
@@ -222,7 +230,8 @@ impl Session {
     /// In a READ ONLY transaction on a replica every statement sees what was acknowledged before it. The transaction
     /// cannot move, so the replica is waited for.
     async fn await_replay(&self, summary: &Summary) -> Result<(), Failure> {
-        let Some(leased) = self.leased.as_ref().filter(|l| l.serves_as == ServesAs::Replica) else {
+        let reads = |l: &&Leased| l.serves_as == ServesAs::Replica && summary.wants != Wants::Transaction;
+        let Some(leased) = self.leased.as_ref().filter(reads) else {
             return Ok(());
         };
         let (_, mark) = self.required(summary);

@@ -124,6 +124,7 @@ impl Session {
             }
             Frontend::FunctionCall => {
                 u.summary.count += 1;
+                u.summary.leaves |= Leaves::ANYTHING;
                 u.summary.unknown();
             }
             _ => {}
@@ -194,8 +195,9 @@ impl Understood {
             s.leaves |= Leaves::SETTINGS;
         }
         if known.statement.leaves.intersects(pinning()) {
-            // What binds the session to a connection binds it to the primary.
+            // What binds the session to a connection binds it to the primary, whatever the app says.
             s.wants = strictest(s.wants, Wants::SessionState);
+            s.intent = Some(Intent::Primary);
         }
         let first = s.known.is_none();
         s.known.get_or_insert_with(|| Arc::clone(known));

@@ -158,6 +158,22 @@ fn a_statement_prepared_before_its_table_changed_can_be_prepared_anew() {
 }
 
 #[test]
+fn rows_have_the_shape_the_client_was_told_or_there_is_an_error() {
+    let schema = schema();
+    let proxy = proxy("connection_limit=2&tidegate_client_auth=trust");
+    wait_both(&proxy);
+    let (mut raw, mut other) = (Raw::app(proxy.address()), Raw::app(proxy.address()));
+    raw.ok(&format!("create table {schema}.t (a int); insert into {schema}.t values (1)"));
+    let sql = format!("select * from {schema}.t /* tidegate: intent=primary */");
+    send(&mut raw, &[parse("s", &sql), describe(b'S', "s")]).ok();
+    raw.ok(&format!("alter table {schema}.t add b int default 2"));
+    // The server connection that has it is taken: another one prepares it anew.
+    other.ok("begin");
+    let answer = raw.run("s", &[]);
+    assert_eq!(answer.code(), "0A000", "{answer:?}");
+}
+
+#[test]
 fn a_flush_is_answered_at_once() {
     let proxy = proxy(ONE);
     wait_both(&proxy);

@@ -72,6 +72,9 @@ impl Notes {
             Verdict::Primary(reason) => (Class::Unknown, reason.may_write()),
             Verdict::Unlisted => (Class::Unknown, true),
         };
+        if class == Class::Unknown && builtins::verdict(name) == Verdict::Unlisted {
+            self.leaves |= Leaves::ANYTHING;
+        }
         self.leaves |= match name {
             "currval" | "lastval" => Leaves::SEQUENCE,
             "setseed" => Leaves::SEED,
