@@ -98,10 +98,10 @@ fn fill(schema: &str) {
 
 /// Runs a statement to its end, whatever it is.
 fn run(raw: &mut Raw, sql: &str, extended: bool) -> Answer {
-    if !extended {
-        raw.send(&super::support::raw::query(sql));
-    } else {
+    if extended {
         raw.send(&[parse("", sql), bind("", "", &[]), describe(b'P', ""), execute(""), sync()].concat());
+    } else {
+        raw.send(&super::support::raw::query(sql));
     }
     let first = raw.until(b"ZG");
     if first.0.last().unwrap().tag == b'Z' {
