@@ -280,3 +280,22 @@ fn an_unknown_function_is_never_a_read() {
     }
     assert!(calls > 500, "{calls}");
 }
+
+#[test]
+fn code_nobody_has_read_is_found_wherever_it_stands() {
+    for text in [
+        "select my_function()",
+        "select pg_backend_pid(), my_function()",
+        "explain analyze select my_function()",
+        "copy (select my_function()) to stdout",
+        "declare c cursor for select my_function()",
+        "create table t as select my_function()",
+        "insert into t values (my_function())",
+        "do $$ begin end $$",
+        "call my_procedure()",
+    ] {
+        let statement = classify(text);
+        assert!(statement.leaves.contains(Leaves::ANYTHING) || statement.is_opaque(), "{text}");
+    }
+    assert!(!classify("select lower('A')").leaves.contains(Leaves::ANYTHING));
+}
