@@ -39,7 +39,10 @@ fn short(class: &Class) -> &'static str {
 fn leaves() {
     for (expected, texts) in table::LEAVES {
         for text in *texts {
-            assert_eq!(classify(text).leaves.to_string(), *expected, "{text}");
+            // Whether unread code runs is another question, with a test of its own.
+            let leaves = classify(text).leaves.iter().filter(|leaf| *leaf != Leaves::ANYTHING);
+            let leaves = leaves.fold(Leaves::default(), |all, leaf| all | leaf);
+            assert_eq!(leaves.to_string(), *expected, "{text}");
         }
     }
 }
