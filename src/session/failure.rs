@@ -15,17 +15,19 @@ pub(super) struct Failure {
     pub(super) code: Cow<'static, str>,
     pub(super) message: String,
     pub(super) hint: &'static str,
+    /// The function of PostgreSQL that says the same: some drivers go by it.
+    pub(super) routine: &'static str,
 }
 
 impl Failure {
     /// The statement fails, the session goes on.
     pub(super) fn error(code: &'static str, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Error, code: code.into(), message: message.into(), hint: "" }
+        Self { severity: Severity::Error, code: code.into(), message: message.into(), hint: "", routine: "" }
     }
 
     /// The session ends.
     pub(super) fn fatal(code: impl Into<Cow<'static, str>>, message: impl Into<String>) -> Self {
-        Self { severity: Severity::Fatal, code: code.into(), message: message.into(), hint: "" }
+        Self { severity: Severity::Fatal, code: code.into(), message: message.into(), hint: "", routine: "" }
     }
 
     /// The same, but the session ends: it has not begun.
@@ -46,7 +48,7 @@ impl Failure {
                 "Raise connection_limit or pool_timeout, or look for long transactions in pg_stat_activity.",
             ),
             LeaseError::Connect { error: crate::server::ConnectError::Refused { code, message }, .. } => {
-                Self { severity: Severity::Error, code: code.into(), message, hint: "" }
+                Self { severity: Severity::Error, code: code.into(), message, hint: "", routine: "" }
             }
             LeaseError::Connect { .. } => Self::error("08001", message),
         }
@@ -66,7 +68,7 @@ impl Failure {
 
     /// Writes the error message.
     pub(super) fn write(&self, out: &mut BytesMut) {
-        encode::error(out, self.severity, &self.code, &self.message, self.hint);
+        encode::error(out, self.severity, &self.code, &self.message, self.hint, self.routine);
     }
 }
 

@@ -8,6 +8,7 @@ use super::ask::ask;
 use super::client::Client;
 use super::exchange::Owed;
 use super::failure::{End, Failure};
+use super::finish::pinning;
 use super::leased::{Answer, Leased, Rerun, ServesAs, Summary, Turn};
 use super::segment::Ending;
 use super::serve::Session;
@@ -15,7 +16,7 @@ use super::settings::Steering;
 use super::understand::Understood;
 use crate::freshness::Tick;
 use crate::routing::{Decision, Held, Reason, Request, Wants, route};
-use crate::sql::{Level, Scope};
+use crate::sql::{Intent, Level, Scope};
 use crate::wire::{self, Frontend, TransactionStatus, encode, query_text};
 
 impl Session {
@@ -258,7 +259,11 @@ impl Session {
         let request = Request {
             wants: summary.wants,
             held,
-            intent: summary.intent.or(self.settings.steering.intent),
+            // Nobody can vouch for what binds the session to a connection.
+            intent: summary
+                .intent
+                .or(self.settings.steering.intent)
+                .filter(|intent| *intent == Intent::Primary || !summary.leaves.intersects(pinning())),
             level,
             mark,
             refused_before: summary.refused_before || again == Some(Rerun::OnPrimary),

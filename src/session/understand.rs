@@ -195,9 +195,8 @@ impl Understood {
             s.leaves |= Leaves::SETTINGS;
         }
         if known.statement.leaves.intersects(pinning()) {
-            // What binds the session to a connection binds it to the primary, whatever the app says.
+            // What binds the session to a connection binds it to the primary.
             s.wants = strictest(s.wants, Wants::SessionState);
-            s.intent = Some(Intent::Primary);
         }
         let first = s.known.is_none();
         s.known.get_or_insert_with(|| Arc::clone(known));

@@ -52,7 +52,10 @@ impl Session {
                 Ok(found) if found.is_none_or(|found| found == told) => {}
                 Ok(_) => {
                     self.proxy.statements.retire(&prepared);
-                    let failure = Failure::error("0A000", "cached plan must not change result type");
+                    let failure = Failure {
+                        routine: "RevalidateCachedQuery",
+                        ..Failure::error("0A000", "cached plan must not change result type")
+                    };
                     return self.refuse(failure, u, ending);
                 }
                 Err(failure) => return self.refuse(failure, u, ending),

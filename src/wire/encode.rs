@@ -146,8 +146,8 @@ pub fn ready(out: &mut BytesMut, status: TransactionStatus) {
     message(out, b'Z', |out| out.put_u8(status.byte()));
 }
 
-/// `ErrorResponse` or `NoticeResponse` of the proxy's own making.
-pub fn error(out: &mut BytesMut, severity: Severity, code: &str, text: &str, hint: &str) {
+/// `ErrorResponse` or `NoticeResponse` of the proxy's own making; empty fields are left out.
+pub fn error(out: &mut BytesMut, severity: Severity, code: &str, text: &str, hint: &str, routine: &str) {
     let tag = if severity == Severity::Warning { b'N' } else { b'E' };
     message(out, tag, |out| {
         let mut field = |tag: u8, value: &str| {
@@ -158,8 +158,8 @@ pub fn error(out: &mut BytesMut, severity: Severity, code: &str, text: &str, hin
         field(b'V', severity.word());
         field(b'C', code);
         field(b'M', text);
-        if !hint.is_empty() {
-            field(b'H', hint);
+        for (tag, value) in [(b'H', hint), (b'R', routine)].into_iter().filter(|(_, v)| !v.is_empty()) {
+            field(tag, value);
         }
         out.put_u8(0);
     });
