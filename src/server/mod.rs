@@ -16,4 +16,4 @@ pub use cancel::cancel;
 pub use connect::Endpoint;
 pub use connection::{Connection, Settings};
 pub use error::ConnectError;
-pub use prepared::PreparedSet;
+pub use prepared::{PreparedSet, Unnamed};

@@ -2,19 +2,31 @@
 
 use rustc_hash::FxHashMap;
 
+/// What is known of a server's unnamed statement.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Unnamed {
+    /// There is none.
+    #[default]
+    Absent,
+    /// It is this one of the proxy's statements.
+    Is(u64),
+    /// Nobody knows: an error has come in between.
+    Unknown,
+}
+
 /// The prepared statements of one server connection, by the proxy-wide number of the statement; bounded.
 #[derive(Debug)]
 pub struct PreparedSet {
     used: FxHashMap<u64, u64>,
     uses: u64,
     limit: usize,
-    unnamed: Option<u64>,
+    unnamed: Unnamed,
 }
 
 impl PreparedSet {
     /// An empty set that holds at most `limit` named statements (at least one).
     pub fn new(limit: usize) -> Self {
-        Self { used: FxHashMap::default(), uses: 0, limit: limit.max(1), unnamed: None }
+        Self { used: FxHashMap::default(), uses: 0, limit: limit.max(1), unnamed: Unnamed::Absent }
     }
 
     /// Whether the statement is there; counts as a use.
@@ -44,17 +56,17 @@ impl PreparedSet {
     /// Everything was deallocated.
     pub fn clear(&mut self) {
         self.used.clear();
-        self.unnamed = None;
+        self.unnamed = Unnamed::Unknown;
     }
 
-    /// Which statement is the server's unnamed one, if it is one of ours.
-    pub fn unnamed(&self) -> Option<u64> {
+    /// What is known of the server's unnamed statement.
+    pub fn unnamed(&self) -> Unnamed {
         self.unnamed
     }
 
-    /// The server's unnamed statement is now this one, or none of ours.
-    pub fn set_unnamed(&mut self, id: Option<u64>) {
-        self.unnamed = id;
+    /// What the server's unnamed statement is from now on.
+    pub fn set_unnamed(&mut self, unnamed: Unnamed) {
+        self.unnamed = unnamed;
     }
 
     /// Named statements held.

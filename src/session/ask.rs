@@ -2,7 +2,7 @@
 
 use std::future::poll_fn;
 
-use crate::server::Connection;
+use crate::server::{Connection, Unnamed};
 use crate::wire::{
     self, Backend, ErrorFields, WireError, backend_message, data_row, encode, parameter_status,
 };
@@ -28,6 +28,8 @@ pub(super) enum AskError {
 
 /// Sends one simple query and takes the whole answer. Not cancel safe: the connection is then in doubt.
 pub(super) async fn ask(connection: &mut Connection, sql: &str) -> Result<Answer, AskError> {
+    // A simple query destroys the unnamed statement.
+    connection.prepared.set_unnamed(Unnamed::Absent);
     encode::query(&mut connection.outbox, sql);
     poll_fn(|cx| connection.poll_flush(cx)).await?;
     let (mut answer, mut refused) = (Answer::default(), None);

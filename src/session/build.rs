@@ -9,7 +9,7 @@ use super::exchange::Owed;
 use super::leased::{Fate, Leased};
 use super::segment::Item;
 use super::statements::{Prepared, server_name};
-use crate::server::Connection;
+use crate::server::{Connection, Unnamed};
 use crate::wire::{self, Bind, Describe, Frontend, Kind, WireError, encode, parse_message};
 
 /// A statement name no server has: closing it is answered and does nothing, describing it is an error.
@@ -51,7 +51,7 @@ pub(super) fn build(
                     leased.fate = Fate::Closed;
                 }
                 leased.lease.outbox.extend_from_slice(raw);
-                leased.lease.prepared.set_unnamed(None);
+                leased.lease.prepared.set_unnamed(Unnamed::Absent);
                 leased.exchange.sent(Owed::Ready { by_sync: false });
             }
             _ => {
@@ -111,7 +111,8 @@ fn ensure(prepared: &Prepared, visible: bool, leased: &mut Leased) {
 /// Sees to it that the server's unnamed statement is the client's, or that there is none.
 fn ensure_unnamed(prepared: Option<&Arc<Prepared>>, leased: &mut Leased) {
     let Leased { lease, exchange, .. } = leased;
-    if lease.prepared.unnamed() == prepared.map(|p| p.id) {
+    let wanted = prepared.map_or(Unnamed::Absent, |p| Unnamed::Is(p.id));
+    if lease.prepared.unnamed() == wanted {
         return;
     }
     if let Some(p) = prepared {
@@ -121,7 +122,7 @@ fn ensure_unnamed(prepared: Option<&Arc<Prepared>>, leased: &mut Leased) {
         encode::close(&mut lease.outbox, Kind::Statement, b"");
         exchange.sent(Owed::Hidden);
     }
-    lease.prepared.set_unnamed(prepared.map(|p| p.id));
+    lease.prepared.set_unnamed(wanted);
 }
 
 fn parse(raw: &[u8], body: &[u8], prepared: &Arc<Prepared>, leased: &mut Leased) -> Result<(), WireError> {
@@ -130,7 +131,7 @@ fn parse(raw: &[u8], body: &[u8], prepared: &Arc<Prepared>, leased: &mut Leased)
         return Ok(());
     }
     leased.lease.outbox.extend_from_slice(raw);
-    leased.lease.prepared.set_unnamed(Some(prepared.id));
+    leased.lease.prepared.set_unnamed(Unnamed::Is(prepared.id));
     leased.exchange.sent(Owed::Parse { id: None, visible: true });
     Ok(())
 }
@@ -190,7 +191,7 @@ fn describe(
     }
     if close {
         if target.kind == Kind::Statement && target.name.is_empty() {
-            leased.lease.prepared.set_unnamed(None);
+            leased.lease.prepared.set_unnamed(Unnamed::Absent);
         }
         leased.exchange.sent(Owed::Close);
     } else {

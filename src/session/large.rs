@@ -7,6 +7,7 @@ use super::leased::{Fate, Summary};
 use super::segment::{Ending, Item};
 use super::serve::Session;
 use super::understand::Understood;
+use crate::server::Unnamed;
 use crate::wire::{self, Bind, Frontend};
 
 impl Session {
@@ -79,7 +80,7 @@ impl Session {
         self.send(client, u, names, Ending::Open, None).await?;
         if let (Some(leased), true) = (&mut self.leased, kind != Frontend::Bind) {
             leased.exchange.sent(Owed::Ready { by_sync: false });
-            leased.lease.prepared.set_unnamed(None);
+            leased.lease.prepared.set_unnamed(Unnamed::Absent);
             // Nobody has read what it says, so nobody vouches for the session it leaves behind.
             leased.fate = Fate::Closed;
         }

@@ -10,6 +10,7 @@ use super::failure::{End, Failure};
 use super::leased::{Answer, Fate, Leased, Rerun, ServesAs};
 use super::serve::Session;
 use super::verify::shape;
+use crate::server::Unnamed;
 use crate::wire::{
     self, Backend, ErrorFields, Header, TransactionStatus, WireError, backend_message, encode,
     parameter_status,
@@ -182,7 +183,7 @@ impl Session {
             // It is still there; that one more than allowed is kept for a while does no harm.
             let _ = l.lease.prepared.insert(id);
         }
-        l.lease.prepared.set_unnamed(None);
+        l.lease.prepared.set_unnamed(Unnamed::Unknown);
         l.described.clear();
         if fatal {
             l.fate = Fate::HangingUp;

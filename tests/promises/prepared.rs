@@ -109,6 +109,18 @@ fn names_behave_as_postgresqls_own() {
 }
 
 #[test]
+fn an_unnamed_statement_is_nobody_elses() {
+    let proxy = proxy(ONE);
+    wait_both(&proxy);
+    let (mut a, mut b) = (Raw::app(proxy.address()), Raw::app(proxy.address()));
+    send(&mut a, &[parse("", "select $1::int /* tidegate: intent=primary */")]).ok();
+    // An error between the two must not make the proxy forget what the server still has.
+    assert_eq!(a.run("nobody", &[]).code(), "26000");
+    assert_eq!(b.run("", &["1"]).code(), "26000");
+    assert_eq!(a.run("", &["7"]).ok().value(), "7");
+}
+
+#[test]
 fn servers_hold_a_bounded_number_of_statements() {
     let schema = schema();
     let proxy = proxy(&format!("{ONE}&tidegate_prepared_statements_per_server=3"));
