@@ -1,6 +1,5 @@
 //! What happens when a server is ready for the next command: marks, pins, settings, and giving the connection back.
 
-use std::future::poll_fn;
 use std::ops::BitOr;
 
 use super::ask::ask;
@@ -112,13 +111,9 @@ impl Session {
 
     /// Lets go of the connection, or parks it where a session keeps its own.
     async fn release(&mut self, client: &mut Client) -> Result<(), End> {
-        let Some(mut leased) = self.leased.take() else { return Ok(()) };
         // The usual case: all of it is sent here, straight from the server's inbox.
-        let sent = poll_fn(|cx| match leased.poll_deliver(cx, client) {
-            std::task::Poll::Pending => std::task::Poll::Ready(Ok(())),
-            ready @ std::task::Poll::Ready(_) => ready,
-        });
-        sent.await?;
+        self.deliver(client).await?;
+        let Some(mut leased) = self.leased.take() else { return Ok(()) };
         leased.hand_over(client);
         self.registered.slot.free().await;
         match self.database.settings.pool.mode {

@@ -174,14 +174,17 @@ fn percentile(times: &mut [Duration], percent: usize) -> Duration {
     times[(times.len() - 1) * percent / 100]
 }
 
+/// A schema with a table `t` of the app's own.
+fn schema_with_table() -> String {
+    let schema = super::schema();
+    let sql = format!("create table {schema}.t (n int, x text); alter table {schema}.t owner to app");
+    shared().primary().psql(&sql).unwrap();
+    schema
+}
+
 #[test]
 fn replicas_serve_again_soon_after_the_last_write() {
-    let cluster = shared();
-    let schema = super::schema();
-    cluster
-        .primary()
-        .psql(&format!("create table {schema}.t (n int, x text); alter table {schema}.t owner to app"))
-        .unwrap();
+    let schema = schema_with_table();
     let proxy = super::proxy("");
     wait_open(&proxy);
     let mut raw = Raw::app(proxy.address());
@@ -199,12 +202,7 @@ fn replicas_serve_again_soon_after_the_last_write() {
 
 #[test]
 fn an_idle_transaction_with_unflushed_wal_does_not_close_the_gate() {
-    let cluster = shared();
-    let schema = super::schema();
-    cluster
-        .primary()
-        .psql(&format!("create table {schema}.t (n int, x text); alter table {schema}.t owner to app"))
-        .unwrap();
+    let schema = schema_with_table();
     let proxy = super::proxy("");
     wait_open(&proxy);
     let (mut idle, mut raw) = (Raw::app(proxy.address()), Raw::app(proxy.address()));
