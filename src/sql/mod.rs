@@ -9,6 +9,7 @@
 //! which either is otherwise, the caller sends every statement to the primary and asks nothing here.
 
 pub mod builtins;
+pub mod catalog;
 pub mod classify;
 pub mod hint;
 pub mod intent;

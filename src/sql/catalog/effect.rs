@@ -1,0 +1,59 @@
+//! What the use of one name in a statement may do.
+
+use super::Blame;
+use std::ops::{BitOr, BitOrAssign};
+use std::sync::Arc;
+
+/// What the use of one name in a statement may do.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Effect {
+    /// Why a replica must not be asked. `None`: any node that has replayed what is to be seen answers alike.
+    pub blame: Option<Arc<Blame>>,
+    /// What it may do beside answering.
+    pub does: Does,
+    /// The tables that are read (or, of a write, written).
+    pub tables: Tables,
+}
+
+/// A set of things that a piece of code may do.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub struct Does(u8);
+
+impl Does {
+    /// Nothing but answer.
+    pub const NOTHING: Does = Does(0);
+    /// It may change what others read.
+    pub const WRITES: Does = Does(1);
+    /// It may leave anything behind in the session.
+    pub const LEAVES_ANYTHING: Does = Does(2);
+    /// It may change the catalog: create, alter or drop.
+    pub const CHANGES_CATALOG: Does = Does(4);
+
+    /// Whether all of `other` is in it.
+    pub fn contains(self, other: Does) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+impl BitOr for Does {
+    type Output = Does;
+
+    fn bitor(self, other: Does) -> Does {
+        Does(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for Does {
+    fn bitor_assign(&mut self, other: Does) {
+        self.0 |= other.0;
+    }
+}
+
+/// Which tables.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Tables {
+    /// These, by OID, each once and in order; views, partitions and inheritance resolved.
+    Known(Arc<[u32]>),
+    /// Any table may be among them.
+    Any,
+}

@@ -1,0 +1,30 @@
+//! What is known of one database: which of its functions, views and tables any node answers alike, and why not.
+//!
+//! Owns the rules by which facts about objects (read elsewhere, handed in as [`Facts`]) become an [`Effect`] for each name
+//! that a statement can use. Must not know where facts come from, nor what becomes of a statement.
+
+mod blame;
+mod effect;
+mod path;
+
+pub use blame::{Blame, Why};
+pub use effect::{Does, Effect, Tables};
+pub use path::SearchPath;
+
+/// A name as a statement uses it, folded by the grammar.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+pub struct Name {
+    /// The schema, where the statement names one.
+    pub schema: Option<Box<str>>,
+    /// The name itself.
+    pub name: Box<str>,
+}
+
+/// How many arguments a call has.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Arguments {
+    /// So many, as written.
+    Exactly(u16),
+    /// Not known from the text alone: `VARIADIC`, WITHIN GROUP.
+    Unclear,
+}
