@@ -3,6 +3,7 @@
 //! Owns the control connections and publishes what they learn as plain values. It must not know sessions, pools
 //! or statements.
 
+pub mod catalog;
 mod clock;
 mod identity;
 mod monitor;
@@ -50,6 +51,8 @@ pub struct Cluster {
     demand: Notify,
     nudge: Notify,
     system: std::sync::Mutex<Option<String>>,
+    /// What is known of the database's objects.
+    pub catalog: catalog::Keeper,
 }
 
 /// The newest sample of a primary, and which primary it was.
@@ -76,6 +79,7 @@ impl Cluster {
             demand: Notify::new(),
             nudge: Notify::new(),
             system: std::sync::Mutex::new(None),
+            catalog: catalog::Keeper::default(),
             clock,
         }
     }

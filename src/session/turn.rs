@@ -18,6 +18,7 @@ use super::understand::Understood;
 use crate::config::Mode;
 use crate::freshness::Tick;
 use crate::routing::{Decision, Doubt, Held, Reason, Request, Target, Wants, route};
+use crate::sql::catalog::Does;
 use crate::sql::{Intent, Level, Scope};
 use crate::wire::{self, Frontend, TransactionStatus, encode, query_text};
 
@@ -173,7 +174,8 @@ impl Session {
         if !u.summary.leaves.is_empty() {
             u.summary.known.iter().for_each(|k| settings.named(&k.statement.setting_names));
         }
-        if u.summary.may_write && leased.serves_as == ServesAs::Primary {
+        leased.did |= u.summary.does;
+        if u.summary.does.contains(Does::WRITES) && leased.serves_as == ServesAs::Primary {
             leased.serves_as = ServesAs::Writer;
         }
         let retained = if replayable { len } else { 0 };

@@ -19,7 +19,9 @@ mod prepared;
 pub mod shape;
 pub(crate) mod words;
 
-pub use classify::{Begin, Cause, Class, Leaves, Own, Statement, classify};
+pub use classify::{
+    Begin, Cause, Class, Leaves, Mentions, Own, Parsed, Statement, Touched, Use, classify, parse,
+};
 pub use explained::explained;
 pub use hint::{HintError, Hints};
 pub use intent::{Intent, Level, Scope};

@@ -43,6 +43,21 @@ pub enum Why {
 }
 
 impl Blame {
+    /// A short, stable label for metrics, by the cause at the end of the chain.
+    pub fn label(&self) -> &'static str {
+        match self.root().why {
+            Why::Volatile | Why::Listed(_) | Why::Mentions(_) | Why::Uses(_) => "function",
+            Why::Unlogged => "unlogged",
+            Why::Foreign => "foreign_table",
+            Why::Sequence => "sequence",
+            Why::Temporary => "temporary_relation",
+            Why::Locks => "locking_clause",
+            Why::Rule => "rule",
+            Why::NotFound => "not_in_catalog",
+            Why::NotRead => "catalog_not_read",
+        }
+    }
+
     /// A chain's last link: the object where the cause is.
     pub fn root(&self) -> &Blame {
         match &self.why {

@@ -57,3 +57,20 @@ pub enum Tables {
     /// Any table may be among them.
     Any,
 }
+
+impl Tables {
+    /// Adds `other` to these.
+    pub fn join(&mut self, other: Tables) {
+        *self = match (std::mem::replace(self, Tables::Any), other) {
+            (Tables::Known(ours), Tables::Known(theirs)) if theirs.is_empty() => Tables::Known(ours),
+            (Tables::Known(ours), Tables::Known(theirs)) if ours.is_empty() => Tables::Known(theirs),
+            (Tables::Known(ours), Tables::Known(theirs)) => {
+                let mut all: Vec<u32> = ours.iter().chain(theirs.iter()).copied().collect();
+                all.sort_unstable();
+                all.dedup();
+                Tables::Known(all.into())
+            }
+            _ => Tables::Any,
+        };
+    }
+}
