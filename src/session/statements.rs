@@ -12,8 +12,10 @@ use arc_swap::ArcSwap;
 
 use super::ground::Ground;
 use crate::cluster::catalog::Keeper;
+use crate::routing::Reason;
 use crate::sql::catalog::Does;
-use crate::sql::{self, Deallocated, HintError, Hints, Parsed, ShapeKey, Shaper, Statement};
+use crate::sql::{self, Cause, Deallocated, HintError, Hints, Parsed, ShapeKey, Shaper, Statement};
+use crate::stats::{Blocker, Tally};
 
 /// Bytes of one generation of the shape cache.
 const SHAPE_BYTES: usize = 12 * 1024 * 1024;
@@ -42,6 +44,7 @@ pub(super) struct Known {
     generation: u64,
     refused: AtomicBool,
     writes: AtomicBool,
+    blocker: OnceLock<Arc<Blocker>>,
 }
 
 impl Known {
@@ -51,7 +54,7 @@ impl Known {
 
     fn new(shape: Arc<str>, parsed: Arc<Parsed>, statement: Statement, generation: u64) -> Arc<Self> {
         let (refused, writes) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { statement, shape, parsed, generation, refused, writes })
+        Arc::new(Self { statement, shape, parsed, generation, refused, writes, blocker: OnceLock::new() })
     }
 
     /// The judgement of the newest catalog on what was parsed.
@@ -96,6 +99,24 @@ impl Known {
     /// Whether a replica has refused this shape.
     pub(super) fn was_refused(&self) -> bool {
         self.refused.load(Ordering::Relaxed)
+    }
+
+    /// What keeps it from replicas, if that is something a report should name.
+    pub(super) fn blocker(&self, reason: Reason, tally: &Tally) -> Option<&Arc<Blocker>> {
+        let cause = match (reason, &self.statement.cause) {
+            (Reason::RefusedBefore, _) => "a replica has refused it".to_owned(),
+            (
+                Reason::Unknown | Reason::Write,
+                Cause::Function(_) | Cause::Catalog(_) | Cause::SystemView(_),
+            ) => {
+                if let Some(blocker) = self.blocker.get() {
+                    return Some(blocker);
+                }
+                self.statement.cause.to_string()
+            }
+            _ => return None,
+        };
+        Some(self.blocker.get_or_init(|| tally.blocker(&cause, &self.shape)))
     }
 
     /// Forgets what was learned.
@@ -263,6 +284,26 @@ impl Statements {
         prepared
     }
 
+    /// The shapes that a replica has refused.
+    pub(super) fn learned(&self) -> Vec<Arc<str>> {
+        let shapes = lock(&self.shapes);
+        let refused = shapes.values().filter(|known| known.was_refused());
+        refused.map(|known| Arc::clone(&known.shape)).collect()
+    }
+
+    /// Forgets which shapes replicas have refused; returns how many there were.
+    pub(super) fn forget_learned(&self) -> usize {
+        let shapes = lock(&self.shapes);
+        let refused = shapes.values().filter(|known| known.was_refused());
+        refused.map(|known| known.forget()).count()
+    }
+
+    /// How many shapes are known, and the bytes they take, about.
+    pub(super) fn size(&self) -> (usize, usize) {
+        let shapes = lock(&self.shapes);
+        (shapes.young.len() + shapes.old.len(), shapes.weight + shapes.old_weight)
+    }
+
     /// What servers have prepared for this statement no longer fits the tables: whoever prepares its text from now
     /// on gets a new one.
     pub(super) fn retire(&self, prepared: &Prepared) {
@@ -309,12 +350,13 @@ struct Generations<K, V> {
     young: HashMap<K, (V, usize), RandomState>,
     old: HashMap<K, (V, usize), RandomState>,
     weight: usize,
+    old_weight: usize,
     limit: usize,
 }
 
 impl<K: Eq + Hash + Clone, V: Clone> Generations<K, V> {
     fn new(limit: usize) -> Self {
-        Self { young: HashMap::default(), old: HashMap::default(), weight: 0, limit }
+        Self { young: HashMap::default(), old: HashMap::default(), weight: 0, old_weight: 0, limit }
     }
 
     fn get(&mut self, key: &K) -> Option<V> {
@@ -322,14 +364,15 @@ impl<K: Eq + Hash + Clone, V: Clone> Generations<K, V> {
             return Some(value.clone());
         }
         let (key, (value, weight)) = self.old.remove_entry(key)?;
+        self.old_weight -= weight;
         self.insert(key, value.clone(), weight);
         Some(value)
     }
 
     fn remove_if(&mut self, key: &K, is_it: impl Fn(&V) -> bool) {
-        for half in [&mut self.young, &mut self.old] {
+        for (half, weight) in [(&mut self.young, &mut self.weight), (&mut self.old, &mut self.old_weight)] {
             if half.get(key).is_some_and(|(value, _)| is_it(value)) {
-                half.remove(key);
+                *weight -= half.remove(key).map_or(0, |(_, weight)| weight);
             }
         }
     }
@@ -337,7 +380,7 @@ impl<K: Eq + Hash + Clone, V: Clone> Generations<K, V> {
     fn insert(&mut self, key: K, value: V, weight: usize) {
         if self.weight + weight > self.limit {
             self.old = std::mem::take(&mut self.young);
-            self.weight = 0;
+            self.old_weight = std::mem::take(&mut self.weight);
         }
         self.weight += weight;
         if let Some((_, before)) = self.young.insert(key, (value, weight)) {

@@ -56,6 +56,9 @@ impl Catalog {
     pub fn field(&self, _: &str) -> Effect {
         Effect { blame: None, does: Does::NOTHING, tables: Tables::Any }
     }
+    pub fn table_name(&self, _: u32) -> Option<&str> {
+        None
+    }
     pub fn suspects_anything(&self) -> bool {
         false
     }

@@ -12,7 +12,8 @@ pub struct Parsed {
     pub(super) outline: Statement,
     /// Whether what it writes are the tables it names, and what the catalog knows to hang on them.
     pub(super) writes_named: bool,
-    pub(super) mentions: Mentions,
+    /// The names it uses.
+    pub mentions: Mentions,
 }
 
 /// The tables a statement touches.

@@ -3,6 +3,7 @@
 use super::{Cause, Leaves, Touched};
 use crate::sql::builtins::{Verdict, verdict};
 use crate::sql::catalog::{Does, Why};
+use std::fmt;
 
 /// What a text of SQL may do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -42,6 +43,22 @@ pub enum Class {
     Write,
     /// May do anything.
     Unknown,
+}
+
+/// One or a few words.
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Class::Read => "read",
+            Class::Own(_) => "own",
+            Class::Session => "session",
+            Class::Savepoint => "savepoint",
+            Class::End => "end of transaction",
+            Class::Begin(_) => "begin",
+            Class::Write => "write",
+            Class::Unknown => "unknown",
+        })
+    }
 }
 
 /// How a transaction begins.
