@@ -142,6 +142,9 @@ impl Judging {
     }
 
     fn blame(&mut self, blame: &Arc<Blame>) {
+        if self.statement.class.strictness() >= Class::Write.strictness() {
+            return;
+        }
         let class = match blame.root().why {
             Why::Listed(builtins::Reason::Writes) | Why::Locks => Class::Write,
             _ => Class::Unknown,
