@@ -107,7 +107,9 @@ struct Call {
 /// A value of a type, as SQL. Types without one get a null.
 fn argument(type_name: &str) -> String {
     let value = match type_name {
-        "integer" | "bigint" | "smallint" | "xid" | "xid8" | "money" | "cstring" => "1",
+        "integer" | "bigint" | "smallint" | "xid" | "xid8" | "money" | "cstring" | "bit" | "bit varying" => {
+            "1"
+        }
         "anyelement" | "anynonarray" | "anycompatible" | "anycompatiblenonarray" | "\"any\"" => {
             return "1".into();
         }
@@ -131,7 +133,6 @@ fn argument(type_name: &str) -> String {
         "regconfig" => "english",
         "regdictionary" => "simple",
         "txid_snapshot" | "pg_snapshot" => "1:1:",
-        "bit" | "bit varying" => "1",
         "macaddr" => "08:00:2b:01:02:03",
         pseudo if pseudo.starts_with("any") || pseudo == "record" => return "null".into(),
         other => return format!("null::{other}"),
