@@ -8,14 +8,14 @@ use super::refuse;
 use super::running::Running;
 use crate::cluster::{Cluster, State};
 use crate::config::{Settings, UserSettings};
-use crate::sql::{Cause, Statement, Use, parse};
+use crate::sql::{Cause, Statement, Strings, Use, parse};
 
 /// Longest wait for the catalog and for the replicas.
 const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Explains by the text alone.
 pub fn by_text(text: &str) -> ExitCode {
-    let parsed = parse(text);
+    let parsed = parse(text, Strings::Standard);
     let statement = parsed.without_catalog();
     if statement.cause == Cause::SyntaxError {
         eprintln!("tidegate: PostgreSQL's grammar refuses this statement, so it would go to the primary");

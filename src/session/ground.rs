@@ -1,19 +1,21 @@
 //! What names mean to a session: the catalog of its database, and its `search_path`.
 
-use std::hash::{BuildHasher, Hash, Hasher};
+use std::hash::BuildHasher;
 use std::sync::Arc;
 
 use super::serve::Session;
 use crate::cluster::catalog::Keeper;
 use crate::server::Settings;
-use crate::sql::Leaves;
 use crate::sql::catalog::SearchPath;
+use crate::sql::{Leaves, Strings};
 
 /// What names mean to a session.
 #[derive(Clone, Debug)]
 pub(super) struct Ground {
     pub(super) path: SearchPath,
-    /// Differs where the database or the path does.
+    /// How texts quote strings.
+    pub(super) strings: Strings,
+    /// Differs where the database, the path or the quoting does.
     pub(super) key: u64,
 }
 
@@ -37,10 +39,8 @@ fn moving() -> Leaves {
 }
 
 impl Ground {
-    pub(super) fn new(hasher: &impl BuildHasher, database: &str, path: SearchPath) -> Self {
-        let mut state = hasher.build_hasher();
-        (database, &path).hash(&mut state);
-        Self { key: state.finish(), path }
+    pub(super) fn new(hasher: &impl BuildHasher, database: &str, path: SearchPath, strings: Strings) -> Self {
+        Self { key: hasher.hash_one((database, &path, strings)), path, strings }
     }
 }
 
@@ -65,7 +65,12 @@ impl Session {
     }
 
     fn new_ground(&self, path: SearchPath) -> Arc<Ground> {
-        Arc::new(Ground::new(&self.proxy.statements.hasher, &self.database.settings.name, path))
+        Arc::new(Ground::new(
+            &self.proxy.statements.hasher,
+            &self.database.settings.name,
+            path,
+            self.settings.steering.strings,
+        ))
     }
 
     fn search_path(&self, catalog: &Keeper) -> SearchPath {

@@ -14,7 +14,7 @@ use super::ground::Ground;
 use crate::cluster::catalog::Keeper;
 use crate::routing::Reason;
 use crate::sql::catalog::Does;
-use crate::sql::{self, Cause, Deallocated, HintError, Hints, Parsed, ShapeKey, Shaper, Statement};
+use crate::sql::{self, Cause, Deallocated, HintError, Hints, Parsed, ShapeKey, Shaper, Statement, Strings};
 use crate::stats::{Blocker, Tally};
 
 /// Bytes of one generation of the shape cache.
@@ -222,7 +222,9 @@ impl Statements {
         ground: &Ground,
         catalog: &Keeper,
     ) -> (Arc<Known>, Result<Hints, HintError>) {
-        let Some(scan) = self.shaper.scan(text) else { return (self.unreadable(), Ok(Hints::default())) };
+        let Some(scan) = self.shaper.scan_with(text, ground.strings) else {
+            return (self.unreadable(), Ok(Hints::default()));
+        };
         let hints = if scan.hints.is_empty() { Ok(Hints::default()) } else { Hints::read(&scan.hints) };
         let key = (scan.key, ground.key);
         let found = lock(&self.shapes).get(&key);
@@ -233,8 +235,9 @@ impl Statements {
                 Known::judged(Arc::clone(&known.shape), Arc::clone(&known.parsed), ground, catalog)
             }
             None => {
-                let parsed = parse(text).await;
-                let shape = if parsed.belongs_to_shape() { shape_of(text) } else { Arc::default() };
+                let parsed = parse(text, ground.strings).await;
+                let shape =
+                    if parsed.belongs_to_shape() { shape_of(text, ground.strings) } else { Arc::default() };
                 Known::judged(shape, Arc::new(parsed), ground, catalog)
             }
         };
@@ -319,11 +322,11 @@ pub(super) fn server_name(id: u64) -> Box<[u8]> {
     format!("__tidegate_{id}").into_bytes().into()
 }
 
-async fn parse(text: &[u8]) -> Parsed {
+async fn parse(text: &[u8], strings: Strings) -> Parsed {
     let Ok(text) = std::str::from_utf8(text) else { return Parsed::from(Statement::unreadable()) };
-    let parse = |text: &str| {
+    let parse = move |text: &str| {
         let _one_at_a_time = lock(&PARSER);
-        sql::parse(text)
+        sql::parse(text, strings)
     };
     if text.len() <= PARSE_INLINE {
         return parse(text);
@@ -334,9 +337,9 @@ async fn parse(text: &[u8]) -> Parsed {
 }
 
 /// The text without its literals, as far as it is worth keeping.
-fn shape_of(text: &[u8]) -> Arc<str> {
+fn shape_of(text: &[u8], strings: Strings) -> Arc<str> {
     let start = text.get(..PARSE_INLINE).unwrap_or(text);
-    let redacted = std::str::from_utf8(start).map(sql::redact).unwrap_or_default();
+    let redacted = std::str::from_utf8(start).map(|text| sql::redact_with(text, strings)).unwrap_or_default();
     redacted.chars().take(SHAPE_CHARS).collect::<String>().into()
 }
 
@@ -414,7 +417,7 @@ mod tests {
     #[tokio::test]
     async fn literals_share_a_shape_and_texts_do_not_share_a_statement() {
         let (statements, catalog) = (Statements::new(1), Keeper::default());
-        let ground = Ground::new(&statements.hasher, "app", SearchPath::Any);
+        let ground = Ground::new(&statements.hasher, "app", SearchPath::Any, Strings::Standard);
         let (a, _) = statements.look_up(b"select a from t where b = 1", &ground, &catalog).await;
         let (b, _) = statements.look_up(b"select a from t where b = 2", &ground, &catalog).await;
         assert!(Arc::ptr_eq(&a, &b));

@@ -8,9 +8,10 @@
 mod number;
 
 /// How a plain string constant (`'…'`, `N'…'`) is read: the session's `standard_conforming_strings`.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
 pub enum Strings {
     /// `on`: a backslash is a character like any other.
+    #[default]
     Standard,
     /// `off`: a backslash escapes what follows, as in `E'…'`, and `U&'…'` is an error.
     Escaped,

@@ -4,9 +4,9 @@
 //! lists of built-in functions and views. Must not know: connections, nodes, freshness, policy, the clock. Nothing
 //! here says where a statement goes.
 //!
-//! Everything assumes `standard_conforming_strings = on` and a client encoding in which no byte of a multi-byte
-//! character is an ASCII byte (UTF8, LATIN1, EUC ..., not SJIS, BIG5, GBK, GB18030, UHC, JOHAB). For a session in
-//! which either is otherwise, the caller sends every statement to the primary and asks nothing here.
+//! Everything assumes a client encoding in which no byte of a multi-byte character is an ASCII byte (UTF8, LATIN1,
+//! EUC ..., not SJIS, BIG5, GBK, GB18030, UHC, JOHAB). For a session in which it is otherwise, the caller sends every
+//! statement to the primary and asks nothing here. How strings are read ([`Strings`]) is handed in.
 
 pub mod builtins;
 pub mod catalog;
@@ -25,6 +25,7 @@ pub use classify::{
 pub use explained::explained;
 pub use hint::{HintError, Hints};
 pub use intent::{Intent, Level, Scope};
+pub use lexer::Strings;
 pub use prepared::{Deallocated, deallocated, executed};
-pub use shape::{HintComments, Scan, ShapeKey, Shaper, redact};
+pub use shape::{HintComments, Scan, ShapeKey, Shaper, redact, redact_with};
 pub use words::UnknownWord;

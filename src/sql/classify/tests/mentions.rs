@@ -1,11 +1,12 @@
 //! Which names a statement uses.
 
 use super::super::{Use, parse};
+use crate::sql::Strings;
 use crate::sql::catalog::Arguments;
 
 /// The uses in a short form, sorted: `read a.t`, `write t`, `call f/2`, `cast money`, `op +`, `field x`.
 fn uses(text: &str) -> Vec<String> {
-    let mut found: Vec<String> = parse(text)
+    let mut found: Vec<String> = parse(text, Strings::Standard)
         .mentions
         .iter()
         .map(|(how, name)| {
