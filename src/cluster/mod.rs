@@ -38,6 +38,8 @@ const NO_PRIMARY: usize = usize::MAX;
 pub struct Cluster {
     /// The proxy's clock.
     pub clock: Clock,
+    /// What is known of the database's functions, views and tables.
+    pub catalog: catalog::Keeper,
     /// Every node of the configuration, by its [`NodeId`].
     pub nodes: Vec<Arc<Node>>,
     primary: AtomicUsize,
@@ -51,8 +53,6 @@ pub struct Cluster {
     demand: Notify,
     nudge: Notify,
     system: std::sync::Mutex<Option<String>>,
-    /// What is known of the database's objects.
-    pub catalog: catalog::Keeper,
 }
 
 /// The newest sample of a primary, and which primary it was.
@@ -70,6 +70,7 @@ impl Cluster {
     pub fn new(settings: &DatabaseSettings, clock: Clock) -> Self {
         let nodes = settings.nodes.iter().enumerate();
         Self {
+            catalog: catalog::Keeper::default(),
             nodes: nodes.map(|(i, n)| Arc::new(Node::new(NodeId(i), n.clone()))).collect(),
             primary: AtomicUsize::new(NO_PRIMARY),
             mark: AtomicU64::new(clock.now().0),
@@ -79,7 +80,6 @@ impl Cluster {
             demand: Notify::new(),
             nudge: Notify::new(),
             system: std::sync::Mutex::new(None),
-            catalog: catalog::Keeper::default(),
             clock,
         }
     }

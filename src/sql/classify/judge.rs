@@ -114,23 +114,22 @@ struct Judging {
 impl Judging {
     fn new(parsed: &Parsed) -> Self {
         let statement = parsed.outline.clone();
-        let nothing = || Tables::Known(Arc::default());
         let bounded = parsed.writes_named || !statement.may_write();
-        let writes = if bounded { nothing() } else { Tables::Any };
-        Self { statement, touched: Touched { reads: nothing(), writes } }
+        let writes = if bounded { Tables::none() } else { Tables::Any };
+        Self { statement, touched: Touched { reads: Tables::none(), writes } }
     }
 
     fn reads(&mut self, effect: Effect) {
         if effect.does.contains(Does::WRITES) {
             self.touched.writes = Tables::Any;
         }
-        self.touched.reads.join(effect.tables);
+        self.touched.reads = self.touched.reads.and(&effect.tables);
         self.takes_part(effect.blame.as_ref(), effect.does);
     }
 
     fn writes(&mut self, effect: Effect) {
-        self.touched.reads.join(effect.tables.clone());
-        self.touched.writes.join(effect.tables);
+        self.touched.reads = self.touched.reads.and(&effect.tables);
+        self.touched.writes = self.touched.writes.and(&effect.tables);
         self.takes_part(effect.blame.as_ref(), effect.does);
     }
 
