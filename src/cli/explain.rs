@@ -10,8 +10,10 @@ use crate::cluster::{Cluster, State};
 use crate::config::{Settings, UserSettings};
 use crate::sql::{Cause, Statement, Strings, Use, parse};
 
-/// Longest wait for the catalog and for the replicas.
+/// Longest wait for the primary and for the catalog.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// Longest wait for the replicas: one that is down never comes.
+const REPLICAS: Duration = Duration::from_secs(1);
 
 /// Explains by the text alone.
 pub fn by_text(text: &str) -> ExitCode {
@@ -100,19 +102,15 @@ async fn explain(
 
 /// Waits until the catalog has been read and the replicas that answer have shown how fresh they are.
 async fn get_ready(cluster: &Cluster) -> Result<(), String> {
-    let until = Instant::now() + PATIENCE;
-    while Instant::now() < until {
-        let read = cluster.catalog.generation() > 0;
-        let heard_of = |state| state != State::Down;
-        if cluster.primary().is_some() && read && cluster.nodes.iter().all(|n| heard_of(n.state())) {
-            return Ok(());
-        }
+    if cluster.primary_within(PATIENCE).await.is_none() {
+        return Err("no primary was found; try tidegate check".to_owned());
+    }
+    cluster.catalog.read_within(PATIENCE).await;
+    let until = Instant::now() + REPLICAS;
+    while cluster.nodes.iter().any(|node| node.state() == State::Down) && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
-    match cluster.primary() {
-        Some(_) => Ok(()),
-        None => Err("no primary was found; try tidegate check".to_owned()),
-    }
+    Ok(())
 }
 
 /// The server's own words.

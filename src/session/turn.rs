@@ -347,6 +347,8 @@ impl Session {
         self.database.stats.rerun(from, cause);
         if let (Rerun::OnPrimary, 0, Some(known)) = (how, turn.runs, &turn.summary.known) {
             known.refuse();
+            // What the replica knew better may be new.
+            self.database.cluster.catalog.ask();
         }
         let is_query = self.items.first().is_some_and(|i| i.kind == Frontend::Query);
         let ending = if is_query { Ending::Query } else { Ending::Sync };

@@ -106,6 +106,16 @@ impl Keeper {
         self.question.notify_one();
     }
 
+    /// Waits for the first reading. Cancel safe. False if there was none in time.
+    pub async fn read_within(&self, wait: Duration) -> bool {
+        let read = async {
+            while self.generation() == 0 {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(wait, read).await.is_ok()
+    }
+
     /// Figures about the newest reading.
     pub fn figures(&self) -> Figures {
         let current = self.current.load();
