@@ -172,6 +172,7 @@ fn language(name: &str) -> Language {
     match name {
         "sql" => Language::Sql,
         "plpgsql" => Language::PlPgSql,
+        "aggregate" => Language::Aggregate,
         "c" | "internal" => Language::Native,
         _ => Language::Other,
     }

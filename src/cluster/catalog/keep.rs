@@ -68,12 +68,28 @@ async fn attend(
     let (client, connection) = control.open(&primary.settings, "tidegate catalog").await?;
     let mut driver = Driver(tokio::spawn(drive(connection, Arc::clone(cluster))));
     let reader = Reader::new(client).await?;
+    let mut reason = Reason::Announced;
+    let mut last = None;
     while is_primary(cluster, primary) && !reader.is_closed() {
-        look(cluster, primary, &reader).await?;
+        // Taken before the reading: what changes in between is found by the next.
+        let print = if reason == Reason::Time { Some(reader.fingerprint().await?) } else { None };
+        if print.is_none() || print != last {
+            look(cluster, primary, &reader).await?;
+        }
+        last = print;
         *quiet = false;
-        wait(cluster, primary, &mut driver).await;
+        reason = wait(cluster, primary, &mut driver).await;
     }
     Ok(())
+}
+
+/// Why to look again.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Reason {
+    /// Something is known, or thought, to have changed.
+    Announced,
+    /// It is a while since the last look.
+    Time,
 }
 
 fn is_primary(cluster: &Cluster, node: &Node) -> bool {
@@ -105,12 +121,12 @@ async fn look(cluster: &Cluster, primary: &Node, reader: &Reader) -> Result<(), 
 }
 
 /// Waits for a reason to read again, or to connect again.
-async fn wait(cluster: &Cluster, primary: &Node, driver: &mut Driver) {
+async fn wait(cluster: &Cluster, primary: &Node, driver: &mut Driver) -> Reason {
     let keeper = &cluster.catalog;
     let since = Instant::now();
     loop {
         tokio::select! {
-            () = keeper.change.notified() => return,
+            () = keeper.change.notified() => return Reason::Announced,
             () = keeper.question.notified() => {
                 // A change does not wait for a question's patience.
                 let rest = PATIENCE.saturating_sub(since.elapsed());
@@ -118,12 +134,12 @@ async fn wait(cluster: &Cluster, primary: &Node, driver: &mut Driver) {
                     () = tokio::time::sleep(rest) => {}
                     () = keeper.change.notified() => {}
                 }
-                return;
+                return Reason::Announced;
             }
-            _ = &mut driver.0 => return,
+            _ = &mut driver.0 => return Reason::Announced,
             () = tokio::time::sleep(LOOK) => {
                 if since.elapsed() >= REGULARLY || !is_primary(cluster, primary) {
-                    return;
+                    return Reason::Time;
                 }
             }
         }

@@ -29,7 +29,8 @@ pub(super) const SCHEMAS: &str = "select oid, nspname from pg_catalog.pg_namespa
 pub(super) const PARSED_BODY: (&str, &str) = ("p.prosqlbody::text", "null::text");
 
 /// Functions that are not `pg_catalog`'s own.
-pub(super) const FUNCTIONS: &str = "select p.oid, p.pronamespace, p.proname, l.lanname, p.provolatile, \
+pub(super) const FUNCTIONS: &str = "select p.oid, p.pronamespace, p.proname, \
+     case when p.prokind = 'a' then 'aggregate' else l.lanname end, p.provolatile, \
      (p.pronargs - p.pronargdefaults - case when p.provariadic <> 0 then 1 else 0 end)::int2, \
      case when p.provariadic <> 0 then null \
           when p.prokind = 'p' then coalesce(pg_catalog.cardinality(p.proallargtypes)::int2, p.pronargs) \
@@ -108,6 +109,34 @@ pub(super) const PATHS: &str = "select s.setdatabase <> 0, r.rolname, pg_catalog
 
 /// Who asks, and the `search_path` that it got when it connected.
 pub(super) const OWN_PATH: &str = "select session_user, pg_catalog.current_setting('search_path')";
+
+/// One text for everything that the other questions read and that can change: every change of a row gives it a new `xmin`.
+/// Without temporary relations, which come and go.
+pub(super) const FINGERPRINT: &str = "select pg_catalog.string_agg(pg_catalog.concat_ws(',', n, s), ' ') from (\
+     select count(*) n, sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) s \
+          from pg_catalog.pg_proc where oid >= 16384 \
+     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) \
+          from pg_catalog.pg_class where oid >= 16384 and relpersistence <> 't' and relkind not in ('i', 't') \
+     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) from pg_catalog.pg_rewrite where oid >= 16384 \
+     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) from pg_catalog.pg_policy \
+     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) from pg_catalog.pg_attrdef \
+     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) from pg_catalog.pg_constraint \
+     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) from pg_catalog.pg_trigger where not tgisinternal \
+     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) from pg_catalog.pg_type where oid >= 16384 and typtype <> 'c' \
+     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) from pg_catalog.pg_operator where oid >= 16384 \
+     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) from pg_catalog.pg_cast \
+     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) from pg_catalog.pg_amproc where oid >= 16384 \
+     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) from pg_catalog.pg_namespace \
+          where nspname not like 'pg\\_temp\\_%' and nspname not like 'pg\\_toast%' \
+     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(indexrelid, ':', xmin))::int8) from pg_catalog.pg_index \
+          where indexprs is not null or indpred is not null \
+     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(inhrelid, ':', xmin))::int8) from pg_catalog.pg_inherits \
+     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(objid, ':', xmin))::int8) from pg_catalog.pg_depend \
+          where refclassid = 3079 \
+     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(objoid, ':', xmin))::int8) from pg_catalog.pg_description \
+          where objoid >= 16384 and classoid = 1255 \
+     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(setrole, ':', xmin))::int8) from pg_catalog.pg_db_role_setting\
+     ) rows";
 
 pub(super) const SYSTEM_FUNCTIONS: &str =
     "select oid, proname, provolatile from pg_catalog.pg_proc where oid < 16384 and pronamespace = 11";

@@ -79,6 +79,15 @@ impl Reader {
         self.client.is_closed()
     }
 
+    /// A text that is another one when anything may have changed.
+    pub(super) async fn fingerprint(&self) -> Result<String, ReadError> {
+        within(async {
+            let row = self.client.query_one(&self.questions.fingerprint, &[]).await?;
+            Ok(row.try_get::<_, Option<String>>(0)?.unwrap_or_default())
+        })
+        .await
+    }
+
     /// Reads everything, as of one moment that is not before the call.
     pub(super) async fn read(&self) -> Result<Reading, ReadError> {
         within(async { Ok(self.client.batch_execute(query::BEGIN).await?) }).await?;
@@ -143,6 +152,7 @@ struct Questions {
     uses: Statement,
     paths: Statement,
     own_path: Statement,
+    fingerprint: Statement,
 }
 
 impl Questions {
@@ -169,6 +179,7 @@ impl Questions {
             uses: client.prepare(query::USES).await?,
             paths: client.prepare(query::PATHS).await?,
             own_path: client.prepare(query::OWN_PATH).await?,
+            fingerprint: client.prepare(query::FINGERPRINT).await?,
         })
     }
 

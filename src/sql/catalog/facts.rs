@@ -145,6 +145,8 @@ pub enum Language {
     PlPgSql,
     /// `c` and `internal`
     Native,
+    /// Nothing: an aggregate is made of other functions.
+    Aggregate,
     /// Any other.
     Other,
 }

@@ -45,7 +45,7 @@ pub(super) fn function(function: &Function, schema: &str, vouched: &Vouched) -> 
 pub(super) fn unread_body(function: &Function) -> Does {
     let trusted = function.volatility != Volatility::Volatile;
     match function.language {
-        Language::Sql | Language::PlPgSql => Does::NOTHING,
+        Language::Sql | Language::PlPgSql | Language::Aggregate => Does::NOTHING,
         Language::Native | Language::Other if trusted => Does::NOTHING,
         Language::Native if function.extension.is_some() => Does::WRITES | Does::LEAVES_ANYTHING,
         Language::Native | Language::Other => EVERYTHING,
@@ -72,6 +72,11 @@ pub(super) fn relation(relation: &Relation, schema: &str, vouched: &Vouched) -> 
 
 /// The verdict on a function that came with the server.
 pub(super) fn builtin(function: &Builtin, vouched: &Vouched) -> Judgement {
+    // `information_schema` asks it about every relation. A session that has a temporary schema stays on the primary; all
+    // others have none, on whichever node.
+    if *function.name == *"pg_my_temp_schema" {
+        return Judgement::Open;
+    }
     match named_builtin(&function.name, vouched) {
         NamedBuiltin::Harmless => Judgement::Open,
         NamedBuiltin::Harmful(why) => Judgement::Harmful(why),

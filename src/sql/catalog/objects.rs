@@ -74,6 +74,11 @@ impl<'a> Objects<'a> {
 }
 
 impl Item<'_> {
+    /// Whether people know it by a name of its own: the relation behind a composite type is the type to them.
+    pub(super) fn has_name(self) -> bool {
+        !matches!(self, Item::Relation(relation) if relation.kind == RelationKind::Composite)
+    }
+
     fn object(self) -> Object {
         match self {
             Item::Function(function) => Object::new(Class::Function, function.oid),

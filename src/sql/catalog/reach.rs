@@ -83,7 +83,11 @@ impl<'a> Reach<'a> {
                 Reads::Anything => Tables::Any,
                 Reads::WhatItUses => self.union(web.settled.used_by(at), Vec::new()),
             },
-            Some(Item::Type(_) | Item::Operator(_)) => self.union(web.settled.used_by(at), Vec::new()),
+            Some(Item::Type(_) | Item::Operator(_)) => {
+                // What brings values in and out and compares them reads no tables, whatever its settings are.
+                let used = web.settled.used_by(at).iter().copied().filter(|used| !self.is_plain(*used));
+                self.union(&used.collect::<Vec<_>>(), Vec::new())
+            }
             Some(Item::Relation(relation)) => {
                 let schema = self.objects.schema(relation.schema);
                 if matches!(schema, "pg_catalog" | "information_schema") {
@@ -102,6 +106,12 @@ impl<'a> Reach<'a> {
                 }
             }
         }
+    }
+
+    /// Whether it is a function in C that is not VOLATILE.
+    fn is_plain(&self, at: u32) -> bool {
+        matches!(self.objects.get(at), Some(Item::Function(function))
+            if function.language == Language::Native && function.volatility != Volatility::Volatile)
     }
 
     /// What the parts of these kinds use.
@@ -221,6 +231,7 @@ fn reads_of(function: &Function) -> Reads {
     match (function.language, function.volatility, function.body) {
         (Language::Native, Volatility::Immutable, _) => Reads::Nothing,
         (Language::Native, _, _) if listed => Reads::Nothing,
+        (Language::Aggregate, _, _) => Reads::WhatItUses,
         (Language::Sql, Volatility::Immutable | Volatility::Stable, Body::Parsed) => Reads::WhatItUses,
         _ => Reads::Anything,
     }

@@ -52,7 +52,9 @@ pub(super) fn weave(facts: &Facts, objects: &Objects<'_>, vouched: &Vouched) -> 
             weaver.arrow(parent, child);
         }
     }
-    let settled = weaver.graph.settle(|at| objects.get(at).map(|item| objects.label(item)));
+    let settled = weaver
+        .graph
+        .settle(|at| objects.get(at).filter(|item| item.has_name()).map(|item| objects.label(item)));
     Web { settled, limbs: weaver.limbs, columns: weaver.columns }
 }
 
@@ -212,10 +214,15 @@ impl<'a> Weaver<'a> {
                 }
             }
             Mention::Operator(name) => self.mention(at, NameOf::Operator, name),
-            Mention::DynamicSql => self.blame(at, Why::Mentions("dynamic SQL".into())),
-            Mention::Unreadable => self.blame(at, Why::Mentions("text that cannot be read".into())),
+            Mention::DynamicSql => self.anything(at, "dynamic SQL"),
+            Mention::Unreadable => self.anything(at, "text that cannot be read"),
         });
         self.graph.knot(at).inner |= does;
+    }
+
+    fn anything(&mut self, at: u32, because: &str) {
+        self.blame(at, Why::Mentions(because.into()));
+        self.graph.knot(at).does |= source::EVERYTHING;
     }
 
     fn call(&mut self, at: u32, name: &str) {
