@@ -148,6 +148,21 @@ fn broken_text_has_no_shape() {
     }
 }
 
+/// The number of keys is the number of shapes, however many texts there are. The bench does it with a million.
+#[test]
+fn many_texts_of_few_shapes() {
+    let mut keys = std::collections::HashSet::new();
+    for shape in 0..100 {
+        for number in 0..500 {
+            keys.insert(key(&format!(
+                "select c{shape}, d from t{shape} where a = {number} and b = '{}' and e in ({number}.5, 1)",
+                "x".repeat(number % 7)
+            )));
+        }
+    }
+    assert_eq!(keys.len(), 100);
+}
+
 #[test]
 fn hint_comments() {
     assert!(hints("select 1 -- tidegate: intent=primary").is_empty());
