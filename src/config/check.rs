@@ -113,6 +113,7 @@ fn database(
         },
         consistency: tuning.consistency.unwrap_or_default(),
         scope: tuning.scope.unwrap_or_default(),
+        mode: tuning.mode.unwrap_or_default(),
         on_stale: tuning.on_stale.unwrap_or_default(),
         client_auth,
         max_clients: tuning.max_clients.unwrap_or(DEFAULT_MAX_CLIENTS),

@@ -21,7 +21,8 @@ const SHARED: [&str; 6] =
     ["connection_limit", "pool_timeout", "connect_timeout", "application_name", "options", "sslmode"];
 
 /// Settings with [`PREFIX`] in URLs and without it in files.
-const OURS: [&str; 8] = [
+const OURS: [&str; 9] = [
+    "mode",
     "pool_mode",
     "consistency",
     "scope",
@@ -154,6 +155,7 @@ fn set(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
         "application_name" => tuning.application_name = Some(value.to_owned()),
         "options" => tuning.options = Some(options::parse(value)?),
         "sslmode" => drop(word::<SslMode>(value)?),
+        "mode" => tuning.mode = Some(word(value)?),
         "pool_mode" => tuning.pool_mode = Some(word(value)?),
         "consistency" => tuning.consistency = Some(word(value)?),
         "scope" => tuning.scope = Some(word(value)?),

@@ -6,7 +6,7 @@ use super::consistency::{Level, OnStale, Scope};
 use super::mistake::Origin;
 use super::node::NodeSettings;
 use super::secret::Secret;
-use super::settings::{ClientAuth, PoolMode};
+use super::settings::{ClientAuth, Mode, PoolMode};
 
 /// Declares a struct of optional values that can be laid over another one.
 macro_rules! layer {
@@ -49,6 +49,7 @@ layer! {
         connect_timeout: Duration,
         application_name: String,
         options: Vec<(String, String)>,
+        mode: Mode,
         pool_mode: PoolMode,
         consistency: Level,
         scope: Scope,

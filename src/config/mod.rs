@@ -35,4 +35,4 @@ pub use mistake::{Mistake, Mistakes};
 pub use node::{Host, NodeSettings, Role};
 pub use redact::redact_url;
 pub use secret::Secret;
-pub use settings::{ClientAuth, DatabaseSettings, PoolMode, PoolSettings, Settings, UserSettings};
+pub use settings::{ClientAuth, DatabaseSettings, Mode, PoolMode, PoolSettings, Settings, UserSettings};

@@ -50,6 +50,8 @@ pub struct DatabaseSettings {
     pub nodes: Vec<NodeSettings>,
     /// Who may connect, at least one, none twice. The first logs in for the proxy's own questions to the servers.
     pub users: Vec<UserSettings>,
+    /// Whether reads are sent to replicas, or it is only counted which ones would be.
+    pub mode: Mode,
     /// How server connections are lent.
     pub pool: PoolSettings,
     /// What a read is promised unless its session says otherwise.
@@ -100,6 +102,18 @@ impl Default for PoolSettings {
             pool_timeout: Some(Duration::from_secs(20)),
             connect_timeout: Duration::from_secs(5),
         }
+    }
+}
+
+words! {
+    /// Whether decisions are carried out.
+    #[derive(Default)]
+    pub enum Mode {
+        /// They are.
+        #[default]
+        Route = "route",
+        /// Everything goes to the primary; what would have gone elsewhere is counted.
+        Observe = "observe",
     }
 }
 

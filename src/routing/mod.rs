@@ -45,10 +45,19 @@ pub struct Request {
     pub level: Level,
     /// What the read must see, at level `session`.
     pub mark: Tick,
-    /// A replica has refused this shape before.
-    pub refused_before: bool,
+    /// Why a replica should not be tried, though it looks like a read.
+    pub doubt: Option<Doubt>,
     /// The replica not to take again: it just failed this very read.
     pub avoid: Option<NodeId>,
+}
+
+/// Why what looks like a read is not tried on a replica.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Doubt {
+    /// A replica has refused this shape before.
+    RefusedBefore,
+    /// The catalog is being read again, so that what the statement names may have become something else.
+    Catalog,
 }
 
 /// Why a server connection stays with a session.
@@ -113,8 +122,10 @@ pub fn route(request: &Request, replicas: &[ReplicaView], random: u64) -> Decisi
         Wants::SessionState => return primary(Reason::SessionState),
         Wants::Unknown => return primary(Reason::Unknown),
     }
-    if request.refused_before {
-        return primary(Reason::RefusedBefore);
+    match request.doubt {
+        Some(Doubt::RefusedBefore) => return primary(Reason::RefusedBefore),
+        Some(Doubt::Catalog) => return primary(Reason::Catalog),
+        None => {}
     }
     match request.level {
         Level::Primary => return primary(Reason::LevelPrimary),

@@ -29,15 +29,19 @@ pub enum Reason {
     Unknown,
     /// A replica refused this shape before.
     RefusedBefore,
+    /// A read, but what its names mean is being asked again.
+    Catalog,
     /// A read, but no replica had replayed what it must see.
     Stale,
     /// A read, but no replica is healthy.
     NoReplica,
+    /// The proxy only observes: everything goes to the primary.
+    Observe,
 }
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 14] = [
+    pub const ALL: [Self; 16] = [
         Self::Fresh,
         Self::Eventual,
         Self::IntentReplica,
@@ -50,8 +54,10 @@ impl Reason {
         Self::SessionState,
         Self::Unknown,
         Self::RefusedBefore,
+        Self::Catalog,
         Self::Stale,
         Self::NoReplica,
+        Self::Observe,
     ];
 
     /// The label in metrics and logs.
@@ -69,8 +75,34 @@ impl Reason {
             Self::SessionState => "session_state",
             Self::Unknown => "unknown",
             Self::RefusedBefore => "refused_before",
+            Self::Catalog => "catalog",
             Self::Stale => "stale",
             Self::NoReplica => "no_replica",
+            Self::Observe => "observe",
+        }
+    }
+}
+
+impl Reason {
+    /// What it means, for people: a sentence without its end.
+    pub fn meaning(self) -> &'static str {
+        match self {
+            Self::Fresh => "a read, and the replica has replayed all it must see",
+            Self::Eventual => "a read at level eventual: any healthy replica will do",
+            Self::IntentReplica => "the application asked for a replica",
+            Self::ReadOnlyTransaction => "a transaction that promised to be READ ONLY",
+            Self::Transaction => "it begins a transaction block, or runs in one",
+            Self::Pinned => "the session is bound to its server connection",
+            Self::IntentPrimary => "the application, or a rule, asked for the primary",
+            Self::LevelPrimary => "the consistency level is primary",
+            Self::Write => "it writes",
+            Self::SessionState => "it is about the session's state",
+            Self::Unknown => "it could not be shown to be a read",
+            Self::RefusedBefore => "a replica has refused this shape before",
+            Self::Catalog => "the catalog has changed and is being read again",
+            Self::Stale => "a read, but no replica had replayed all it must see",
+            Self::NoReplica => "a read, but no replica is healthy",
+            Self::Observe => "the proxy only observes",
         }
     }
 }

@@ -9,7 +9,7 @@ fn read() -> Request {
         intent: None,
         level: Level::Session,
         mark: Tick(100),
-        refused_before: false,
+        doubt: None,
         avoid: None,
     }
 }
@@ -97,7 +97,20 @@ fn the_table() {
             one,
             Reason::ReadOnlyTransaction,
         ),
-        ("refused before", Request { refused_before: true, ..r }, &fresh, Primary, Reason::RefusedBefore),
+        (
+            "refused before",
+            Request { doubt: Some(Doubt::RefusedBefore), ..r },
+            &fresh,
+            Primary,
+            Reason::RefusedBefore,
+        ),
+        (
+            "catalog being read",
+            Request { doubt: Some(Doubt::Catalog), ..r },
+            &fresh,
+            Primary,
+            Reason::Catalog,
+        ),
         (
             "avoid the one that failed",
             Request { avoid: Some(NodeId(1)), ..r },

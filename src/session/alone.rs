@@ -11,7 +11,7 @@ use super::serve::Session;
 use super::statements::Statements;
 use super::understand::Understood;
 use crate::routing::Target;
-use crate::sql::{Class, Deallocated, Intent, Leaves, Level, Own, Scope};
+use crate::sql::{Class, Deallocated, Leaves, Own};
 use crate::wire::{self, Describe, Frontend, Kind, TransactionStatus, WireError, encode, query_text};
 
 impl Session {
@@ -119,22 +119,7 @@ impl Session {
     pub(super) fn own_mistake(u: &Understood) -> Option<Failure> {
         let Class::Own(own) = &u.summary.known.as_ref()?.statement.class else { return None };
         let Own::Set { name, value, .. } = &**own else { return None };
-        let words = match &**name {
-            "intent" => Intent::WORDS,
-            "consistency" => Level::WORDS,
-            "scope" => Scope::WORDS,
-            _ => {
-                let text = format!("unrecognized configuration parameter \"tidegate.{name}\"");
-                return Some(
-                    Failure::error("42704", text)
-                        .with_hint("There are tidegate.intent, tidegate.consistency and tidegate.scope."),
-                );
-            }
-        };
-        let known = words.iter().any(|word| word.eq_ignore_ascii_case(value));
-        let list = words.join(", ");
-        let text = format!("invalid value for parameter \"tidegate.{name}\": \"{value}\" (one of: {list})");
-        (!known).then(|| Failure::error("22023", text))
+        super::own::mistake(name, value)
     }
 
     /// A pipeline that began with reads on a replica, and was not synced, goes on with something for the primary: the

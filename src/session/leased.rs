@@ -13,7 +13,7 @@ use super::exchange::Exchange;
 use super::statements::{Known, Prepared};
 use crate::cluster::Outstanding;
 use crate::pool::Lease;
-use crate::routing::{NodeId, Wants};
+use crate::routing::{Doubt, Held, NodeId, Wants};
 use crate::sql::{Intent, Leaves, Level, Scope};
 use crate::stats::Present;
 
@@ -66,14 +66,13 @@ pub(super) enum Fate {
 }
 
 /// What a segment needs, the strictest of its parts.
-#[allow(clippy::struct_excessive_bools, reason = "two independent facts about the statements")]
 #[derive(Clone, Debug)]
 pub(super) struct Summary {
     pub(super) wants: Wants,
     pub(super) intent: Option<Intent>,
     pub(super) level: Option<Level>,
     pub(super) scope: Option<Scope>,
-    pub(super) refused_before: bool,
+    pub(super) doubt: Option<Doubt>,
     pub(super) may_write: bool,
     pub(super) leaves: Leaves,
     /// Statements run.
@@ -137,6 +136,11 @@ impl Leased {
             arriving: 0,
             rerun: None,
         }
+    }
+
+    /// Why the session holds it, if it does.
+    pub(super) fn held(&self) -> Held {
+        if self.pins.is_empty() { Held::Transaction } else { Held::Pin }
     }
 
     /// Bytes at the front of the server's inbox that are for the client, now.

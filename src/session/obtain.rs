@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::ask::{AskError, ask};
+use super::explain::Taken;
 use super::failure::{End, Failure};
 use super::leased::{Leased, Rerun, ServesAs, Summary};
 use super::serve::Session;
@@ -11,7 +12,7 @@ use super::settings::{difference, renewal};
 use crate::cluster::{Node, State};
 use crate::freshness::Tick;
 use crate::pool::LeaseError;
-use crate::routing::{Decision, Reason, Target};
+use crate::routing::Target;
 
 /// How long a new connection to a replica waits for the monitor to confirm that the replica has not been restarted.
 const CONFIRM: Duration = Duration::from_secs(1);
@@ -37,11 +38,13 @@ impl Session {
         &mut self,
         summary: &Summary,
         again: Option<Rerun>,
-    ) -> Result<(Leased, Reason), End> {
+    ) -> Result<(Leased, Taken), End> {
         let mut again = again;
         // Every node may fail once, and a replica can turn stale while a connection to it is waited for.
         for _ in 0..=self.database.cluster.nodes.len() * 2 {
-            let Decision { target, reason } = self.decide(summary, None, again);
+            let decided = self.decide(summary, None, again);
+            let taken = self.carry_out(decided);
+            let target = taken.decision.target;
             let (node, floor) = match target {
                 Target::Replica(id) => {
                     (Arc::clone(&self.database.cluster.nodes[id.0]), self.required(summary).1)
@@ -53,7 +56,7 @@ impl Session {
                     let slot = &self.registered.slot;
                     slot.runs(&self.user.pools[node.id.0], &leased.lease.key);
                     self.database.stats.lent(node.id.0);
-                    return Ok((leased, reason));
+                    return Ok((leased, taken));
                 }
                 Err(Unfit::Client(failure)) => return Err(failure.into()),
                 Err(Unfit::Node) if target == Target::Primary => {}

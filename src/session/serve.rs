@@ -12,6 +12,7 @@ use bytes::Buf;
 
 use super::cancel::Registered;
 use super::client::Client;
+use super::explain::Route;
 use super::failure::End;
 use super::leased::Leased;
 use super::names::Names;
@@ -48,6 +49,8 @@ pub(super) struct Session {
     pub(super) items: Vec<Item>,
     pub(super) plan: Vec<Option<Arc<Prepared>>>,
     pub(super) view: Vec<ReplicaView>,
+    /// How the last statement was decided.
+    pub(super) last_route: Option<Box<Route>>,
     /// Bytes of a message of the client that are still to be passed on, or dropped.
     passing: Passing,
     /// After an error of the proxy's own in the extended protocol: everything up to Sync is skipped.
@@ -100,6 +103,7 @@ impl Session {
             items: Vec::new(),
             plan: Vec::new(),
             view: Vec::new(),
+            last_route: None,
             passing: Passing::Nothing,
             skipping: false,
             dice: rand::random(),

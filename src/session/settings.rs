@@ -9,6 +9,7 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::ask::Answer;
+use super::own::{mistake, switch};
 use crate::server::{Connection, Settings};
 use crate::sql::{Intent, Level, Scope};
 
@@ -41,6 +42,8 @@ pub(super) struct Steering {
     pub(super) intent: Option<Intent>,
     pub(super) level: Option<Level>,
     pub(super) scope: Option<Scope>,
+    /// The client wants to be told of every decision.
+    pub(super) trace: bool,
     /// Statement texts must not be read: their encoding or quoting is not what the lexer follows.
     pub(super) unreadable: bool,
     /// Transactions are serializable unless they say otherwise: no standby takes them.
@@ -63,17 +66,9 @@ impl SessionSettings {
         for (name, value) in parameters.iter().filter(|(name, _)| !NOT_SETTINGS.contains(&name.as_str())) {
             base.insert(name.to_ascii_lowercase(), value.clone());
         }
-        for (name, words) in [
-            ("tidegate.intent", Intent::WORDS),
-            ("tidegate.consistency", Level::WORDS),
-            ("tidegate.scope", Scope::WORDS),
-        ] {
-            if let Some(value) = base.get(name).filter(|v| !words.iter().any(|w| w.eq_ignore_ascii_case(v))) {
-                return Err(format!(
-                    "invalid value for parameter \"{name}\": \"{value}\" (one of: {})",
-                    words.join(", ")
-                ));
-            }
+        let own = base.iter().filter_map(|(name, value)| Some((name.strip_prefix("tidegate.")?, value)));
+        if let Some(failure) = own.filter_map(|(name, value)| mistake(name, value)).next() {
+            return Err(failure.message);
         }
         let custom = base.keys().filter(|n| n.contains('.')).map(|n| n.as_str().into()).collect();
         let base = Arc::new(base);
@@ -147,6 +142,7 @@ impl Steering {
             intent: get("tidegate.intent").and_then(Intent::parse),
             level: get("tidegate.consistency").and_then(Level::parse),
             scope: get("tidegate.scope").and_then(Scope::parse),
+            trace: get("tidegate.trace").is_some_and(switch),
             serializable: get("default_transaction_isolation")
                 .is_some_and(|v| v.eq_ignore_ascii_case("serializable")),
             async_commit: get("synchronous_commit")

@@ -7,6 +7,7 @@ use bytes::Buf;
 use super::ask::ask;
 use super::client::Client;
 use super::exchange::Owed;
+use super::explain::Taken;
 use super::failure::{End, Failure};
 use super::finish::pinning;
 use super::leased::{Answer, Leased, Rerun, ServesAs, Summary, Turn};
@@ -14,8 +15,9 @@ use super::segment::Ending;
 use super::serve::Session;
 use super::settings::Steering;
 use super::understand::Understood;
+use crate::config::Mode;
 use crate::freshness::Tick;
-use crate::routing::{Decision, Held, Reason, Request, Wants, route};
+use crate::routing::{Decision, Doubt, Held, Reason, Request, Target, Wants, route};
 use crate::sql::{Intent, Level, Scope};
 use crate::wire::{self, Frontend, TransactionStatus, encode, query_text};
 
@@ -40,7 +42,9 @@ impl Session {
         if let Some(error) = &understood.hint_error {
             tracing::warn!(user = %self.user.name, database = %self.database.settings.name, %error, "hint ignored, statement sent to the primary");
         }
-        if self.deallocate(client, &understood, ending)? {
+        if self.answer_question(client, &understood, ending).await?
+            || self.deallocate(client, &understood, ending)?
+        {
             client.inbox.advance(len);
             return Ok(());
         }
@@ -130,19 +134,19 @@ impl Session {
         again: Option<Rerun>,
     ) -> Result<(), End> {
         let begun = Instant::now();
-        let reason = if let Some(leased) = &self.leased {
-            let held = if leased.pins.is_empty() { Held::Transaction } else { Held::Pin };
-            self.decide(&u.summary, Some(held), again).reason
+        let taken = if let Some(leased) = &self.leased {
+            let held = leased.held();
+            Taken::from(self.decide(&u.summary, Some(held), again))
         } else {
-            let (leased, reason) = self.obtain(&u.summary, again).await?;
+            let (leased, taken) = self.obtain(&u.summary, again).await?;
             self.leased = Some(leased);
-            reason
+            taken
         };
         if self.verify(&client.inbox, &u, ending).await? {
             client.inbox.advance(len);
             return Ok(());
         }
-        self.count(&u.summary, reason);
+        self.account_for(client, &u.summary, taken);
         let Self { leased, items, plan, settings, .. } = self;
         let Some(leased) = leased else { return Ok(()) };
         let begins =
@@ -200,13 +204,34 @@ impl Session {
         Ok(())
     }
 
-    fn count(&self, summary: &Summary, reason: Reason) {
-        let Some(leased) = &self.leased else { return };
-        let on_replica = leased.serves_as == ServesAs::Replica;
-        self.database.stats.ran(leased.node.node().id.0, on_replica, reason, summary.count);
-        if reason == Reason::Stale {
-            self.database.stats.prevented.increment(summary.count);
+    /// Counts a decision, keeps it for who asks, and tells the client of it where it wants to know.
+    fn account_for(&mut self, client: &mut Client, summary: &Summary, taken: Taken) {
+        let trace = self.settings.steering.trace;
+        let Some(leased) = &mut self.leased else { return };
+        if trace {
+            // What was said before comes first.
+            leased.hand_over(client);
         }
+        let (node, reason) = (leased.node.node().id, taken.decision.reason);
+        let stats = &self.database.stats;
+        stats.ran(node.0, leased.serves_as == ServesAs::Replica, reason, summary.count);
+        if reason == Reason::Stale {
+            stats.prevented.increment(summary.count);
+        }
+        self.remember(summary, taken, Some(node));
+        if let Some(route) = self.last_route.as_ref().filter(|_| trace) {
+            let text = format!("tidegate: {}", self.headline(route));
+            encode::notice(&mut client.outbox, &text, &route.why().join("\n"));
+        }
+    }
+
+    /// The decision that is carried out: one to observe sends everything to the primary.
+    pub(super) fn carry_out(&self, decision: Decision) -> Taken {
+        if self.database.settings.mode == Mode::Route {
+            return decision.into();
+        }
+        let observed = Decision { target: Target::Primary, reason: Reason::Observe };
+        Taken { decision: observed, would: Some(decision) }
     }
 
     /// Level and scope of a statement without hints.
@@ -266,7 +291,7 @@ impl Session {
                 .filter(|intent| *intent == Intent::Primary || !summary.leaves.intersects(pinning())),
             level,
             mark,
-            refused_before: summary.refused_before || again == Some(Rerun::OnPrimary),
+            doubt: if again == Some(Rerun::OnPrimary) { Some(Doubt::RefusedBefore) } else { summary.doubt },
             avoid: match again {
                 Some(Rerun::Elsewhere(node)) => Some(node),
                 _ => None,

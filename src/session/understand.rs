@@ -10,7 +10,7 @@ use super::leased::Summary;
 use super::segment::Ending;
 use super::serve::Session;
 use super::statements::{Known, Prepared, Statements};
-use crate::routing::Wants;
+use crate::routing::{Doubt, Wants};
 use crate::sql::{Cause, Class, HintError, Hints, Intent, Leaves, Level, Scope};
 use crate::wire::{self, Bind, Describe, Frontend, Kind, Parse, WireError, parse_message, query_text};
 
@@ -132,6 +132,19 @@ impl Session {
         Ok(None)
     }
 
+    /// What a text would need if it were a segment by itself.
+    pub(super) async fn summary_of(&mut self, text: &[u8]) -> Summary {
+        let mut u = Understood::unread(Summary::nothing(), Vec::new());
+        u.defaults = self.defaults();
+        let (known, hints) = if self.settings.steering.unreadable {
+            (self.proxy.statements.unreadable(), Ok(Hints::default()))
+        } else {
+            self.proxy.statements.look_up(text).await
+        };
+        u.add(&known, &hints);
+        u.summary
+    }
+
     /// The client's statement that SQL text runs by its name.
     fn run_by_name(&self, known: &Known, text: &[u8]) -> Option<(String, Arc<Prepared>)> {
         if known.statement.class != Class::Unknown || self.names.is_empty() {
@@ -164,7 +177,7 @@ impl Summary {
             intent: None,
             level: None,
             scope: None,
-            refused_before: false,
+            doubt: None,
             may_write: false,
             leaves: Leaves::default(),
             count: 0,
@@ -186,7 +199,7 @@ impl Understood {
         s.wants = strictest(s.wants, wants(&known.statement.class));
         s.may_write |= known.may_write();
         s.leaves |= known.statement.leaves;
-        s.refused_before |= known.was_refused();
+        s.doubt = s.doubt.or(known.was_refused().then_some(Doubt::RefusedBefore));
         if known.statement.is_opaque() {
             s.leaves |= Leaves::ANYTHING;
         }

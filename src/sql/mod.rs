@@ -11,6 +11,7 @@
 pub mod builtins;
 pub mod catalog;
 pub mod classify;
+mod explained;
 pub mod hint;
 pub mod intent;
 mod lexer;
@@ -19,6 +20,7 @@ pub mod shape;
 pub(crate) mod words;
 
 pub use classify::{Begin, Cause, Class, Leaves, Own, Statement, classify};
+pub use explained::explained;
 pub use hint::{HintError, Hints};
 pub use intent::{Intent, Level, Scope};
 pub use prepared::{Deallocated, deallocated, executed};

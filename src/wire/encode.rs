@@ -13,6 +13,8 @@ pub enum Severity {
     Fatal,
     /// Nothing failed.
     Warning,
+    /// Somebody asked to be told.
+    Notice,
 }
 
 impl Severity {
@@ -21,6 +23,7 @@ impl Severity {
             Self::Error => "ERROR",
             Self::Fatal => "FATAL",
             Self::Warning => "WARNING",
+            Self::Notice => "NOTICE",
         }
     }
 }
@@ -148,7 +151,16 @@ pub fn ready(out: &mut BytesMut, status: TransactionStatus) {
 
 /// `ErrorResponse` or `NoticeResponse` of the proxy's own making; empty fields are left out.
 pub fn error(out: &mut BytesMut, severity: Severity, code: &str, text: &str, hint: &str, routine: &str) {
-    let tag = if severity == Severity::Warning { b'N' } else { b'E' };
+    report(out, severity, code, text, &[(b'H', hint), (b'R', routine)]);
+}
+
+/// `NoticeResponse` of severity NOTICE, for who asked to be told; `detail` may be empty.
+pub fn notice(out: &mut BytesMut, text: &str, detail: &str) {
+    report(out, Severity::Notice, "00000", text, &[(b'D', detail)]);
+}
+
+fn report(out: &mut BytesMut, severity: Severity, code: &str, text: &str, more: &[(u8, &str)]) {
+    let tag = if matches!(severity, Severity::Warning | Severity::Notice) { b'N' } else { b'E' };
     message(out, tag, |out| {
         let mut field = |tag: u8, value: &str| {
             out.put_u8(tag);
@@ -158,11 +170,26 @@ pub fn error(out: &mut BytesMut, severity: Severity, code: &str, text: &str, hin
         field(b'V', severity.word());
         field(b'C', code);
         field(b'M', text);
-        for (tag, value) in [(b'H', hint), (b'R', routine)].into_iter().filter(|(_, v)| !v.is_empty()) {
-            field(tag, value);
+        for (tag, value) in more.iter().filter(|(_, value)| !value.is_empty()) {
+            field(*tag, value);
         }
         out.put_u8(0);
     });
+}
+
+/// `ParseComplete`.
+pub fn parse_complete(out: &mut BytesMut) {
+    message(out, b'1', |_| ());
+}
+
+/// `BindComplete`.
+pub fn bind_complete(out: &mut BytesMut) {
+    message(out, b'2', |_| ());
+}
+
+/// `ParameterDescription` of a statement without parameters.
+pub fn no_parameters(out: &mut BytesMut) {
+    message(out, b't', |out| out.put_u16(0));
 }
 
 /// Query.

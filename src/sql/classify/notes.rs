@@ -172,7 +172,7 @@ impl Notes {
         };
         match own.as_ref() {
             Own::Set { name, .. } | Own::Reset { name, .. } => Some(format!("tidegate.{name}").into()),
-            Own::Show { .. } => None,
+            Own::Show { .. } | Own::ExplainRoute => None,
         }
     }
 

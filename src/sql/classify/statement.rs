@@ -25,7 +25,7 @@ pub struct Statement {
 pub enum Class {
     /// Reads only, and any node with the data answers alike.
     Read,
-    /// SET, SHOW or RESET of one of Tidegate's own settings, alone in its text: to be answered without a server.
+    /// About Tidegate itself, alone in its text.
     Own(Box<Own>),
     /// Reads or changes the session's state.
     Session,
@@ -72,6 +72,8 @@ pub enum Own {
         /// The setting.
         name: Box<str>,
     },
+    /// `EXPLAIN (ROUTE) …`: where the statement would go, and why.
+    ExplainRoute,
 }
 
 impl Class {

@@ -96,6 +96,7 @@ fn own_settings() {
         let statement = classify(text);
         // The server has them too: they share the fate of the transaction like any other.
         let leaves = match own {
+            Own::ExplainRoute => Leaves::default(),
             Own::Set { local, .. } | Own::Reset { local, .. } if local => Leaves::LOCAL_SETTINGS,
             Own::Set { .. } | Own::Reset { .. } => Leaves::SETTINGS,
             Own::Show { .. } => Leaves::default(),

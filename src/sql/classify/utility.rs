@@ -2,7 +2,7 @@
 
 use super::notes::Notes;
 use super::setting::option;
-use super::{Cause, Class, Leaves};
+use super::{Cause, Class, Leaves, Own};
 use pg_query::NodeEnum;
 use pg_query::protobuf::a_const::Val;
 use pg_query::protobuf::{
@@ -92,6 +92,9 @@ impl Notes {
             return self.not_understood("an empty tree");
         };
         let names = || options.iter().map(|node| option(node).map(|(name, _)| name));
+        if let [Some("route")] = names().collect::<Vec<_>>()[..] {
+            return self.note(Class::Own(Box::new(Own::ExplainRoute)), Cause::Setting, false);
+        }
         if names().any(|name| name.is_none_or(|name| name.eq_ignore_ascii_case("analyze"))) {
             return self.deeper(|notes| notes.executed_by_explain(|notes| notes.statement(query)));
         }

@@ -1,0 +1,163 @@
+//! What was decided for a statement, and why, in words.
+
+use std::fmt::Write;
+use std::sync::Arc;
+
+use super::leased::Summary;
+use super::serve::Session;
+use super::statements::Known;
+use crate::freshness::Tick;
+use crate::routing::{Decision, NodeId, Reason, ReplicaView, Target};
+use crate::sql::{Class, Leaves, Level, Scope};
+
+/// What was decided for a statement, with all that the decision went by.
+#[derive(Clone, Debug)]
+pub(super) struct Route {
+    /// The node it went to; `None` for a statement that is only explained.
+    node: Option<NodeId>,
+    decision: Decision,
+    /// What would have been decided, where the proxy only observes.
+    would: Option<Decision>,
+    level: Level,
+    scope: Scope,
+    mark: Tick,
+    at: Tick,
+    replicas: Vec<ReplicaView>,
+    known: Option<Arc<Known>>,
+    leaves: Leaves,
+}
+
+/// A decision that is carried out, and the one that would have been.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Taken {
+    pub(super) decision: Decision,
+    /// Where the proxy only observes: what would have been decided.
+    pub(super) would: Option<Decision>,
+}
+
+impl From<Decision> for Taken {
+    fn from(decision: Decision) -> Self {
+        Self { decision, would: None }
+    }
+}
+
+impl Session {
+    /// Keeps what was decided, for who asks.
+    pub(super) fn remember(&mut self, summary: &Summary, taken: Taken, node: Option<NodeId>) {
+        let route = self.route(summary, taken, node);
+        match &mut self.last_route {
+            Some(last) => **last = route,
+            None => self.last_route = Some(Box::new(route)),
+        }
+    }
+
+    /// Everything the decision on a statement went by, as it was a moment ago.
+    pub(super) fn route(&mut self, summary: &Summary, taken: Taken, node: Option<NodeId>) -> Route {
+        let (level, mark) = self.required(summary);
+        let mut replicas =
+            self.last_route.as_mut().map(|last| std::mem::take(&mut last.replicas)).unwrap_or_default();
+        replicas.clone_from(&self.view);
+        Route {
+            node,
+            decision: taken.decision,
+            would: taken.would,
+            level,
+            scope: summary.scope.unwrap_or(self.defaults().1),
+            mark,
+            at: self.database.cluster.clock.now(),
+            replicas,
+            known: summary.known.clone(),
+            leaves: summary.leaves,
+        }
+    }
+
+    /// One line for `tidegate.trace`: where the statement goes and the reason's label.
+    pub(super) fn headline(&self, route: &Route) -> String {
+        let mut text = self.place(route, route.decision);
+        if let Some(would) = route.would {
+            let _ = write!(text, "; would be {}", self.place(route, would));
+        }
+        text
+    }
+
+    /// The lines of `SHOW tidegate.last_route` and `EXPLAIN (ROUTE)`.
+    pub(super) fn lines(&self, route: &Route) -> Vec<String> {
+        let mut lines = vec![format!("to: {}", self.place(route, route.decision))];
+        let decided = route.would.unwrap_or(route.decision);
+        if let Some(would) = route.would {
+            lines.push(format!("would be: {}", self.place(route, would)));
+        }
+        lines.push(format!("because: {}", decided.reason.meaning()));
+        lines.extend(route.why());
+        let ago = |tick: Tick| format!("{:.1} ms ago", route.at.since(tick) as f64 / 1e6);
+        let mark = match route.mark {
+            Tick::NEVER => "none".to_owned(),
+            mark => ago(mark),
+        };
+        lines.push(format!("level: {}, scope: {}, mark: {mark}", route.level, route.scope));
+        for replica in &route.replicas {
+            let name = self.node_name(replica.id);
+            let verdict = if decided.target == Target::Replica(replica.id) {
+                "taken".to_owned()
+            } else if route.level != Level::Eventual && replica.horizon < route.mark {
+                let short = route.mark.since(replica.horizon) as f64 / 1e6;
+                format!("not fresh enough, {short:.1} ms short")
+            } else {
+                "fresh enough".to_owned()
+            };
+            let horizon = ago(replica.horizon);
+            let busy = replica.outstanding;
+            lines.push(format!("replica {name}: {verdict}, horizon {horizon}, works on {busy}"));
+        }
+        if route.replicas.is_empty() && matches!(decided.reason, Reason::NoReplica | Reason::Stale) {
+            lines.push("no replica is healthy".to_owned());
+        }
+        lines
+    }
+
+    fn place(&self, route: &Route, decision: Decision) -> String {
+        let cluster = &self.database.cluster;
+        let (role, node) = match (decision.target, route.node) {
+            (Target::Replica(id), _) => ("replica", Some(id)),
+            (Target::Held, Some(id)) if cluster.primary().is_none_or(|primary| primary.id != id) => {
+                ("replica", Some(id))
+            }
+            (Target::Held | Target::Primary, Some(id)) => ("primary", Some(id)),
+            (Target::Held | Target::Primary, None) => ("primary", cluster.primary().map(|p| p.id)),
+        };
+        let node = node.map_or("(none)", |id| self.node_name(id));
+        format!("{role} {node}, reason {}", decision.reason)
+    }
+
+    fn node_name(&self, id: NodeId) -> &str {
+        self.database.cluster.nodes.get(id.0).map_or("?", |node| &node.name)
+    }
+}
+
+impl Route {
+    /// What the statement may do and why: its class, the chain of causes, what it leaves behind.
+    pub(super) fn why(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        let Some(known) = &self.known else { return lines };
+        let statement = &known.statement;
+        lines.push(format!("class: {}: the statement {}", class(&statement.class), statement.cause));
+        if !self.leaves.is_empty() {
+            lines.push(format!("leaves in the session: {}", self.leaves));
+        }
+        lines
+    }
+}
+
+/// The word for a class.
+pub(super) fn class(class: &Class) -> &'static str {
+    match class {
+        Class::Read => "read",
+        Class::Own(_) => "own",
+        Class::Session => "session",
+        Class::Savepoint => "savepoint",
+        Class::End => "end of transaction",
+        Class::Begin(_) => "begin",
+        Class::Write => "write",
+        Class::Unknown => "unknown",
+    }
+}
