@@ -34,6 +34,13 @@ pub struct Failure {
     pub message: String,
 }
 
+impl Failure {
+    /// Whether it says that something is not there, or is not what it should be.
+    pub fn is_about_names(&self) -> bool {
+        ["42", "26", "34", "3F"].iter().any(|class| self.code.starts_with(class))
+    }
+}
+
 impl Answer {
     /// Adds the next message.
     pub fn take(&mut self, message: &Message<Backend>) {
@@ -85,7 +92,8 @@ impl ResultSet {
         if self.columns != other.columns {
             return Some(Difference::Columns);
         }
-        let (mut ours, mut theirs): (Vec<_>, Vec<_>) = (self.rows.iter().collect(), other.rows.iter().collect());
+        let (mut ours, mut theirs): (Vec<_>, Vec<_>) =
+            (self.rows.iter().collect(), other.rows.iter().collect());
         ours.sort_unstable();
         theirs.sort_unstable();
         let (one, other) = ours.into_iter().zip(theirs).find(|(one, other)| one != other)?;
@@ -143,7 +151,9 @@ mod tests {
         for row in rows {
             take(Backend::DataRow, &|out| encode::text_row(out, &[row]));
         }
-        take(Backend::CommandComplete, &|out| encode::command_complete(out, &format!("SELECT {}", rows.len())));
+        take(Backend::CommandComplete, &|out| {
+            encode::command_complete(out, &format!("SELECT {}", rows.len()))
+        });
         take(Backend::ReadyForQuery, &|out| encode::ready(out, TransactionStatus::Open));
         answer
     }

@@ -40,7 +40,9 @@ impl Kind {
                 let explained = explain.query.as_ref().and_then(|query| query.node.as_ref());
                 if explained.is_some_and(is_planned) { Self::Read } else { Self::Other }
             }
-            NodeEnum::VariableSetStmt(set) if !set.is_local && !is_about_the_transaction(set.kind, &set.name) => {
+            NodeEnum::VariableSetStmt(set)
+                if !set.is_local && !is_about_the_transaction(set.kind, &set.name) =>
+            {
                 Self::SessionState
             }
             NodeEnum::PrepareStmt(_)
@@ -56,15 +58,19 @@ impl Kind {
 fn is_planned(node: &NodeEnum) -> bool {
     match node {
         NodeEnum::SelectStmt(select) => select.into_clause.is_none(),
-        NodeEnum::InsertStmt(_) | NodeEnum::UpdateStmt(_) | NodeEnum::DeleteStmt(_) | NodeEnum::MergeStmt(_) => true,
+        NodeEnum::InsertStmt(_)
+        | NodeEnum::UpdateStmt(_)
+        | NodeEnum::DeleteStmt(_)
+        | NodeEnum::MergeStmt(_) => true,
         _ => false,
     }
 }
 
 fn analyzes(explain: &ExplainStmt) -> bool {
-    explain.options.iter().any(
-        |option| matches!(&option.node, Some(NodeEnum::DefElem(option)) if option.defname == "analyze"),
-    )
+    explain
+        .options
+        .iter()
+        .any(|option| matches!(&option.node, Some(NodeEnum::DefElem(option)) if option.defname == "analyze"))
 }
 
 /// SET TRANSACTION, whose effect ends with the transaction.

@@ -9,6 +9,7 @@
 mod support;
 
 mod answer;
+mod corpus;
 mod kind;
 mod peer;
 mod record;
@@ -16,7 +17,6 @@ mod regress;
 mod report;
 mod session;
 mod stage;
-mod stand_in;
 mod standby;
 mod tide;
 mod trial;
@@ -24,7 +24,7 @@ mod word;
 
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::PathBuf;
+use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
@@ -43,21 +43,41 @@ struct Places {
 #[test]
 #[ignore = "takes minutes and PostgreSQL's regression suite: run `make oracle`"]
 fn nothing_that_needs_the_primary_goes_to_a_replica() {
-    let home = std::env::var_os("TIDEGATE_ORACLE_POSTGRES").expect("scripts/oracle.sh says where PostgreSQL is");
-    let home = PathBuf::from(home);
-    let tests = std::env::var("TIDEGATE_ORACLE_TESTS").unwrap_or_default();
-    let tests: Vec<String> = tests.split_whitespace().map(str::to_owned).collect();
-    let (suite, bin) = (home.join("regress"), home.join("install/bin"));
-    let stage = Stage::set(&bin);
-    let places = Arc::new(stage.places());
-    let address = listen(&places).unwrap();
-    let told = Regress { suite: &suite, bin: &bin, tests: &tests }.run(&stage.cluster, address);
-    let records = std::mem::take(&mut *places.records.lock().unwrap_or_else(PoisonError::into_inner));
-    let report = report::write(&records, &preface(&told));
-    println!("{report}");
+    let setting = |name| std::env::var(name).unwrap_or_default();
+    let home = setting("TIDEGATE_ORACLE_POSTGRES");
+    assert!(!home.is_empty(), "run `make oracle`: scripts/oracle.sh says where PostgreSQL is");
+    let (suite, bin) = (Path::new(&home).join("regress"), Path::new(&home).join("install/bin"));
+    let tests: Vec<String> = words(&setting("TIDEGATE_ORACLE_TESTS"));
+    let (mut records, mut preface) = (Vec::new(), String::new());
+    for corpus in words(&setting("TIDEGATE_ORACLE_CORPUS")) {
+        if corpus == "regress" {
+            let suite = Regress { suite: &suite, bin: &bin, tests: &tests };
+            records.extend(on_stage(&bin, |stage, address| {
+                preface += &summary(&suite.run(&stage.cluster, address));
+            }));
+            continue;
+        }
+        for file in corpus::files(&corpus) {
+            records.extend(on_stage(&bin, |_, address| corpus::run(&file, &bin, address)));
+        }
+    }
+    println!("{}", report::write(&records, &preface));
     let misses = records.iter().filter(|record| record.is_miss()).count();
     assert_eq!(misses, 0, "statements that need the primary would have gone to a replica");
     assert!(records.iter().all(|record| record.word.is_some()), "statements Tidegate has said nothing about");
+}
+
+fn words(text: &str) -> Vec<String> {
+    text.split_whitespace().map(str::to_owned).collect()
+}
+
+/// Has `play` send statements to the address it is given, and returns what became of them.
+fn on_stage(bin: &Path, play: impl FnOnce(&Stage, SocketAddr)) -> Vec<Record> {
+    let stage = Stage::set(bin);
+    let places = Arc::new(stage.places());
+    let address = listen(&places).unwrap();
+    play(&stage, address);
+    std::mem::take(&mut *places.records.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Serves clients in the background for as long as the process lives.
@@ -76,7 +96,7 @@ fn listen(places: &Arc<Places>) -> io::Result<SocketAddr> {
 }
 
 /// How the tests themselves did. Not what is measured, but tests that break early leave statements untried.
-fn preface(told: &str) -> String {
+fn summary(told: &str) -> String {
     let passed = told.matches("... ok").count();
     let failed: Vec<&str> = told
         .lines()

@@ -45,7 +45,10 @@ impl Peer {
     }
 
     /// To a server that asks for no password, logged in.
-    pub fn log_in(address: SocketAddr, parameters: &StartupParameters) -> io::Result<(Self, Option<CancelKey>)> {
+    pub fn log_in(
+        address: SocketAddr,
+        parameters: &StartupParameters,
+    ) -> io::Result<(Self, Option<CancelKey>)> {
         let mut peer = Self::connect(address)?;
         peer.send(|out| encode::startup(out, parameters))?;
         let mut key = None;

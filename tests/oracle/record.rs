@@ -4,6 +4,7 @@ use std::fmt;
 
 use crate::answer::{Difference, Failure};
 use crate::kind::Kind;
+use crate::trial::Claim;
 use crate::word::{Target, Word};
 
 /// One statement that a client sent.
@@ -33,6 +34,8 @@ pub enum Outcome {
     Different(Difference),
     /// Answered otherwise, as the primary did when it was asked again.
     NotDeterministic,
+    /// Answered otherwise, or refused, because the session has temporary objects and the like.
+    OwnObjects,
     /// Answered alike.
     Same,
 }
@@ -73,16 +76,30 @@ impl Record {
         self.word.as_ref().map_or("", |word| &word.detail)
     }
 
-    /// Tidegate would have sent it to a replica, and that would have been wrong.
+    fn claim(&self) -> Claim {
+        self.word.as_ref().map_or(Claim::Primary, Word::claim)
+    }
+
+    /// Tidegate would have sent it to a replica, or would send it there from a session that is not pinned, and that is
+    /// wrong.
     pub fn is_miss(&self) -> bool {
-        self.would_go_to(Target::Replica)
-            && matches!(self.outcome, Outcome::Refused(_) | Outcome::Different(_))
+        self.claim() != Claim::Primary && matches!(self.outcome, Outcome::Refused(_) | Outcome::Different(_))
     }
 
     /// A read that a standby can serve, in a session that is free to go there: these count for the share of reads that
     /// leave the primary.
     pub fn is_offloadable(&self) -> bool {
         self.kind == Kind::Read && self.outcome == Outcome::Same && self.reason() != "pinned"
+    }
+
+    /// As [`Self::is_offloadable`], in a pinned session.
+    pub fn is_pinned_read(&self) -> bool {
+        self.kind == Kind::Read && self.outcome == Outcome::Same && self.reason() == "pinned"
+    }
+
+    /// Tidegate takes it for a read.
+    pub fn is_read(&self) -> bool {
+        self.claim() != Claim::Primary
     }
 }
 
@@ -96,6 +113,7 @@ impl Outcome {
             Self::Refused(failure) => ("refused", format!("{} {}", failure.code, failure.message)),
             Self::Different(difference) => ("different", difference.to_string()),
             Self::NotDeterministic => ("not deterministic", String::new()),
+            Self::OwnObjects => ("own objects", String::new()),
             Self::Same => ("same", String::new()),
         }
     }

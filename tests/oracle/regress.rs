@@ -36,7 +36,7 @@ impl Regress<'_> {
         let mut command = Command::new(self.suite.join("pg_regress"));
         command.uid(owner.uid()).gid(owner.gid()).current_dir(&output).stdin(Stdio::null());
         command.env("LC_ALL", "C").env("PGCONNECT_TIMEOUT", "20").env("PGSSLMODE", "disable");
-        command.args(["--use-existing", "--host=127.0.0.1", "--user=app"]);
+        command.args(["--use-existing", "--host=127.0.0.1", "--user=postgres"]);
         command.arg(format!("--port={}", address.port())).arg(format!("--dbname={DATABASE}"));
         command.arg(format!("--max-connections={AT_ONCE}"));
         for (name, path) in [("inputdir", self.suite), ("dlpath", self.suite), ("bindir", self.bin)] {

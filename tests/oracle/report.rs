@@ -32,7 +32,8 @@ pub fn write(records: &[Record], preface: &str) -> String {
 
 fn line(record: &Record) -> String {
     let (outcome, about) = record.outcome.told();
-    let target = record.word.as_ref().map_or(String::new(), |word| format!("{:?}", word.target).to_lowercase());
+    let target =
+        record.word.as_ref().map_or(String::new(), |word| format!("{:?}", word.target).to_lowercase());
     let kind = format!("{:?}", record.kind).to_lowercase();
     let fields =
         [outcome, &about, &target, record.reason(), record.detail(), &kind, &record.test, &record.text];
@@ -56,6 +57,10 @@ fn totals(records: &[Record]) -> String {
     say("  not comparable", count(&|outcome| matches!(outcome, Outcome::NotComparable(_))));
     say("  refused by the standby", count(&|outcome| matches!(outcome, Outcome::Refused(_))));
     say("  answered otherwise by the standby", count(&|outcome| matches!(outcome, Outcome::Different(_))));
+    say(
+        "  otherwise because of the session's own objects",
+        count(&|outcome| *outcome == Outcome::OwnObjects),
+    );
     say("  not deterministic", count(&|outcome| *outcome == Outcome::NotDeterministic));
     say("  answered alike by the standby", count(&|outcome| *outcome == Outcome::Same));
     say("without a word from Tidegate", records.iter().filter(|record| record.word.is_none()).count());
@@ -91,10 +96,14 @@ fn offload(records: &[Record]) -> String {
     let reads: Vec<&Record> = records.iter().filter(|record| record.is_offloadable()).collect();
     let waiting = reads.iter().filter(|record| record.reason() == "catalog").count();
     let gone = reads.iter().filter(|record| record.would_go_to(Target::Replica)).count();
+    let pinned = records.iter().filter(|record| record.is_pinned_read());
+    let (pinned, wanted) =
+        pinned.fold((0, 0), |(all, wanted), record| (all + 1, wanted + usize::from(record.is_read())));
     let share = |of: usize| 100.0 * gone as f64 / of.max(1) as f64;
     let mut text = format!(
         "\nReads that a standby serves, outside transactions, in sessions that are not pinned: {}\n\
-         would go to a replica: {gone}, {:.1} % ({:.1} % without the {waiting} that waited for the catalog)\n",
+         would go to a replica: {gone}, {:.1} % ({:.1} % without the {waiting} that waited for the catalog)\n\
+         in pinned sessions there are {pinned} more, {wanted} of them known as reads\n",
         reads.len(),
         share(reads.len()),
         share(reads.len() - waiting),

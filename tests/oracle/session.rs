@@ -12,8 +12,8 @@ use crate::answer::Answer;
 use crate::kind::Kind;
 use crate::peer::{Message, Peer};
 use crate::record::Record;
-use crate::trial::{Done, Trial};
-use crate::word::{Target, Word};
+use crate::trial::{Claim, Done, Trial};
+use crate::word::Word;
 
 /// What makes Tidegate say what it would do. Freshness does not count here: the standby has replayed everything.
 const ASKED: &str = "-c tidegate.trace=on -c tidegate.consistency=eventual";
@@ -39,8 +39,14 @@ pub fn serve(client: TcpStream, places: &Arc<Places>) -> io::Result<()> {
     tidegate.send(|out| encode::startup(out, &asking(&parameters)))?;
     let trial = Trial::begin(places, &parameters)?;
     let test = parameters.get("application_name").unwrap_or_default().to_owned();
-    let mut session =
-        Session { places: Arc::clone(places), client, tidegate, trial, stand_in: Default::default(), test, status: TransactionStatus::Idle };
+    let mut session = Session {
+        places: Arc::clone(places),
+        client,
+        tidegate,
+        trial,
+        test,
+        status: TransactionStatus::Idle,
+    };
     session.pass_answer()?;
     session.serve()
 }
@@ -60,7 +66,6 @@ struct Session {
     client: Peer,
     tidegate: Peer,
     trial: Trial,
-    stand_in: crate::stand_in::StandIn,
     test: String,
     status: TransactionStatus,
 }
@@ -106,11 +111,9 @@ impl Session {
         answer: &Answer,
     ) -> io::Result<()> {
         let kind = Kind::of(text);
-        let word = word.or_else(|| Some(self.stand_in.word(text)));
-        let harmless = word.as_ref().is_some_and(|word| word.target == Target::Replica);
+        let claim = word.as_ref().map_or(Claim::Primary, Word::claim);
         let mut again = || self.tidegate.query(text);
-        let again: Option<&mut dyn FnMut() -> io::Result<Answer>> = harmless.then_some(&mut again);
-        let outcome = self.trial.of(&Done { text, kind, before, answer }, again)?;
+        let outcome = self.trial.of(&Done { text, kind, before, answer, claim }, &mut again)?;
         let record = Record { test: self.test.clone(), text: text.to_owned(), kind, word, outcome };
         self.places.records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
         Ok(())

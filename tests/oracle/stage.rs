@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Mutex;
 
-use tidegate::local::{LocalCluster, LocalNode, Options, binaries};
+use tidegate::local::{LocalCluster, LocalNode, Login, Options, binaries};
 
 use crate::Places;
 use crate::support::proxy::{RunningProxy, Tidegate};
@@ -26,7 +26,7 @@ const STANDBY: [&str; 4] = [
 
 /// As `pg_regress` makes its database.
 const CREATE: &str = "
-create database regression template template0 owner app;
+create database regression template template0;
 alter database regression set lc_messages to 'C';
 alter database regression set lc_monetary to 'C';
 alter database regression set lc_numeric to 'C';
@@ -42,11 +42,10 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts everything with the programs in `bin`. The user `app` is a superuser who needs no password.
+    /// Starts everything with the programs in `bin`. The user `postgres` needs no password.
     pub fn set(bin: &std::path::Path) -> Self {
         let mut options = Options::new(binaries::find(Some(bin)).unwrap());
         options.replicas = 1;
-        options.app_is_superuser = true;
         options.primary_conf = PRIMARY.map(str::to_owned).to_vec();
         options.replica_conf = STANDBY.map(str::to_owned).to_vec();
         let cluster = LocalCluster::start(&options).unwrap();
@@ -74,16 +73,23 @@ impl Stage {
 fn let_in(node: &LocalNode) {
     let path = node.data_dir().join("pg_hba.conf");
     let rules = fs::read_to_string(&path).unwrap();
-    fs::write(&path, format!("host all app 127.0.0.1/32 trust\n{rules}")).unwrap();
+    fs::write(&path, format!("host all postgres 127.0.0.1/32 trust\n{rules}")).unwrap();
     node.psql("select pg_reload_conf()").unwrap();
-    let loaded = "select count(*) from pg_hba_file_rules where auth_method = 'trust' and user_name = '{app}'";
+    let loaded =
+        "select count(*) from pg_hba_file_rules where auth_method = 'trust' and user_name = '{postgres}'";
     wait_until("the node lets us in", || node.psql(loaded).unwrap().trim() == "1");
 }
 
-/// A proxy in session mode: `pg_regress` counts on its sessions, and it is statements that are tried here.
+/// A proxy that only observes, in session mode: `pg_regress` counts on its sessions, and it is statements that are tried
+/// here.
 fn before(cluster: &LocalCluster) -> RunningProxy {
-    let at = |node: &LocalNode| format!("postgres://app:secret@127.0.0.1:{}/{DATABASE}", node.port());
-    let parameters = "connection_limit=50&tidegate_client_auth=trust&tidegate_pool_mode=session";
+    let at = |node: &LocalNode| node.url(Login::Superuser).replace("/app", &format!("/{DATABASE}"));
+    let parameters =
+        "connection_limit=50&tidegate_client_auth=trust&tidegate_pool_mode=session&tidegate_mode=observe";
     let primary = format!("{}?{parameters}", at(cluster.primary()));
-    Tidegate::bare().args(["--primary", &primary]).start()
+    let proxy = Tidegate::bare().args(["--primary", &primary, "--replica", &at(cluster.replica(0))]).start();
+    wait_until("the standby is in rotation", || {
+        proxy.metric("tidegate_node_up", &["role=\"replica\""]) > 0.5
+    });
+    proxy
 }

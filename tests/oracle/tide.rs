@@ -26,7 +26,7 @@ pub struct Tide {
 impl Tide {
     pub fn watch(primary: SocketAddr, standby: SocketAddr) -> io::Result<Self> {
         let parameters = |name: &str| {
-            let values = [("user", "app"), ("database", "app"), ("application_name", name)];
+            let values = [("user", "postgres"), ("database", "app"), ("application_name", name)];
             let values = values.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec();
             StartupParameters { values, ..StartupParameters::default() }
         };

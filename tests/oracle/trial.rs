@@ -7,6 +7,7 @@ use tidegate::wire::{StartupParameters, TransactionStatus};
 use crate::Places;
 use crate::answer::Answer;
 use crate::kind::Kind;
+use crate::peer::Peer;
 use crate::record::{Obstacle, Outcome};
 use crate::standby::Standby;
 use crate::tide::Tide;
@@ -21,12 +22,27 @@ pub struct Done<'a> {
     /// The session's state before it.
     pub before: TransactionStatus,
     pub answer: &'a Answer,
+    pub claim: Claim,
+}
+
+/// What Tidegate says of a statement, as far as it can be proven wrong.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Claim {
+    /// A replica can serve it.
+    Replica,
+    /// A replica could serve it in a session that is not pinned.
+    PinnedRead,
+    /// It needs the primary.
+    Primary,
 }
 
 /// What one client does, done again on the standby.
 pub struct Trial {
     tide: Tide,
     standby: Option<Standby>,
+    /// A session on the primary to which the same was done as to the one on the standby, so it has no temporary
+    /// objects either.
+    twin: Peer,
     /// Changes of the session made in the transaction that is open on the primary.
     pending: Vec<String>,
 }
@@ -38,35 +54,33 @@ impl Trial {
         // The database and the user must be there already.
         tide.wait()?;
         let standby = Standby::log_in(places.standby, parameters).ok();
-        Ok(Self { tide, standby, pending: Vec::new() })
+        let (twin, _) = Peer::log_in(places.primary, parameters)?;
+        Ok(Self { tide, standby, twin, pending: Vec::new() })
     }
 
-    /// Tries a statement. `again` runs it on the primary once more; it is asked for only if the statement is harmless.
+    /// Tries a statement. `again` runs it in the client's session on the primary once more.
     pub fn of(
         &mut self,
         done: &Done<'_>,
-        again: Option<&mut dyn FnMut() -> io::Result<Answer>>,
+        again: &mut dyn FnMut() -> io::Result<Answer>,
     ) -> io::Result<Outcome> {
-        let outcome = self.first(done)?;
-        match (outcome, again) {
-            (Outcome::Different(_), Some(again)) => self.compare_again(done, again),
+        let after = done.answer.status;
+        let outcome = if done.before != TransactionStatus::Idle || after != TransactionStatus::Idle {
+            self.follow_transaction(done)?;
+            Outcome::InTransaction
+        } else if done.answer.error.is_none() {
+            self.run(done.text, done.kind, done.answer)?
+        } else {
+            Outcome::FailedOnPrimary
+        };
+        match (outcome, done.claim) {
+            _ if done.answer.error.is_some() => Ok(Outcome::FailedOnPrimary),
+            (Outcome::Different(_), Claim::Replica) => self.compare_again(done, again),
+            (outcome @ (Outcome::Refused(_) | Outcome::Different(_)), Claim::PinnedRead) => {
+                self.ask_twin(done, outcome)
+            }
             (outcome, _) => Ok(outcome),
         }
-    }
-
-    fn first(&mut self, done: &Done<'_>) -> io::Result<Outcome> {
-        let after = done.answer.status;
-        if done.before != TransactionStatus::Idle || after != TransactionStatus::Idle {
-            self.follow_transaction(done)?;
-            return Ok(match done.answer.error {
-                Some(_) => Outcome::FailedOnPrimary,
-                None => Outcome::InTransaction,
-            });
-        }
-        if done.answer.error.is_some() {
-            return Ok(Outcome::FailedOnPrimary);
-        }
-        self.run(done.text, done.answer)
     }
 
     /// Settings and prepared statements of a transaction are there once it is committed.
@@ -82,12 +96,12 @@ impl Trial {
             return Ok(());
         }
         for text in pending {
-            self.run(&text, done.answer)?;
+            self.run(&text, Kind::SessionState, done.answer)?;
         }
         Ok(())
     }
 
-    fn run(&mut self, text: &str, expected: &Answer) -> io::Result<Outcome> {
+    fn run(&mut self, text: &str, kind: Kind, expected: &Answer) -> io::Result<Outcome> {
         if !self.tide.wait()? {
             return Ok(Outcome::NotComparable(Obstacle::Replay));
         }
@@ -101,6 +115,9 @@ impl Trial {
         let Some(answer) = answer else { return Ok(Outcome::NotComparable(Obstacle::Slow)) };
         if let Some(failure) = answer.error {
             return Ok(Outcome::Refused(failure));
+        }
+        if kind == Kind::SessionState {
+            self.twin.query(text)?;
         }
         Ok(expected.difference(&answer).map_or(Outcome::Same, Outcome::Different))
     }
@@ -118,12 +135,28 @@ impl Trial {
             let answer = again()?;
             let stable = expected.difference(&answer).is_none() && answer.error.is_none();
             expected = answer;
-            match self.run(done.text, &expected)? {
+            match self.run(done.text, done.kind, &expected)? {
                 different @ Outcome::Different(_) if stable => last = different,
                 Outcome::Different(_) => last = Outcome::NotDeterministic,
                 other => return Ok(other),
             }
         }
         Ok(last)
+    }
+
+    /// A pinned session stays on the primary with what it has of its own, and that is missing on the standby. What the
+    /// twin answers as the standby does is about that; it says nothing about the statement.
+    fn ask_twin(&mut self, done: &Done<'_>, outcome: Outcome) -> io::Result<Outcome> {
+        if let Outcome::Refused(failure) = &outcome
+            && !failure.is_about_names()
+        {
+            return Ok(outcome);
+        }
+        let answer = self.twin.query(done.text)?;
+        let again = match &answer.error {
+            Some(failure) => Outcome::Refused(failure.clone()),
+            None => self.run(done.text, done.kind, &answer)?,
+        };
+        Ok(if again == outcome || again == Outcome::Same { Outcome::OwnObjects } else { outcome })
     }
 }

@@ -2,13 +2,15 @@
 
 use tidegate::wire::ErrorFields;
 
+use crate::trial::Claim;
+
 /// Where a statement would go, and why.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Word {
     pub target: Target,
     /// The reason, as in the metrics.
     pub reason: String,
-    /// What the statement is, in words.
+    /// What the statement is, in words: its class, a colon, its cause.
     pub detail: String,
 }
 
@@ -26,7 +28,19 @@ impl Word {
             return None;
         }
         let detail = field(body, b'D').unwrap_or_default();
-        Self::parse(std::str::from_utf8(fields.message).ok()?, detail)
+        let detail = detail.lines().next().unwrap_or_default().trim_start_matches("class: ");
+        Self::parse(std::str::from_utf8(fields.message).ok()?, detail.to_owned())
+    }
+
+    /// What can be proven wrong about it.
+    pub fn claim(&self) -> Claim {
+        match self.target {
+            Target::Replica => Claim::Replica,
+            Target::Primary if self.reason == "pinned" && self.detail.starts_with("read:") => {
+                Claim::PinnedRead
+            }
+            Target::Primary => Claim::Primary,
+        }
     }
 
     /// `tidegate: <done>`, or `tidegate: <done>; would be <decided>`, both as `<role> <address>, reason <reason>`.
@@ -78,9 +92,9 @@ mod tests {
 
     #[test]
     fn the_detail_is_read_from_the_notice() {
-        let body = b"SNOTICE\0VNOTICE\0C00000\0Mtidegate: primary h:1, reason unknown\0Dunknown: calls f()\0\0";
+        let body = b"SNOTICE\0VNOTICE\0C00000\0Mtidegate: primary h:1, reason unknown\0Dclass: unknown: it calls f()\nleaves: anything\0\0";
         let word = Word::read(body).unwrap();
-        assert_eq!((word.target, word.detail.as_str()), (Target::Primary, "unknown: calls f()"));
+        assert_eq!((word.target, word.detail.as_str()), (Target::Primary, "unknown: it calls f()"));
         assert_eq!(Word::read(b"SNOTICE\0C42P07\0Mtidegate: primary h:1, reason unknown\0\0"), None);
     }
 }
