@@ -18,7 +18,7 @@ explain (costs off) select id from thing where id = 1;
 set session characteristics as transaction isolation level read committed;
 select set_config('default_transaction_isolation', 'serializable', false);
 select id from thing where id = 1;
-select set_config('default_transaction_isolation', 'read committed', false);
+reset default_transaction_isolation;
 select id from thing where id = 1;
 set default_transaction_read_only = on;
 select id from thing where id = 1;
@@ -79,7 +79,6 @@ select pg_jit_available();
 select pg_read_file('PG_VERSION');
 select count(*) > 0 from pg_ls_dir('.');
 select (pg_stat_file('postgresql.auto.conf')).modification;
-select setseed(0.5);
 
 -- the temporary schema by another road
 select set_config('search_path', 'pg_temp, trap', false);
