@@ -7,9 +7,11 @@ PG ?=
 ARGS ?=
 # make fuzz SECONDS_EACH=600: how long each fuzz target runs
 SECONDS_EACH ?= 60
+# make oracle CORPUS=orm: only these of regress, traps, orm
+CORPUS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test check fmt bench bench-classify fuzz compose-test
+.PHONY: help setup demo test oracle check fmt bench bench-classify fuzz compose-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -29,6 +31,10 @@ else
 	@bin=$$(tests/support/fetch-pg$(PG).sh | tail -n 1) && "$$bin/postgres" --version && \
 		TIDEGATE_TEST_PG="$$bin" $(CARGO) test --locked $(ARGS)
 endif
+
+oracle: ## the classifier against a real standby: PostgreSQL's regression suite and more; CORPUS=orm for one of them
+	@scripts/setup.sh oracle
+	@CARGO="$(CARGO)" scripts/oracle.sh $(CORPUS)
 
 check: ## formatting, lints, documentation, dead links, the wall
 	@scripts/setup.sh check

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a task needs on Debian or Ubuntu; prints and does nothing when everything is there.
-#   scripts/setup.sh [demo|test|check|bench]...
+#   scripts/setup.sh [demo|test|oracle|check|bench]...
 # As root it installs; otherwise through sudo; where neither works it prints the command to run.
 set -euo pipefail
 
@@ -41,12 +41,17 @@ for task in "$@"; do
         have node || want nodejs
         have npm || want npm
         ;;
+    oracle)
+        # PostgreSQL's source and its build
+        have perl || want perl
+        have bzip2 || want bzip2
+        ;;
     bench)
         postgres
         have python3 || want python3
         have pgbouncer || [ -x /usr/sbin/pgbouncer ] || want pgbouncer
         ;;
-    *) echo "setup.sh: unknown task '$task' (demo, test, check, bench)" >&2; exit 2 ;;
+    *) echo "setup.sh: unknown task '$task' (demo, test, oracle, check, bench)" >&2; exit 2 ;;
     esac
 done
 
