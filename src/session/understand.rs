@@ -59,6 +59,9 @@ impl Session {
             u.summary.unknown();
         }
         let keeps_opening = ending == Ending::Query && u.summary.count == 1;
+        if self.settings.steering.serializable {
+            u.summary.doubt = Some(Doubt::Serializable);
+        }
         let serializable = self.settings.steering.serializable || self.database.cluster.is_serializable();
         if u.summary.wants == Wants::ReadOnlyTransaction && (!keeps_opening || serializable) {
             // A standby refuses serializable transactions; and one that began in another way than by a single simple
