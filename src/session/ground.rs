@@ -1,20 +1,24 @@
-//! What names mean to a session: the catalog of its database, and its `search_path`.
+//! What a session's statements are judged on: what names mean in its database and by its `search_path`, and the
+//! operator's rules.
 
 use std::hash::{BuildHasher, Hash, Hasher};
 use std::sync::Arc;
 
+use super::rules::Rules;
 use super::serve::Session;
 use crate::cluster::catalog::Keeper;
 use crate::server::Settings;
 use crate::sql::Leaves;
 use crate::sql::catalog::SearchPath;
 
-/// What names mean to a session.
+/// What a session's statements are judged on.
 #[derive(Clone, Debug)]
 pub(super) struct Ground {
     pub(super) path: SearchPath,
     /// Differs where the database or the path does.
     pub(super) key: u64,
+    /// The rules of the database.
+    pub(super) rules: Arc<Rules>,
 }
 
 /// The ground of a session, as long as nothing it was made from has changed.
@@ -37,10 +41,15 @@ fn moving() -> Leaves {
 }
 
 impl Ground {
-    pub(super) fn new(hasher: &impl BuildHasher, database: &str, path: SearchPath) -> Self {
+    pub(super) fn new(
+        hasher: &impl BuildHasher,
+        database: &str,
+        path: SearchPath,
+        rules: Arc<Rules>,
+    ) -> Self {
         let mut state = hasher.build_hasher();
         (database, &path).hash(&mut state);
-        Self { key: state.finish(), path }
+        Self { key: state.finish(), path, rules }
     }
 }
 
@@ -65,7 +74,8 @@ impl Session {
     }
 
     fn new_ground(&self, path: SearchPath) -> Arc<Ground> {
-        Arc::new(Ground::new(&self.proxy.statements.hasher, &self.database.settings.name, path))
+        let rules = Arc::clone(&self.database.rules);
+        Arc::new(Ground::new(&self.proxy.statements.hasher, &self.database.settings.name, path, rules))
     }
 
     fn search_path(&self, catalog: &Keeper) -> SearchPath {
