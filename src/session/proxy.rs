@@ -122,7 +122,7 @@ impl Database {
             users: users.map(|u| (u.name.clone(), Arc::new(User::new(settings, u)))).collect(),
             stats: DatabaseStats::new(stats, &settings.name, &nodes),
             cluster,
-            rules: Arc::new(Rules::new(settings, |text| statements.shape(text))),
+            rules: Arc::new(Rules::new(settings.statement_rules(), |text| statements.shape(text))),
             settings: settings.clone(),
             clients: AtomicUsize::new(0),
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use super::serve::Session;
 use super::statements::Known;
-use crate::config::{DatabaseSettings, StatementRule};
+use crate::config::StatementRule;
 use crate::server::Settings;
 use crate::sql::{Intent, Level, Scope, ShapeKey};
 
@@ -51,12 +51,14 @@ pub(super) struct Defaults {
 }
 
 impl Rules {
-    /// The rules of a database; `shape` says what shape a text has.
-    pub(super) fn new(settings: &DatabaseSettings, shape: impl Fn(&[u8]) -> Option<ShapeKey>) -> Self {
-        let rules = settings.statement_rules().map(|said| {
+    /// These rules; `shape` says what shape a text has.
+    pub(super) fn new<'a>(
+        rules: impl Iterator<Item = &'a StatementRule>,
+        shape: impl Fn(&[u8]) -> Option<ShapeKey>,
+    ) -> Self {
+        let rules = rules.map(|said| {
             let texts = said.statements.iter().flat_map(|text| spellings(text));
-            let shapes = texts.filter_map(|text| shape(text.as_bytes())).collect();
-            Rule { said: said.clone(), shapes }
+            Rule { said: said.clone(), shapes: texts.filter_map(|text| shape(text.as_bytes())).collect() }
         });
         Self(rules.collect())
     }
@@ -119,8 +121,8 @@ impl Session {
         let mut configured = self.database.settings.server_settings.iter();
         let configured = configured.rfind(|(name, _)| name.eq_ignore_ascii_case(APPLICATION_NAME));
         let name = current.get(APPLICATION_NAME).or(configured.map(|(_, name)| name));
-        let ruled = rules.hold_for(&self.user.name, name.map_or("", String::as_str));
-        self.ruled = Ruled { settings: Some(Arc::clone(current)), ..ruled };
+        let held = rules.hold_for(&self.user.name, name.map_or("", String::as_str));
+        self.ruled = Ruled { settings: Some(Arc::clone(current)), ..held };
     }
 
     /// What holds for a statement without hints, if it is known: the session's settings go before the rules, and these
@@ -142,16 +144,6 @@ mod tests {
     use crate::config::Pattern;
     use crate::sql::Shaper;
 
-    fn rules(said: Vec<StatementRule>) -> (Rules, Shaper) {
-        let shaper = Shaper::new(7);
-        let rules = said.into_iter().map(|said| {
-            let texts = said.statements.iter().flat_map(|text| spellings(text));
-            let shapes = texts.map(|text| shaper.scan(text.as_bytes()).unwrap().key).collect();
-            Rule { said, shapes }
-        });
-        (Rules(rules.collect()), shaper)
-    }
-
     fn asks(intent: Option<Intent>, level: Option<Level>) -> StatementRule {
         StatementRule { intent, consistency: level, ..StatementRule::default() }
     }
@@ -160,7 +152,7 @@ mod tests {
     fn of_rules_that_are_met_the_first_that_asks_counts() {
         let (primary, replica) = (Some(Intent::Primary), Some(Intent::Replica));
         let eventual = Some(Level::Eventual);
-        let (rules, shaper) = rules(vec![
+        let said = [
             StatementRule { users: vec!["a".into()], ..asks(primary, None) },
             StatementRule { statements: vec!["select 1 -- one\n ; ".into()], ..asks(replica, None) },
             StatementRule {
@@ -172,9 +164,12 @@ mod tests {
                 statements: vec!["select 1".into()],
                 ..asks(primary, Some(Level::Primary))
             },
-        ]);
+        ];
+        let shaper = Shaper::new(7);
+        let shape = |text: &[u8]| shaper.scan(text).map(|scan| scan.key);
+        let rules = Rules::new(said.iter(), shape);
         let asked = |user, name, text: &str| {
-            let about = rules.about(shaper.scan(text.as_bytes()).unwrap().key);
+            let about = rules.about(shape(text.as_bytes()).unwrap());
             let Asked { intent, level } = rules.hold_for(user, name).asked(&rules, &about);
             (intent, level)
         };
