@@ -69,6 +69,7 @@ async fn metrics(State(proxy): State<Arc<Proxy>>) -> Response {
     for (name, database) in &proxy.databases {
         gauge_nodes(&proxy, name, database);
         count_decisions(&proxy, name, database);
+        gauge_catalog(&proxy, name, database);
         gauge_pools(&proxy, database);
     }
     let (shapes, bytes) = proxy.known_shapes();
@@ -108,6 +109,18 @@ fn count_decisions(proxy: &Proxy, name: &str, database: &Database) {
     }
     let stale = proxy.stats.counter("tidegate_stale_if_eventual_total", &[("database", name)]);
     stale.absolute(tally.stale_if_eventual());
+}
+
+fn gauge_catalog(proxy: &Proxy, name: &str, database: &Database) {
+    let figures = database.cluster.catalog.figures();
+    for (metric, value) in [
+        ("tidegate_catalog_generation", figures.generation as f64),
+        ("tidegate_catalog_objects", figures.objects as f64),
+        ("tidegate_catalog_bytes", figures.bytes as f64),
+        ("tidegate_catalog_read_seconds", figures.took.as_secs_f64()),
+    ] {
+        proxy.stats.gauge(metric, &[("database", name)]).set(value);
+    }
 }
 
 fn gauge_pools(proxy: &Proxy, database: &Database) {

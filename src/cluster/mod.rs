@@ -70,7 +70,7 @@ impl Cluster {
     pub fn new(settings: &DatabaseSettings, clock: Clock) -> Self {
         let nodes = settings.nodes.iter().enumerate();
         Self {
-            catalog: catalog::Keeper::default(),
+            catalog: catalog::Keeper::new(settings.vouched()),
             nodes: nodes.map(|(i, n)| Arc::new(Node::new(NodeId(i), n.clone()))).collect(),
             primary: AtomicUsize::new(NO_PRIMARY),
             mark: AtomicU64::new(clock.now().0),

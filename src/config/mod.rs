@@ -35,6 +35,6 @@ pub use load::{Given, Sources, load};
 pub use mistake::{Mistake, Mistakes};
 pub use node::{Host, NodeSettings, Role};
 pub use redact::redact_url;
-pub use rule::{ObjectRule, Pattern, RuleSettings, StatementRule, VouchedNames};
+pub use rule::{ObjectRule, Pattern, RuleSettings, StatementRule};
 pub use secret::Secret;
 pub use settings::{ClientAuth, DatabaseSettings, Mode, PoolMode, PoolSettings, Settings, UserSettings};

@@ -7,6 +7,7 @@ mod read;
 
 use super::mistake::Problem;
 use super::settings::DatabaseSettings;
+use crate::sql::catalog::Vouched;
 use crate::sql::{Intent, Level};
 
 /// One rule of a database.
@@ -87,45 +88,23 @@ impl Pattern {
     }
 }
 
-/// Objects that the operator vouches for, or wants on the primary, as [`ObjectRule::names`] writes them. What is on both
-/// lists belongs on the primary.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct VouchedNames {
-    /// Any node answers alike.
-    pub read: Vec<Box<str>>,
-    /// Only the primary will do.
-    pub primary: Vec<Box<str>>,
-}
-
-impl VouchedNames {
-    fn collect<'a>(rules: impl Iterator<Item = &'a ObjectRule>) -> Self {
-        let mut vouched = Self::default();
-        for rule in rules {
+impl DatabaseSettings {
+    /// What the rules say about functions and tables.
+    pub fn vouched(&self) -> Vouched {
+        let mut vouched = Vouched::default();
+        for rule in &self.rules {
+            let (lists, rule) = match rule {
+                RuleSettings::Functions(rule) => (&mut vouched.functions, rule),
+                RuleSettings::Tables(rule) => (&mut vouched.tables, rule),
+                RuleSettings::Statements(_) => continue,
+            };
             let list = match rule.intent {
-                Intent::Replica => &mut vouched.read,
-                Intent::Primary => &mut vouched.primary,
+                Intent::Replica => &mut lists.read,
+                Intent::Primary => &mut lists.primary,
             };
             list.extend(rule.names.iter().cloned());
         }
         vouched
-    }
-}
-
-impl DatabaseSettings {
-    /// What the rules say about functions.
-    pub fn vouched_functions(&self) -> VouchedNames {
-        VouchedNames::collect(self.rules.iter().filter_map(|rule| match rule {
-            RuleSettings::Functions(rule) => Some(rule),
-            _ => None,
-        }))
-    }
-
-    /// What the rules say about tables and views.
-    pub fn vouched_tables(&self) -> VouchedNames {
-        VouchedNames::collect(self.rules.iter().filter_map(|rule| match rule {
-            RuleSettings::Tables(rule) => Some(rule),
-            _ => None,
-        }))
     }
 
     /// The rules about statements, in the order in which they are asked.

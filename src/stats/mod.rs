@@ -73,6 +73,13 @@ const COUNTERS: &[(&str, &str)] = &[
 const GAUGES: &[(&str, &str)] = &[
     ("tidegate_clients", "Clients logged in."),
     ("tidegate_pinned_clients", "Clients bound to their server connection, by reason."),
+    (
+        "tidegate_catalog_generation",
+        "Readings of the database's catalog that found something new; 0: not read.",
+    ),
+    ("tidegate_catalog_objects", "Functions and relations the catalog knows, but for the server's own."),
+    ("tidegate_catalog_bytes", "Bytes the catalog takes, about."),
+    ("tidegate_catalog_read_seconds", "How long the last reading of the catalog took."),
     ("tidegate_known_shapes", "Shapes of statements whose classification is kept."),
     ("tidegate_known_shapes_bytes", "Bytes these take, about."),
     ("tidegate_node_up", "1 when the node is used, by node and role."),

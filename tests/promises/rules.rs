@@ -172,3 +172,33 @@ fn a_rule_vouches_as_a_hint_does() {
         }
     }
 }
+
+#[test]
+fn the_operator_vouches_for_functions_and_keeps_tables_on_the_primary() {
+    let s = schema();
+    shared()
+        .primary()
+        .psql(&format!(
+            "set role app; set search_path = {s}; create table t (n int);
+             create function total() returns int language plpgsql as 'begin return 7; end';
+             create view v as select total() as n;"
+        ))
+        .unwrap();
+    shared().wait_caught_up().unwrap();
+    let rules = format!(
+        "[rule]\nfunction = \"{s}.total\"\nintent = \"replica\"\n\
+         [rule]\ntable = \"{s}.t\"\nintent = \"primary\"\n"
+    );
+    let proxy = ruled(&rules);
+    let mut app = Raw::app(proxy.address());
+    for (sql, expected) in [
+        (format!("select {s}.total()"), "replica:fresh"),
+        (format!("select * from {s}.v"), "replica:fresh"),
+        (format!("select * from {s}.t"), "primary:unknown"),
+    ] {
+        wait_open(&proxy);
+        let before = counts(&proxy);
+        app.ok(&sql);
+        assert_eq!(since(&proxy, &before), [expected], "{sql}");
+    }
+}

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::sql::Intent;
+use crate::sql::catalog::{Lists, Vouched};
 
 /// A file with one database and these lines behind it.
 fn file(rules: &str) -> String {
@@ -36,9 +37,9 @@ fn rules_keep_their_order() {
         "#);
     assert_eq!(app.rules.len(), 5);
     let names = |names: &[&str]| names.iter().map(|name| Box::from(*name)).collect::<Vec<Box<str>>>();
-    let functions = VouchedNames { read: names(&["total", "reports.sum_up"]), primary: names(&["audit.*"]) };
-    assert_eq!(app.vouched_functions(), functions);
-    assert_eq!(app.vouched_tables(), VouchedNames { read: names(&[]), primary: names(&["v_orders"]) });
+    let functions = Lists { read: names(&["total", "reports.sum_up"]), primary: names(&["audit.*"]) };
+    let tables = Lists { read: names(&[]), primary: names(&["v_orders"]) };
+    assert_eq!(app.vouched(), Vouched { functions, tables });
     let rules: Vec<_> = app.statement_rules().collect();
     let first = StatementRule {
         users: vec!["app".to_owned()],

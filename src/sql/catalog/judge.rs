@@ -20,7 +20,7 @@ pub(super) enum Judgement {
 
 /// The verdict on a function that is not the server's own.
 pub(super) fn function(function: &Function, schema: &str, vouched: &Vouched) -> Judgement {
-    match (vouched.says(schema, &function.name), function.comment) {
+    match (vouched.functions.says(schema, &function.name), function.comment) {
         (Some(Said::Primary), _) => return Judgement::Harmful(Why::Rule),
         (Some(Said::Read), _) => return Judgement::Cleared,
         (None, Some(Said::Primary)) => return Judgement::Harmful(Why::Comment),
@@ -54,7 +54,7 @@ pub(super) fn unread_body(function: &Function) -> Does {
 
 /// The verdict on a relation.
 pub(super) fn relation(relation: &Relation, schema: &str, vouched: &Vouched) -> Judgement {
-    match vouched.says(schema, &relation.name) {
+    match vouched.tables.says(schema, &relation.name) {
         Some(Said::Primary) => return Judgement::Harmful(Why::Rule),
         Some(Said::Read) => return Judgement::Cleared,
         None => {}
@@ -96,7 +96,7 @@ pub(super) enum NamedBuiltin {
 
 /// What is said of a name as one of the server's own functions.
 pub(super) fn named_builtin(name: &str, vouched: &Vouched) -> NamedBuiltin {
-    match (builtins::verdict(name), vouched.says("pg_catalog", name)) {
+    match (builtins::verdict(name), vouched.functions.says("pg_catalog", name)) {
         (Verdict::Unlisted, None) => NamedBuiltin::Unlisted,
         (_, Some(Said::Primary)) => NamedBuiltin::Harmful(Why::Rule),
         (_, Some(Said::Read)) | (Verdict::Harmless, None) => NamedBuiltin::Harmless,

@@ -35,7 +35,7 @@ pub use facts::{
 pub use lookup::Catalog;
 pub use path::SearchPath;
 pub use tree::Tree;
-pub use vouch::{Vouched, comment};
+pub use vouch::{Lists, Vouched, comment};
 
 /// A name as a statement uses it, folded by the grammar.
 #[derive(Clone, PartialEq, Eq, Hash, Debug)]

@@ -2,18 +2,27 @@
 
 use super::Said;
 
-/// Functions and relations that the operator vouches for, or wants on the primary: rules of the configuration.
+/// What the operator says of functions and relations: rules of the configuration.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Vouched {
+    /// Of functions.
+    pub functions: Lists,
+    /// Of tables and views.
+    pub tables: Lists,
+}
+
+/// Objects that the operator vouches for, or wants on the primary.
 ///
 /// Each is `schema.name` or just `name`, in which `*` stands for any characters.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct Vouched {
+pub struct Lists {
     /// Any node answers alike.
     pub read: Vec<Box<str>>,
     /// Only the primary will do.
     pub primary: Vec<Box<str>>,
 }
 
-impl Vouched {
+impl Lists {
     /// What is said of an object. Who is on both lists stays on the primary.
     pub(super) fn says(&self, schema: &str, name: &str) -> Option<Said> {
         let is_on = |list: &[Box<str>]| list.iter().any(|pattern| names(pattern, schema, name));
@@ -61,7 +70,7 @@ mod tests {
     #[test]
     fn patterns() {
         let list = |patterns: &[&str]| patterns.iter().map(|p| Box::from(*p)).collect();
-        let vouched = Vouched {
+        let vouched = Lists {
             read: list(&["audit", "app.total_*", "stats.*"]),
             primary: list(&["app.total_now", "*_fresh"]),
         };
