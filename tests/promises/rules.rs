@@ -1,5 +1,7 @@
 //! The operator's rules about statements: whom they hold for, and what goes before them.
 
+use tidegate::local::LocalNode;
+
 use super::support::proxy::{RunningProxy, Tidegate};
 use super::support::raw::{Raw, bind, execute, parse, sync};
 use super::{counts, schema, shared, since, wait_open};
@@ -20,7 +22,7 @@ fn filled() -> String {
 /// A proxy in front of the shared cluster with these rules in its file.
 fn ruled(rules: &str) -> RunningProxy {
     let cluster = shared();
-    let nodes: Vec<_> = cluster.replicas().iter().chain([cluster.primary()]).map(|n| n.port()).collect();
+    let nodes: Vec<_> = cluster.replicas().iter().chain([cluster.primary()]).map(LocalNode::port).collect();
     let nodes: Vec<_> = nodes.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
     let rules = rules.replace("[rule]", "[[database.app.rule]]");
     let text =
