@@ -52,7 +52,7 @@ pub(in crate::cluster) async fn keep(cluster: Arc<Cluster>, control: Control) {
     }
 }
 
-/// What would help against "permission denied for table pg_proc".
+/// What would help against `permission denied for table pg_proc`.
 fn grant(message: &str) -> String {
     let table = message.rsplit(' ').next().unwrap_or_default();
     format!("GRANT SELECT ON pg_catalog.{table} TO the first user of the configuration")

@@ -15,6 +15,7 @@ pub(super) const COMMIT: &str = "commit";
 
 /// What a connection is set to when it is made. A catalog table that somebody has locked is waited for only a while.
 pub(super) const SETTINGS: &str = "set statement_timeout = '60s'; set lock_timeout = '5s'; set jit = off; \
+     set plan_cache_mode = force_generic_plan; \
      set idle_in_transaction_session_timeout = '60s'; set default_transaction_isolation = 'read committed'; \
      listen tidegate_catalog";
 

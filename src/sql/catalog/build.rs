@@ -18,7 +18,7 @@ impl Catalog {
         facts.sort();
         let mut hasher = DefaultHasher::new();
         facts.hash(&mut hasher);
-        let objects = Objects::new(&facts);
+        let objects = Objects::new(&facts, vouched);
         let web = web::weave(&facts, &objects, vouched);
         let schemas = facts.schemas.iter().enumerate().map(|(at, schema)| (schema.oid, number(at))).collect();
         let mut builder = Builder {
@@ -135,15 +135,13 @@ impl<'a> Builder<'a> {
             if !is_remarkable(&effect) {
                 continue;
             }
-            match self.objects.find(Object::new(Class::Type, cast.target)).and_then(|at| self.objects.get(at))
+            let target = self.objects.find(Object::new(Class::Type, cast.target));
+            if let Some(Item::Type(kind)) = target.and_then(|at| self.objects.get(at)) {
+                self.add_type(kind.schema, &kind.name, effect);
+            } else if let Some((_, name)) =
+                self.facts.system.types.iter().find(|(oid, _)| *oid == cast.target)
             {
-                Some(Item::Type(kind)) => self.add_type(kind.schema, &kind.name, effect),
-                _ => {
-                    let mut types = self.facts.system.types.iter();
-                    if let Some((_, name)) = types.find(|(oid, _)| *oid == cast.target) {
-                        self.add_type(super::PG_CATALOG, name, effect);
-                    }
-                }
+                self.add_type(super::PG_CATALOG, name, effect);
             }
         }
     }

@@ -22,9 +22,8 @@ pub(super) enum Judgement {
 pub(super) fn function(function: &Function, schema: &str, vouched: &Vouched) -> Judgement {
     match (vouched.says(schema, &function.name), function.comment) {
         (Some(Said::Primary), _) => return Judgement::Harmful(Why::Rule),
-        (Some(Said::Read), _) => return Judgement::Cleared,
         (None, Some(Said::Primary)) => return Judgement::Harmful(Why::Comment),
-        (None, Some(Said::Read)) => return Judgement::Cleared,
+        (Some(Said::Read), _) | (None, Some(Said::Read)) => return Judgement::Cleared,
         (None, None) => {}
     }
     if let Some(extension) = &function.extension {
