@@ -30,7 +30,10 @@ pub(in crate::cluster) async fn keep(cluster: Arc<Cluster>, control: Control) {
     loop {
         let Some(primary) = cluster.primary_within(REGULARLY).await else { continue };
         let error = match attend(&cluster, &control, &primary, &mut quiet).await {
-            Ok(()) => continue,
+            Ok(()) => {
+                tokio::time::sleep(RETRY / 5).await;
+                continue;
+            }
             Err(error) => error,
         };
         if let ReadError::Denied(what) = &error {

@@ -1,13 +1,12 @@
 //! From facts to the catalog.
 
 use super::graph::{Knot, number};
-use super::lookup::{Candidate, Catalog, Entry, Immutable, Known, Plain, Suspects};
+use super::judge::{self, Judgement};
+use super::lookup::{Candidate, Catalog, Entry, Known, Plain, Suspects};
 use super::objects::{Item, Objects};
 use super::reach::Reach;
 use super::web::{self, Web};
-use super::{
-    Class, Does, Effect, Facts, Function, Object, Relation, RelationKind, Tables, Volatility, Vouched,
-};
+use super::{Class, Does, Effect, Facts, Function, Object, Relation, RelationKind, Tables, Vouched};
 use crate::sql::builtins::{self, Verdict};
 use rustc_hash::FxHashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -58,9 +57,10 @@ impl<'a> Builder<'a> {
             if builtins::verdict(&function.name) != Verdict::Unlisted {
                 continue;
             }
-            let entry = self.known.unlisted.entry(function.name.clone()).or_insert(Immutable::Yes);
-            if function.volatility != Volatility::Immutable {
-                *entry = Immutable::No;
+            let verdict = judge::unlisted_builtin(&function.name, function.volatility, &self.known.vouched);
+            let entry = self.known.unlisted.entry(function.name.clone()).or_insert(Judgement::Open);
+            if *entry == Judgement::Open {
+                *entry = verdict;
             }
         }
     }

@@ -79,9 +79,17 @@ pub(super) fn builtin(function: &Builtin, vouched: &Vouched) -> Judgement {
     match named_builtin(&function.name, vouched) {
         NamedBuiltin::Harmless => Judgement::Open,
         NamedBuiltin::Harmful(why) => Judgement::Harmful(why),
-        // Only one of the versions that the lists were made from has it.
-        NamedBuiltin::Unlisted if function.volatility == Volatility::Immutable => Judgement::Open,
-        NamedBuiltin::Unlisted => Judgement::Harmful(Why::Listed(Reason::Volatile)),
+        NamedBuiltin::Unlisted => unlisted_builtin(&function.name, function.volatility, vouched),
+    }
+}
+
+/// The verdict on a function that came with the server, but is not in all the versions that the lists were made from.
+pub(super) fn unlisted_builtin(name: &str, volatility: Volatility, vouched: &Vouched) -> Judgement {
+    match vouched.says("pg_catalog", name) {
+        Some(Said::Primary) => Judgement::Harmful(Why::Rule),
+        Some(Said::Read) => Judgement::Open,
+        None if volatility == Volatility::Immutable => Judgement::Open,
+        None => Judgement::Harmful(Why::Listed(Reason::Volatile)),
     }
 }
 
@@ -96,7 +104,7 @@ pub(super) enum NamedBuiltin {
 /// What is said of a name as one of the server's own functions.
 pub(super) fn named_builtin(name: &str, vouched: &Vouched) -> NamedBuiltin {
     match (builtins::verdict(name), vouched.says("pg_catalog", name)) {
-        (Verdict::Unlisted, None) => NamedBuiltin::Unlisted,
+        (Verdict::Unlisted, _) => NamedBuiltin::Unlisted,
         (_, Some(Said::Primary)) => NamedBuiltin::Harmful(Why::Rule),
         (_, Some(Said::Read)) | (Verdict::Harmless, None) => NamedBuiltin::Harmless,
         (Verdict::Primary(reason), None) => NamedBuiltin::Harmful(Why::Listed(reason)),
