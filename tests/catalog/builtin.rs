@@ -60,3 +60,30 @@ fn views_of_the_server_are_known_by_what_they_call() {
     watched.stop();
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
 }
+
+/// Every function that an available extension declares VOLATILE, as `extension function`.
+const VOLATILE: &str = "select e.extname || ' ' || p.proname from pg_depend d \
+     join pg_extension e on e.oid = d.refobjid join pg_proc p on p.oid = d.objid \
+     where d.classid = 1255 and d.refclassid = 3079 and d.deptype = 'e' and p.provolatile = 'v'";
+
+#[test]
+fn the_list_of_extensions_names_functions_that_there_are() {
+    let cluster = support::cluster();
+    cluster.primary().psql("create database extended").unwrap();
+    let list = include_str!("../../src/sql/catalog/extensions.txt");
+    let lines = list.lines().filter(|line| !line.starts_with('#'));
+    let mut missing = Vec::new();
+    for (extension, functions) in lines.filter_map(|line| line.split_once(' ')) {
+        let create =
+            format!("\\c extended\nset client_min_messages = error; create extension \"{extension}\"");
+        // Not every installation brings all of them.
+        if cluster.primary().psql(&create).is_err() {
+            continue;
+        }
+        let volatile = cluster.primary().psql(&format!("\\c extended\n{VOLATILE}")).unwrap();
+        let is_there =
+            |function: &str| volatile.lines().any(|line| line == format!("{extension} {function}"));
+        missing.extend(functions.split(' ').filter(|f| !is_there(f)).map(|f| format!("{extension} {f}")));
+    }
+    assert!(missing.is_empty(), "not VOLATILE, or not there: {missing:?}");
+}

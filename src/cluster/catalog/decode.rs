@@ -126,6 +126,7 @@ impl SystemAnswers {
         };
         let system = System {
             functions: all(&self.functions, builtin)?,
+            harmless: Vec::new(),
             relations: all(&self.relations, relation)?,
             types: all(&self.types, |row| Ok((row.try_get(0)?, text(row, 1)?)))?,
             parts: all(&self.parts, part)?.into_iter().flatten().collect(),

@@ -30,7 +30,10 @@ pub(in crate::cluster) async fn keep(cluster: Arc<Cluster>, control: Control) {
     loop {
         let Some(primary) = cluster.primary_within(REGULARLY).await else { continue };
         let error = match attend(&cluster, &control, &primary, &mut quiet).await {
-            Ok(()) => continue,
+            Ok(()) => {
+                tokio::time::sleep(RETRY / 5).await;
+                continue;
+            }
             Err(error) => error,
         };
         if let ReadError::Denied(what) = &error {
@@ -52,7 +55,7 @@ pub(in crate::cluster) async fn keep(cluster: Arc<Cluster>, control: Control) {
     }
 }
 
-/// What would help against "permission denied for table pg_proc".
+/// What would help against `permission denied for table pg_proc`.
 fn grant(message: &str) -> String {
     let table = message.rsplit(' ').next().unwrap_or_default();
     format!("GRANT SELECT ON pg_catalog.{table} TO the first user of the configuration")

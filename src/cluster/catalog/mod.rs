@@ -133,8 +133,10 @@ impl Keeper {
         let news = before.generation == 0 || !before.says_what(&found);
         if news {
             found.generation = before.generation + 1;
-            self.generation.store(found.generation, Ordering::Release);
+            let generation = found.generation;
+            // In this order: who takes the number for the snapshot's can only think that what it knows is older.
             self.current.store(Arc::new(found));
+            self.generation.store(generation, Ordering::Release);
         }
         self.took_micros.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.seen.store(announced, Ordering::Release);

@@ -15,6 +15,7 @@ pub(super) const COMMIT: &str = "commit";
 
 /// What a connection is set to when it is made. A catalog table that somebody has locked is waited for only a while.
 pub(super) const SETTINGS: &str = "set statement_timeout = '60s'; set lock_timeout = '5s'; set jit = off; \
+     set plan_cache_mode = force_generic_plan; \
      set idle_in_transaction_session_timeout = '60s'; set default_transaction_isolation = 'read committed'; \
      listen tidegate_catalog";
 
@@ -112,31 +113,29 @@ pub(super) const OWN_PATH: &str = "select session_user, pg_catalog.current_setti
 
 /// One text for everything that the other questions read and that can change: every change of a row gives it a new `xmin`.
 /// Without temporary relations, which come and go.
-pub(super) const FINGERPRINT: &str = "select pg_catalog.string_agg(pg_catalog.concat_ws(',', n, s), ' ') from (\
-     select count(*) n, sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) s \
-          from pg_catalog.pg_proc where oid >= 16384 \
-     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) \
-          from pg_catalog.pg_class where oid >= 16384 and relpersistence <> 't' and relkind not in ('i', 't') \
-     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) from pg_catalog.pg_rewrite where oid >= 16384 \
-     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) from pg_catalog.pg_policy \
-     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) from pg_catalog.pg_attrdef \
-     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) from pg_catalog.pg_constraint \
-     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) from pg_catalog.pg_trigger where not tgisinternal \
-     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) from pg_catalog.pg_type where oid >= 16384 and typtype <> 'c' \
-     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) from pg_catalog.pg_operator where oid >= 16384 \
-     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) from pg_catalog.pg_cast \
-     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) from pg_catalog.pg_amproc where oid >= 16384 \
-     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(oid, ':', xmin))::int8) from pg_catalog.pg_namespace \
+pub(super) const FINGERPRINT: &str = "select pg_catalog.concat(count(*), ' ', \
+     sum(pg_catalog.hashtextextended(pg_catalog.concat_ws(' ', class, oid, version), 0))) from (\
+     select 1, oid, xmin from pg_catalog.pg_namespace \
           where nspname not like 'pg\\_temp\\_%' and nspname not like 'pg\\_toast%' \
-     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(indexrelid, ':', xmin))::int8) from pg_catalog.pg_index \
-          where indexprs is not null or indpred is not null \
-     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(inhrelid, ':', xmin))::int8) from pg_catalog.pg_inherits \
-     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(objid, ':', xmin))::int8) from pg_catalog.pg_depend \
-          where refclassid = 3079 \
-     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(objoid, ':', xmin))::int8) from pg_catalog.pg_description \
-          where objoid >= 16384 and classoid = 1255 \
-     union all select count(*), sum(pg_catalog.hashtext(pg_catalog.concat(setrole, ':', xmin))::int8) from pg_catalog.pg_db_role_setting\
-     ) rows";
+     union all select 2, oid, xmin from pg_catalog.pg_proc where oid >= 16384 \
+     union all select 3, oid, xmin from pg_catalog.pg_class \
+          where oid >= 16384 and relpersistence <> 't' and relkind not in ('i', 't') \
+     union all select 4, oid, xmin from pg_catalog.pg_type where oid >= 16384 and typtype <> 'c' \
+     union all select 5, oid, xmin from pg_catalog.pg_operator where oid >= 16384 \
+     union all select 6, oid, xmin from pg_catalog.pg_cast where oid >= 16384 \
+     union all select 7, oid, xmin from pg_catalog.pg_amproc where oid >= 16384 \
+     union all select 8, inhrelid, xmin from pg_catalog.pg_inherits \
+     union all select 9, oid, xmin from pg_catalog.pg_constraint where oid >= 16384 \
+     union all select 10, oid, xmin from pg_catalog.pg_rewrite where oid >= 16384 \
+     union all select 11, oid, xmin from pg_catalog.pg_policy \
+     union all select 12, oid, xmin from pg_catalog.pg_attrdef \
+     union all select 13, indexrelid, xmin from pg_catalog.pg_index \
+          where indrelid >= 16384 and (indexprs is not null or indpred is not null) \
+     union all select 14, oid, xmin from pg_catalog.pg_trigger where not tgisinternal \
+     union all select 15, objid, xmin from pg_catalog.pg_depend where classid = 1255 and refclassid = 3079 \
+     union all select 16, objoid, xmin from pg_catalog.pg_description where objoid >= 16384 and classoid = 1255 \
+     union all select 17, setrole, xmin from pg_catalog.pg_db_role_setting\
+     ) as rows(class, oid, version)";
 
 pub(super) const SYSTEM_FUNCTIONS: &str =
     "select oid, proname, provolatile from pg_catalog.pg_proc where oid < 16384 and pronamespace = 11";

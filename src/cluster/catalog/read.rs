@@ -91,7 +91,8 @@ impl Reader {
     /// Reads everything, as of one moment that is not before the call.
     pub(super) async fn read(&self) -> Result<Reading, ReadError> {
         within(async { Ok(self.client.batch_execute(query::BEGIN).await?) }).await?;
-        let answers = within(self.questions.ask(&self.client)).await;
+        // Fifteen questions at once are a large future.
+        let answers = within(Box::pin(self.questions.ask(&self.client))).await;
         // Whatever came of it, the transaction ends here.
         let ended = within(async { Ok(self.client.batch_execute(query::COMMIT).await?) }).await;
         let (answers, paths, own_path) = answers?;

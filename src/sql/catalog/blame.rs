@@ -72,7 +72,7 @@ impl Blame {
     }
 }
 
-/// From the cause outwards: "function public.audit(integer) is VOLATILE, used by view public.v_orders".
+/// From the cause outwards: `function public.audit(integer) is VOLATILE, used by view public.v_orders`.
 impl fmt::Display for Blame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let object = &self.object;

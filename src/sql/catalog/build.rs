@@ -1,13 +1,12 @@
 //! From facts to the catalog.
 
 use super::graph::{Knot, number};
-use super::lookup::{Candidate, Catalog, Entry, Immutable, Known, Plain, Suspects};
+use super::judge::{self, Judgement};
+use super::lookup::{Candidate, Catalog, Entry, Known, Plain, Suspects};
 use super::objects::{Item, Objects};
 use super::reach::Reach;
 use super::web::{self, Web};
-use super::{
-    Class, Does, Effect, Facts, Function, Object, Relation, RelationKind, Tables, Volatility, Vouched,
-};
+use super::{Class, Does, Effect, Facts, Function, Object, Relation, RelationKind, Tables, Vouched};
 use crate::sql::builtins::{self, Verdict};
 use rustc_hash::FxHashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -18,7 +17,7 @@ impl Catalog {
         facts.sort();
         let mut hasher = DefaultHasher::new();
         facts.hash(&mut hasher);
-        let objects = Objects::new(&facts);
+        let objects = Objects::new(&facts, vouched);
         let web = web::weave(&facts, &objects, vouched);
         let schemas = facts.schemas.iter().enumerate().map(|(at, schema)| (schema.oid, number(at))).collect();
         let mut builder = Builder {
@@ -58,9 +57,10 @@ impl<'a> Builder<'a> {
             if builtins::verdict(&function.name) != Verdict::Unlisted {
                 continue;
             }
-            let entry = self.known.unlisted.entry(function.name.clone()).or_insert(Immutable::Yes);
-            if function.volatility != Volatility::Immutable {
-                *entry = Immutable::No;
+            let verdict = judge::unlisted_builtin(&function.name, function.volatility, &self.known.vouched);
+            let entry = self.known.unlisted.entry(function.name.clone()).or_insert(Judgement::Open);
+            if *entry == Judgement::Open {
+                *entry = verdict;
             }
         }
     }
@@ -135,15 +135,13 @@ impl<'a> Builder<'a> {
             if !is_remarkable(&effect) {
                 continue;
             }
-            match self.objects.find(Object::new(Class::Type, cast.target)).and_then(|at| self.objects.get(at))
+            let target = self.objects.find(Object::new(Class::Type, cast.target));
+            if let Some(Item::Type(kind)) = target.and_then(|at| self.objects.get(at)) {
+                self.add_type(kind.schema, &kind.name, effect);
+            } else if let Some((_, name)) =
+                self.facts.system.types.iter().find(|(oid, _)| *oid == cast.target)
             {
-                Some(Item::Type(kind)) => self.add_type(kind.schema, &kind.name, effect),
-                _ => {
-                    let mut types = self.facts.system.types.iter();
-                    if let Some((_, name)) = types.find(|(oid, _)| *oid == cast.target) {
-                        self.add_type(super::PG_CATALOG, name, effect);
-                    }
-                }
+                self.add_type(super::PG_CATALOG, name, effect);
             }
         }
     }

@@ -3,6 +3,7 @@
 //! Owns the words for these rows and nothing else. Numbers are OIDs.
 
 use super::Tree;
+use crate::sql::builtins::{self, Verdict};
 use std::sync::Arc;
 
 /// The OID of the schema `pg_catalog`.
@@ -43,8 +44,10 @@ pub struct Facts {
 /// What came with the server, and is the same for every reading of it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct System {
-    /// The functions of `pg_catalog`.
+    /// The functions of `pg_catalog`; but for those below, once they are sorted.
     pub functions: Vec<Builtin>,
+    /// Those that the curated lists have as harmless: most of them, and nothing more need be known of them.
+    pub harmless: Vec<Builtin>,
     /// The relations of `pg_catalog`.
     pub relations: Vec<Relation>,
     /// The names of the types of `pg_catalog`.
@@ -363,9 +366,13 @@ pub enum Class {
 }
 
 impl System {
-    /// Puts the rows into an order of their own.
+    /// Puts the rows into an order of their own, once for all readings.
     #[must_use]
     pub fn sorted(mut self) -> Self {
+        let is_harmless = |function: &Builtin| builtins::verdict(&function.name) == Verdict::Harmless;
+        let all = std::mem::take(&mut self.functions);
+        (self.harmless, self.functions) = all.into_iter().partition(is_harmless);
+        self.harmless.sort_unstable_by_key(|function| function.oid);
         self.functions.sort_unstable_by_key(|function| function.oid);
         self.relations.sort_unstable_by_key(|relation| relation.oid);
         self.types.sort_unstable_by_key(|(oid, _)| *oid);

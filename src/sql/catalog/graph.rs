@@ -32,8 +32,9 @@ impl Graph {
         &mut self.knots[object as usize]
     }
 
-    pub(super) fn arrow(&mut self, user: u32, used: u32) {
-        self.arrows.push((user, used));
+    /// `by` uses `what`.
+    pub(super) fn arrow(&mut self, by: u32, what: u32) {
+        self.arrows.push((by, what));
     }
 
     /// One more object.

@@ -22,9 +22,8 @@ pub(super) enum Judgement {
 pub(super) fn function(function: &Function, schema: &str, vouched: &Vouched) -> Judgement {
     match (vouched.functions.says(schema, &function.name), function.comment) {
         (Some(Said::Primary), _) => return Judgement::Harmful(Why::Rule),
-        (Some(Said::Read), _) => return Judgement::Cleared,
         (None, Some(Said::Primary)) => return Judgement::Harmful(Why::Comment),
-        (None, Some(Said::Read)) => return Judgement::Cleared,
+        (Some(Said::Read), _) | (None, Some(Said::Read)) => return Judgement::Cleared,
         (None, None) => {}
     }
     if let Some(extension) = &function.extension {
@@ -80,9 +79,17 @@ pub(super) fn builtin(function: &Builtin, vouched: &Vouched) -> Judgement {
     match named_builtin(&function.name, vouched) {
         NamedBuiltin::Harmless => Judgement::Open,
         NamedBuiltin::Harmful(why) => Judgement::Harmful(why),
-        // Only one of the versions that the lists were made from has it.
-        NamedBuiltin::Unlisted if function.volatility == Volatility::Immutable => Judgement::Open,
-        NamedBuiltin::Unlisted => Judgement::Harmful(Why::Listed(Reason::Volatile)),
+        NamedBuiltin::Unlisted => unlisted_builtin(&function.name, function.volatility, vouched),
+    }
+}
+
+/// The verdict on a function that came with the server, but is not in all the versions that the lists were made from.
+pub(super) fn unlisted_builtin(name: &str, volatility: Volatility, vouched: &Vouched) -> Judgement {
+    match vouched.functions.says("pg_catalog", name) {
+        Some(Said::Primary) => Judgement::Harmful(Why::Rule),
+        Some(Said::Read) => Judgement::Open,
+        None if volatility == Volatility::Immutable => Judgement::Open,
+        None => Judgement::Harmful(Why::Listed(Reason::Volatile)),
     }
 }
 
@@ -97,7 +104,7 @@ pub(super) enum NamedBuiltin {
 /// What is said of a name as one of the server's own functions.
 pub(super) fn named_builtin(name: &str, vouched: &Vouched) -> NamedBuiltin {
     match (builtins::verdict(name), vouched.functions.says("pg_catalog", name)) {
-        (Verdict::Unlisted, None) => NamedBuiltin::Unlisted,
+        (Verdict::Unlisted, _) => NamedBuiltin::Unlisted,
         (_, Some(Said::Primary)) => NamedBuiltin::Harmful(Why::Rule),
         (_, Some(Said::Read)) | (Verdict::Harmless, None) => NamedBuiltin::Harmless,
         (Verdict::Primary(reason), None) => NamedBuiltin::Harmful(Why::Listed(reason)),

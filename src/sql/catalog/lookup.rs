@@ -1,8 +1,7 @@
 //! The catalog as it is asked: an effect for each name a statement can use.
 
-use super::judge::{self, NamedBuiltin};
+use super::judge::{self, Judgement, NamedBuiltin};
 use super::{Arguments, Blame, Does, Effect, Name, SearchPath, Tables, Vouched, Why};
-use crate::sql::builtins::Reason;
 use rustc_hash::{FxHashMap, FxHashSet};
 use std::fmt::Write;
 use std::sync::Arc;
@@ -27,20 +26,13 @@ pub(super) struct Known {
     /// Only those that are not harmless or read tables.
     pub(super) operators: FxHashMap<Box<str>, Vec<Plain>>,
     pub(super) fields: FxHashMap<Box<str>, Effect>,
-    /// Functions of `pg_catalog` that the lists do not know, and whether each is harmless.
-    pub(super) unlisted: FxHashMap<Box<str>, Immutable>,
+    /// The verdict on the functions of `pg_catalog` that the lists do not know.
+    pub(super) unlisted: FxHashMap<Box<str>, Judgement>,
     pub(super) implicit: Option<Arc<Blame>>,
     pub(super) suspects: Suspects,
     pub(super) vouched: Vouched,
     pub(super) digest: u64,
     pub(super) bytes: usize,
-}
-
-/// Whether every function of a name is IMMUTABLE.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Immutable {
-    Yes,
-    No,
 }
 
 /// Whether any type, operator or field is worth asking about.
@@ -207,8 +199,8 @@ impl Catalog {
             NamedBuiltin::Harmless => return Some(Effect::harmless()),
             NamedBuiltin::Harmful(why) => why,
             NamedBuiltin::Unlisted => match known?.unlisted.get(&name.name)? {
-                Immutable::Yes => return Some(Effect::harmless()),
-                Immutable::No => Why::Listed(Reason::Volatile),
+                Judgement::Harmful(why) => why.clone(),
+                Judgement::Open | Judgement::Cleared => return Some(Effect::harmless()),
             },
         };
         let any = judge::builtin_inner(&name.name).contains(Does::WRITES);

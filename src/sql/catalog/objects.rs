@@ -1,7 +1,7 @@
 //! The objects of a database by number, and what to call them.
 
 use super::graph::number;
-use super::{Builtin, Class, Facts, Function, Object, Operator, Relation, RelationKind, Type};
+use super::{Builtin, Class, Facts, Function, Object, Operator, Relation, RelationKind, Type, Vouched};
 use rustc_hash::FxHashMap;
 
 /// One object.
@@ -23,7 +23,8 @@ pub(super) struct Objects<'a> {
 }
 
 impl<'a> Objects<'a> {
-    pub(super) fn new(facts: &'a Facts) -> Self {
+    /// With the server's own functions that are harmless only if there are rules that could say otherwise.
+    pub(super) fn new(facts: &'a Facts, vouched: &Vouched) -> Self {
         let relations = facts.relations.iter().chain(&facts.system.relations);
         let mut items: Vec<Item<'a>> = Vec::new();
         items.extend(facts.functions.iter().map(Item::Function));
@@ -31,6 +32,9 @@ impl<'a> Objects<'a> {
         items.extend(facts.types.iter().map(Item::Type));
         items.extend(facts.operators.iter().map(Item::Operator));
         items.extend(facts.system.functions.iter().map(Item::Builtin));
+        if !vouched.functions.primary.is_empty() {
+            items.extend(facts.system.harmless.iter().map(Item::Builtin));
+        }
         let numbers = items.iter().enumerate().map(|(at, item)| (item.object(), number(at))).collect();
         let schemas = facts.schemas.iter().map(|schema| (schema.oid, &*schema.name)).collect();
         Objects { items, numbers, schemas }

@@ -231,8 +231,8 @@ fn reads_of(function: &Function) -> Reads {
     match (function.language, function.volatility, function.body) {
         (Language::Native, Volatility::Immutable, _) => Reads::Nothing,
         (Language::Native, _, _) if listed => Reads::Nothing,
-        (Language::Aggregate, _, _) => Reads::WhatItUses,
-        (Language::Sql, Volatility::Immutable | Volatility::Stable, Body::Parsed) => Reads::WhatItUses,
+        (Language::Aggregate, _, _)
+        | (Language::Sql, Volatility::Immutable | Volatility::Stable, Body::Parsed) => Reads::WhatItUses,
         _ => Reads::Anything,
     }
 }

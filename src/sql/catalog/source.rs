@@ -162,8 +162,7 @@ mod tests {
         read(source, Language::Sql, |mention| match mention {
             Mention::Call(name) => seen.push(format!("{name}()")),
             Mention::Field(name) => seen.push(format!(".{name}")),
-            Mention::Word(name) => seen.push((*name).to_owned()),
-            Mention::Operator(name) => seen.push((*name).to_owned()),
+            Mention::Word(name) | Mention::Operator(name) => seen.push((*name).to_owned()),
             Mention::DynamicSql | Mention::Unreadable => panic!("{mention:?}"),
         });
         for name in ["lower()", "lower", ".name", "Odd\"F()", "||", "T", "current_schema()", "="] {

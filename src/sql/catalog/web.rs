@@ -158,15 +158,15 @@ impl<'a> Weaver<'a> {
                 }
                 let columns = self.used_by(Object::new(Class::Relation, relation.oid));
                 if judgement != Judgement::Cleared {
-                    columns.iter().for_each(|column| self.arrow(at, *column));
+                    self.arrows(at, &columns);
                 }
                 self.columns.insert(at, columns);
             }
             Item::Type(kind) => self.type_(at, kind),
             Item::Operator(operator) => {
-                self.arrows(at, Object::new(Class::Operator, operator.oid));
-                let function = self.objects.find(Object::new(Class::Function, operator.function));
-                function.into_iter().for_each(|function| self.arrow(at, function));
+                let mut used = self.used_by(Object::new(Class::Operator, operator.oid));
+                used.extend(self.objects.find(Object::new(Class::Function, operator.function)));
+                self.arrows(at, &used);
             }
             Item::Builtin(function) => {
                 if let Judgement::Harmful(why) = judge::builtin(function, self.vouched) {
@@ -189,10 +189,9 @@ impl<'a> Weaver<'a> {
             }
         }
         self.graph.knot(at).inner |= judge::unread_body(function);
-        self.arrows(at, Object::new(Class::Function, function.oid));
-        for builtin in self.builtins(&function.tree.functions) {
-            self.arrow(at, builtin);
-        }
+        let mut used = self.used_by(Object::new(Class::Function, function.oid));
+        used.extend(self.builtins(&function.tree.functions));
+        self.arrows(at, &used);
         match (function.body, function.language) {
             (Body::Parsed, _) if function.volatility == Volatility::Volatile => {
                 self.graph.knot(at).inner |= Does::WRITES;
@@ -245,25 +244,27 @@ impl<'a> Weaver<'a> {
     }
 
     fn type_(&mut self, at: u32, kind: &Type) {
-        self.arrows(at, Object::new(Class::Type, kind.oid));
+        let mut used = self.used_by(Object::new(Class::Type, kind.oid));
         let element = self.objects.find(Object::new(Class::Type, kind.element));
         let relation = self.objects.find(Object::new(Class::Relation, kind.relation));
         let of = kind.oid;
         let first = self.facts.comparisons.partition_point(|comparison| comparison.of < of);
         let compared = self.facts.comparisons.iter().skip(first).take_while(|comparison| comparison.of == of);
         let compared = compared.filter_map(|c| self.objects.find(Object::new(Class::Function, c.function)));
-        let used: Vec<u32> = element.into_iter().chain(relation).chain(compared).collect();
-        used.into_iter().for_each(|used| self.arrow(at, used));
+        used.extend(element.into_iter().chain(relation).chain(compared));
+        self.arrows(at, &used);
     }
 
-    fn arrow(&mut self, user: u32, used: u32) {
-        if user != used {
-            self.graph.arrow(user, used);
+    fn arrow(&mut self, by: u32, what: u32) {
+        if by != what {
+            self.graph.arrow(by, what);
         }
     }
 
-    fn arrows(&mut self, at: u32, by: Object) {
-        self.used_by(by).into_iter().for_each(|used| self.arrow(at, used));
+    fn arrows(&mut self, by: u32, all: &[u32]) {
+        for what in all {
+            self.arrow(by, *what);
+        }
     }
 
     /// The objects that the server's table of dependencies has for `by`.

@@ -245,7 +245,6 @@ pub(super) const CLASSES: &[(&str, &str, &[&str])] = &[
             "select current_setting('in_hot_standby')",
             "select current_setting($1)",
             "select current_setting('a' || '.b')",
-            "select array_shuffle(array[1])",
             "select \"Lower\"('x')",
         ],
     ),
