@@ -5,11 +5,13 @@ CARGO ?= cargo
 PG ?=
 # Passed on: make test ARGS='--test cluster_promises', make demo ARGS=--help, make bench ARGS='--seconds 2'
 ARGS ?=
+# make fuzz SECONDS_EACH=600: how long each fuzz target runs
+SECONDS_EACH ?= 60
 # make oracle CORPUS=orm: only these of regress, traps, orm
 CORPUS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test oracle check fmt bench compose-test
+.PHONY: help setup demo test oracle check fmt bench bench-classify fuzz compose-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +51,14 @@ bench: ## throughput, latency, CPU and memory per hop: direct, Tidegate, PgBounc
 	@scripts/setup.sh bench
 	$(CARGO) build --locked --release
 	python3 bench/run.py $(ARGS)
+
+bench-classify: ## what knowing a statement costs: shape key, cold classification, large texts
+	@scripts/setup.sh check
+	$(CARGO) bench --locked --bench classify -- $(ARGS)
+
+fuzz: ## fuzz the lexer and the shapes, SECONDS_EACH; needs no cluster
+	@scripts/setup.sh check
+	@scripts/fuzz.sh $(SECONDS_EACH)
 
 compose-test: ## docker-compose.yml from scratch: starts, replicates, splits reads (skipped without Docker)
 	@scripts/compose-test.sh

@@ -3,13 +3,21 @@
 use std::process::ExitCode;
 
 use tidegate::cli::args::{Invocation, parse_from};
-use tidegate::cli::{EXIT_MISTAKES, check, demo, run};
+use tidegate::cli::{EXIT_MISTAKES, check, demo, explain, remote, run};
 use tidegate::config::{Settings, Sources, load};
 
 fn main() -> ExitCode {
     match parse_from(std::env::args_os()) {
         Ok(Invocation::Run(sources)) => with(&sources, run::run),
         Ok(Invocation::Check(sources)) => with(&sources, check::check),
+        Ok(Invocation::Explain { statement, sources, .. }) if sources.is_empty() => {
+            explain::by_text(&statement)
+        }
+        Ok(Invocation::Explain { statement, database, sources }) => {
+            with(&sources, |settings| explain::with_database(settings, database.as_deref(), &statement))
+        }
+        Ok(Invocation::Report(args)) => remote::report(&args),
+        Ok(Invocation::Learned(args)) => remote::learned(&args),
         Ok(Invocation::Demo(args)) => demo::demo(&args),
         Err(refusal) if refusal.exit_code == 0 => {
             print!("{}", refusal.text);

@@ -7,6 +7,8 @@ mod support;
 
 #[path = "promises/cancel.rs"]
 mod cancel;
+#[path = "promises/catalog.rs"]
+mod catalog;
 #[path = "promises/explain.rs"]
 mod explain;
 #[path = "promises/freshness.rs"]

@@ -12,6 +12,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::get;
 
 use crate::cluster;
+use crate::config::Mode;
 use crate::session::{Database, Proxy};
 
 /// Serves the admin address until the task is dropped.
@@ -20,6 +21,8 @@ pub async fn serve(proxy: Arc<Proxy>, listener: tokio::net::TcpListener) -> std:
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
+        .route("/report", get(report))
+        .route("/learned", get(learned).delete(forget))
         .with_state(proxy);
     axum::serve(listener, router).await
 }
@@ -40,10 +43,37 @@ async fn ready(State(proxy): State<Arc<Proxy>>) -> Response {
     (status, text).into_response()
 }
 
+/// What went where, and what keeps reads from replicas.
+async fn report(State(proxy): State<Arc<Proxy>>) -> String {
+    let mut names: Vec<_> = proxy.databases.iter().collect();
+    names.sort_by_key(|(name, _)| *name);
+    let one = |(name, database): (&String, &Arc<Database>)| {
+        database.stats.tally.report(name, database.settings.mode == Mode::Observe)
+    };
+    names.into_iter().map(one).collect()
+}
+
+/// The shapes that replicas have refused, one a line.
+async fn learned(State(proxy): State<Arc<Proxy>>) -> String {
+    let mut shapes = proxy.learned();
+    shapes.sort_unstable();
+    shapes.iter().fold(String::new(), |text, shape| text + shape + "\n")
+}
+
+/// Forgets them.
+async fn forget(State(proxy): State<Arc<Proxy>>) -> String {
+    format!("{} forgotten\n", proxy.forget_learned())
+}
+
 async fn metrics(State(proxy): State<Arc<Proxy>>) -> Response {
     for (name, database) in &proxy.databases {
         gauge_nodes(&proxy, name, database);
+        count_decisions(&proxy, name, database);
         gauge_pools(&proxy, database);
+    }
+    let (shapes, bytes) = proxy.known_shapes();
+    for (name, value) in [("tidegate_known_shapes", shapes), ("tidegate_known_shapes_bytes", bytes)] {
+        proxy.stats.gauge(name, &[]).set(value as f64);
     }
     ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], proxy.stats.render()).into_response()
 }
@@ -66,6 +96,18 @@ fn gauge_nodes(proxy: &Proxy, name: &str, database: &Database) {
         };
         proxy.stats.gauge("tidegate_replica_staleness_seconds", &labels).set(staleness);
     }
+}
+
+/// Decisions are tallied apart from the metrics; here they become some.
+fn count_decisions(proxy: &Proxy, name: &str, database: &Database) {
+    let tally = &database.stats.tally;
+    for (to_replica, reason, count) in tally.decisions().filter(|(.., count)| *count > 0) {
+        let target = if to_replica { "replica" } else { "primary" };
+        let labels = [("database", name), ("target", target), ("reason", reason.label())];
+        proxy.stats.counter("tidegate_decisions_total", &labels).absolute(count);
+    }
+    let stale = proxy.stats.counter("tidegate_stale_if_eventual_total", &[("database", name)]);
+    stale.absolute(tally.stale_if_eventual());
 }
 
 fn gauge_pools(proxy: &Proxy, database: &Database) {

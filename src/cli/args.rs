@@ -29,6 +29,7 @@ Examples:
   tidegate run --url postgres://app:secret@pg1,pg2,pg3/app
   DATABASE_URL=postgres://app:secret@pg1,pg2/app tidegate run --listen 0.0.0.0:6432
   tidegate check --config /etc/tidegate.toml
+  tidegate explain 'select * from orders' --url postgres://app:secret@pg1,pg2/app
   tidegate demo";
 
 /// The subcommands.
@@ -42,6 +43,15 @@ pub enum Command {
     /// Read the configuration, connect to every node as the running proxy would, and say what was found. The exit
     /// code is 0 when every database can be served, 1 when one cannot, 2 for a mistake in the configuration.
     Check(SourceArgs),
+    /// Say where a statement would go, and why.
+    ///
+    /// With --url (or DATABASE_URL, or --config) the database's catalog and the state of its replicas have a say; without,
+    /// the statement's text alone.
+    Explain(ExplainArgs),
+    /// Show what a running proxy has decided: the share of statements for replicas, and what keeps the others from them.
+    Report(AdminArgs),
+    /// Show the statements that a running proxy no longer tries on replicas, because one has refused them.
+    Learned(LearnedArgs),
     /// Show it at work: a primary, two replicas, the proxy and a workload, all on this machine.
     ///
     /// The servers live in a temporary folder and are gone afterwards.
@@ -93,6 +103,42 @@ pub struct SourceArgs {
     pub log: Option<String>,
 }
 
+/// What is to be explained.
+#[derive(Debug, Args)]
+pub struct ExplainArgs {
+    /// The statement. It is not executed.
+    #[arg(value_name = "SQL")]
+    pub statement: String,
+
+    /// The database to ask, where the configuration has several [default: the first].
+    #[arg(long, value_name = "NAME")]
+    pub database: Option<String>,
+
+    /// Where settings come from.
+    #[command(flatten)]
+    pub sources: SourceArgs,
+}
+
+/// Which proxy is asked.
+#[derive(Clone, Debug, Args)]
+pub struct AdminArgs {
+    /// The admin address of the running proxy.
+    #[arg(long, value_name = "ADDR", env = "TIDEGATE_ADMIN", default_value = "127.0.0.1:6433")]
+    pub admin: SocketAddr,
+}
+
+/// What is done about learned shapes.
+#[derive(Clone, Debug, Args)]
+pub struct LearnedArgs {
+    /// Forget them: they are tried on replicas again.
+    #[arg(long)]
+    pub clear: bool,
+
+    /// Which proxy is asked.
+    #[command(flatten)]
+    pub admin: AdminArgs,
+}
+
 /// How the demonstration runs.
 #[derive(Clone, Debug, Args)]
 pub struct DemoArgs {
@@ -128,6 +174,19 @@ pub enum Invocation {
     Run(Sources),
     /// Check these sources.
     Check(Sources),
+    /// Explain a statement. Without sources that name a database, by its text alone.
+    Explain {
+        /// The statement.
+        statement: String,
+        /// The database, where there are several.
+        database: Option<String>,
+        /// Where settings come from.
+        sources: Sources,
+    },
+    /// Ask a running proxy for its report.
+    Report(AdminArgs),
+    /// Ask a running proxy for what it has learned.
+    Learned(LearnedArgs),
     /// Run the demonstration.
     Demo(DemoArgs),
 }
@@ -152,6 +211,11 @@ pub fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Invocation
     Ok(match cli.command {
         Command::Run(args) => Invocation::Run(args.into_sources(given)),
         Command::Check(args) => Invocation::Check(args.into_sources(given)),
+        Command::Explain(ExplainArgs { statement, database, sources }) => {
+            Invocation::Explain { statement, database, sources: sources.into_sources(given) }
+        }
+        Command::Report(args) => Invocation::Report(args),
+        Command::Learned(args) => Invocation::Learned(args),
         Command::Demo(args) => Invocation::Demo(args),
     })
 }

@@ -3,7 +3,9 @@
 pub mod args;
 pub mod check;
 pub mod demo;
+pub mod explain;
 pub mod logging;
+pub mod remote;
 pub mod run;
 pub mod running;
 

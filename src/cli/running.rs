@@ -59,6 +59,8 @@ impl Running {
         for database in proxy.databases.values() {
             if database.cluster.primary_within(FIRST_LOOK).await.is_none() {
                 tracing::warn!(database = %database.settings.name, "starting without a primary");
+            } else if !database.cluster.catalog.read_within(FIRST_LOOK).await {
+                tracing::warn!(database = %database.settings.name, "starting before the catalog has been read: reads run on the primary until it has");
             }
         }
         for (i, listeners) in listeners.into_iter().enumerate() {

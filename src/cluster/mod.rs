@@ -3,6 +3,7 @@
 //! Owns the control connections and publishes what they learn as plain values. It must not know sessions, pools
 //! or statements.
 
+pub mod catalog;
 mod clock;
 mod identity;
 mod monitor;
@@ -37,6 +38,8 @@ const NO_PRIMARY: usize = usize::MAX;
 pub struct Cluster {
     /// The proxy's clock.
     pub clock: Clock,
+    /// What is known of the database's functions, views and tables.
+    pub catalog: catalog::Keeper,
     /// Every node of the configuration, by its [`NodeId`].
     pub nodes: Vec<Arc<Node>>,
     primary: AtomicUsize,
@@ -67,6 +70,7 @@ impl Cluster {
     pub fn new(settings: &DatabaseSettings, clock: Clock) -> Self {
         let nodes = settings.nodes.iter().enumerate();
         Self {
+            catalog: catalog::Keeper::default(),
             nodes: nodes.map(|(i, n)| Arc::new(Node::new(NodeId(i), n.clone()))).collect(),
             primary: AtomicUsize::new(NO_PRIMARY),
             mark: AtomicU64::new(clock.now().0),

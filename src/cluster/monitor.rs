@@ -18,11 +18,12 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// every question.)
 pub(super) const ROLE_TRUST: Duration = Duration::from_secs(2);
 
-/// Starts watching every node of the cluster; the tasks end with the runtime.
+/// Starts watching every node of the cluster, and the catalog of its database; the tasks end with the runtime.
 pub fn spawn(cluster: &Arc<Cluster>, control: &Control) {
     for node in &cluster.nodes {
         tokio::spawn(watch(Arc::clone(cluster), control.clone(), Arc::clone(node)));
     }
+    tokio::spawn(super::catalog::keep(Arc::clone(cluster), control.clone()));
 }
 
 async fn watch(cluster: Arc<Cluster>, control: Control, node: Arc<Node>) {

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use tokio_postgres::{Client, NoTls};
+use tokio_postgres::tls::NoTlsStream;
+use tokio_postgres::{Client, Connection, NoTls, Socket};
 
 use super::Identity;
 use crate::config::{DatabaseSettings, Host, NodeSettings, Secret};
@@ -66,16 +67,7 @@ impl Control {
 
     /// Opens a control connection; its driver task ends with the client.
     pub async fn connect(&self, node: &NodeSettings) -> Result<Client, ProbeError> {
-        let mut config = tokio_postgres::Config::new();
-        match &node.host {
-            Host::Tcp(name) => config.host(name),
-            Host::Unix(dir) => config.host_path(dir),
-        };
-        config.port(node.port).user(&self.user).dbname(&self.database).application_name("tidegate monitor");
-        if let Some(password) = &self.password {
-            config.password(password.expose());
-        }
-        let (client, driver) = bounded(self.connect_timeout, config.connect(NoTls)).await?;
+        let (client, driver) = self.open(node, "tidegate monitor").await?;
         tokio::spawn(async move {
             if let Err(error) = driver.await {
                 tracing::debug!(%error, "control connection ended");
@@ -84,6 +76,24 @@ impl Control {
         // A commit of ours must flush the WAL (that is what it is for) and wait for nothing else.
         bounded(self.connect_timeout, client.batch_execute("set synchronous_commit = local")).await?;
         Ok(client)
+    }
+
+    /// Opens a control connection under a name of its own. Whoever calls this drives it.
+    pub(super) async fn open(
+        &self,
+        node: &NodeSettings,
+        name: &str,
+    ) -> Result<(Client, Connection<Socket, NoTlsStream>), ProbeError> {
+        let mut config = tokio_postgres::Config::new();
+        match &node.host {
+            Host::Tcp(name) => config.host(name),
+            Host::Unix(dir) => config.host_path(dir),
+        };
+        config.port(node.port).user(&self.user).dbname(&self.database).application_name(name);
+        if let Some(password) = &self.password {
+            config.password(password.expose());
+        }
+        bounded(self.connect_timeout, config.connect(NoTls)).await
     }
 }
 

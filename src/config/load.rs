@@ -45,6 +45,15 @@ pub struct Given {
     pub log: Option<String>,
 }
 
+impl Sources {
+    /// Whether no database is named anywhere.
+    pub fn is_empty(&self) -> bool {
+        let names_none =
+            |given: &Given| given.url.is_none() && given.primaries.is_empty() && given.replicas.is_empty();
+        self.file.is_none() && names_none(&self.env) && names_none(&self.flags)
+    }
+}
+
 /// Reads and checks everything that was said. The only I/O is reading the file and the password files it names.
 pub fn load(sources: &Sources) -> Result<Settings, Mistakes> {
     let mut findings = Findings::default();

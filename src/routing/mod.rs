@@ -56,6 +56,8 @@ pub struct Request {
 pub enum Doubt {
     /// A replica has refused this shape before.
     RefusedBefore,
+    /// Transactions are serializable unless they say otherwise, and no standby takes those.
+    Serializable,
     /// The catalog is being read again, so that what the statement names may have become something else.
     Catalog,
 }
@@ -125,6 +127,7 @@ pub fn route(request: &Request, replicas: &[ReplicaView], random: u64) -> Decisi
     match request.doubt {
         Some(Doubt::RefusedBefore) => return primary(Reason::RefusedBefore),
         Some(Doubt::Catalog) => return primary(Reason::Catalog),
+        Some(Doubt::Serializable) => return primary(Reason::Serializable),
         None => {}
     }
     match request.level {

@@ -29,6 +29,8 @@ pub enum Reason {
     Unknown,
     /// A replica refused this shape before.
     RefusedBefore,
+    /// A read, but its transaction would be serializable.
+    Serializable,
     /// A read, but what its names mean is being asked again.
     Catalog,
     /// A read, but no replica had replayed what it must see.
@@ -41,7 +43,7 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 16] = [
+    pub const ALL: [Self; 17] = [
         Self::Fresh,
         Self::Eventual,
         Self::IntentReplica,
@@ -54,6 +56,7 @@ impl Reason {
         Self::SessionState,
         Self::Unknown,
         Self::RefusedBefore,
+        Self::Serializable,
         Self::Catalog,
         Self::Stale,
         Self::NoReplica,
@@ -75,6 +78,7 @@ impl Reason {
             Self::SessionState => "session_state",
             Self::Unknown => "unknown",
             Self::RefusedBefore => "refused_before",
+            Self::Serializable => "serializable",
             Self::Catalog => "catalog",
             Self::Stale => "stale",
             Self::NoReplica => "no_replica",
@@ -99,6 +103,7 @@ impl Reason {
             Self::SessionState => "it is about the session's state",
             Self::Unknown => "it could not be shown to be a read",
             Self::RefusedBefore => "a replica has refused this shape before",
+            Self::Serializable => "a read, but serializable, which no standby takes",
             Self::Catalog => "the catalog has changed and is being read again",
             Self::Stale => "a read, but no replica had replayed all it must see",
             Self::NoReplica => "a read, but no replica is healthy",

@@ -105,6 +105,13 @@ fn the_table() {
             Reason::RefusedBefore,
         ),
         (
+            "serializable",
+            Request { doubt: Some(Doubt::Serializable), ..r },
+            &fresh,
+            Primary,
+            Reason::Serializable,
+        ),
+        (
             "catalog being read",
             Request { doubt: Some(Doubt::Catalog), ..r },
             &fresh,

@@ -8,7 +8,8 @@ use super::serve::Session;
 use super::statements::Known;
 use crate::freshness::Tick;
 use crate::routing::{Decision, NodeId, Reason, ReplicaView, Target};
-use crate::sql::{Class, Leaves, Level, Scope};
+use crate::sql::catalog::Tables;
+use crate::sql::{Leaves, Level, Scope};
 
 /// What was decided for a statement, with all that the decision went by.
 #[derive(Clone, Debug)]
@@ -89,6 +90,7 @@ impl Session {
         }
         lines.push(format!("because: {}", decided.reason.meaning()));
         lines.extend(route.why());
+        lines.extend(self.tables(route));
         let ago = |tick: Tick| format!("{:.1} ms ago", route.at.since(tick) as f64 / 1e6);
         let mark = match route.mark {
             Tick::NEVER => "none".to_owned(),
@@ -113,6 +115,23 @@ impl Session {
             lines.push("no replica is healthy".to_owned());
         }
         lines
+    }
+
+    /// The tables a statement touches.
+    fn tables(&self, route: &Route) -> Vec<String> {
+        let touched = route.known.as_ref().and_then(|known| known.statement.touched.as_ref());
+        let Some(touched) = touched else { return Vec::new() };
+        let snapshot = self.database.cluster.catalog.current();
+        let name =
+            |oid: &u32| snapshot.catalog.table_name(*oid).unwrap_or("(a table that is gone)").to_owned();
+        let list = |word: &str, tables: &Tables| match tables {
+            Tables::Any => Some(format!("{word}: any table, as far as is known")),
+            Tables::Known(known) if known.is_empty() => None,
+            Tables::Known(known) => {
+                Some(format!("{word}: {}", known.iter().map(name).collect::<Vec<_>>().join(", ")))
+            }
+        };
+        [list("reads", &touched.reads), list("writes", &touched.writes)].into_iter().flatten().collect()
     }
 
     fn place(&self, route: &Route, decision: Decision) -> String {
@@ -140,24 +159,10 @@ impl Route {
         let mut lines = Vec::new();
         let Some(known) = &self.known else { return lines };
         let statement = &known.statement;
-        lines.push(format!("class: {}: the statement {}", class(&statement.class), statement.cause));
+        lines.push(format!("class: {}: the statement {}", statement.class, statement.cause));
         if !self.leaves.is_empty() {
             lines.push(format!("leaves in the session: {}", self.leaves));
         }
         lines
-    }
-}
-
-/// The word for a class.
-pub(super) fn class(class: &Class) -> &'static str {
-    match class {
-        Class::Read => "read",
-        Class::Own(_) => "own",
-        Class::Session => "session",
-        Class::Savepoint => "savepoint",
-        Class::End => "end of transaction",
-        Class::Begin(_) => "begin",
-        Class::Write => "write",
-        Class::Unknown => "unknown",
     }
 }

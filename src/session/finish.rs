@@ -10,6 +10,7 @@ use super::serve::Session;
 use crate::config::PoolMode;
 use crate::pool::Lease;
 use crate::sql::Leaves;
+use crate::sql::catalog::Does;
 use crate::stats::Present;
 use crate::wire::TransactionStatus;
 
@@ -34,10 +35,17 @@ impl Session {
     /// The server has finished with the segment and said so.
     pub(super) async fn ready(&mut self, client: &mut Client, status: TransactionStatus) -> Result<(), End> {
         let Some(l) = &mut self.leased else { return Ok(()) };
-        if l.serves_as == ServesAs::Writer && status == TransactionStatus::Idle {
-            // Before the client is told: whoever hears of it must see it.
-            self.mark = self.database.cluster.wrote();
-            l.serves_as = ServesAs::Primary;
+        if status == TransactionStatus::Idle {
+            if l.serves_as == ServesAs::Writer {
+                // Before the client is told: whoever hears of it must see it.
+                self.mark = self.database.cluster.wrote();
+                l.serves_as = ServesAs::Primary;
+            }
+            let done = std::mem::take(&mut l.did);
+            let failed = l.turn.answer == Answer::Failed && l.turn.summary.count < 2;
+            if done.contains(Does::CHANGES_CATALOG) && !failed {
+                self.database.cluster.catalog.changed();
+            }
         }
         let leaves = l.turn.summary.leaves;
         if !leaves.is_empty() {
@@ -51,7 +59,8 @@ impl Session {
             self.deliver(client).await?;
             self.learn_settings().await;
         }
-        let Some(l) = &self.leased else { return Ok(()) };
+        let Some(l) = &mut self.leased else { return Ok(()) };
+        l.left = Leaves::default();
         if l.pins.is_empty() { self.release(client).await } else { Ok(()) }
     }
 
@@ -61,6 +70,7 @@ impl Session {
         if leaves.contains(Leaves::ASYNC_COMMIT) {
             self.database.cluster.commits_asynchronously();
         }
+        l.left |= leaves;
         l.unsettled |=
             leaves.iter().filter(|leaf| unsettling().contains(*leaf)).fold(Leaves::default(), BitOr::bitor);
         l.lease.unsure |= leaves.contains(Leaves::ANYTHING);
@@ -127,9 +137,14 @@ impl Session {
     /// The client is gone: connections in a known idle state are cleaned and kept, all others are closed.
     pub(super) async fn part(&mut self) {
         self.registered.slot.free().await;
-        if self.leased.as_ref().is_some_and(|l| l.serves_as == ServesAs::Writer) {
+        if let Some(leased) = &self.leased {
             // Nobody was told, but it may be committed yet.
-            self.mark = self.database.cluster.wrote();
+            if leased.serves_as == ServesAs::Writer {
+                self.mark = self.database.cluster.wrote();
+            }
+            if leased.did.contains(Does::CHANGES_CATALOG) {
+                self.database.cluster.catalog.changed();
+            }
         }
         let settled = |l: &Leased| {
             l.exchange.is_settled() && l.fate == Fate::Shared && l.scanned == l.lease.inbox.len()

@@ -8,6 +8,7 @@ use super::segment::{Ending, Item};
 use super::serve::Session;
 use super::understand::Understood;
 use crate::server::Unnamed;
+use crate::sql::catalog::Does;
 use crate::wire::{self, Bind, Frontend};
 
 impl Session {
@@ -43,6 +44,9 @@ impl Session {
         }
         let mut summary = Summary::nothing();
         summary.unknown();
+        if kind == Frontend::Query {
+            summary.does |= Does::CHANGES_CATALOG;
+        }
         summary.count = u64::from(kind != Frontend::Bind);
         if let Err(end) = self.send_large(client, kind, len, head, summary).await {
             let End::Failure(failure) = end else { return Err(end) };

@@ -14,6 +14,7 @@ use super::statements::{Known, Prepared};
 use crate::cluster::Outstanding;
 use crate::pool::Lease;
 use crate::routing::{Doubt, Held, NodeId, Wants};
+use crate::sql::catalog::Does;
 use crate::sql::{Intent, Leaves, Level, Scope};
 use crate::stats::Present;
 
@@ -31,6 +32,10 @@ pub(super) struct Leased {
     pub(super) describing: Option<Arc<Prepared>>,
     /// What may have changed the session's settings since the server was last asked for them.
     pub(super) unsettled: Leaves,
+    /// What was left in the session since it was last known in full.
+    pub(super) left: Leaves,
+    /// What the open transaction may have done.
+    pub(super) did: Does,
     pub(super) fate: Fate,
     /// The message that began a READ ONLY transaction, as long as nothing else was done in it.
     pub(super) opening: Option<Box<[u8]>>,
@@ -73,7 +78,7 @@ pub(super) struct Summary {
     pub(super) level: Option<Level>,
     pub(super) scope: Option<Scope>,
     pub(super) doubt: Option<Doubt>,
-    pub(super) may_write: bool,
+    pub(super) does: Does,
     pub(super) leaves: Leaves,
     /// Statements run.
     pub(super) count: u64,
@@ -127,6 +132,8 @@ impl Leased {
             pins: Leaves::default(),
             pin_gauges: Vec::new(),
             unsettled: Leaves::default(),
+            left: Leaves::default(),
+            did: Does::NOTHING,
             fate: Fate::Shared,
             described: VecDeque::new(),
             describing: None,

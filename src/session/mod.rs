@@ -14,6 +14,7 @@ mod explain;
 mod failure;
 mod finish;
 mod greeting;
+mod ground;
 mod handshake;
 mod large;
 mod leased;

@@ -119,7 +119,7 @@ impl Session {
             return u.summary.known.as_ref().is_some_and(|known| question(known).is_some());
         }
         let asks =
-            |about: &Option<Arc<Prepared>>| about.as_ref().is_some_and(|p| question(&p.known).is_some());
+            |about: &Option<Arc<Prepared>>| about.as_ref().is_some_and(|p| question(&p.known()).is_some());
         let fits = |(item, about): (&Item, &Option<Arc<Prepared>>)| match item.kind {
             Frontend::Parse | Frontend::Bind => asks(about),
             Frontend::Describe | Frontend::Execute | Frontend::Close | Frontend::Sync | Frontend::Flush => {
@@ -138,7 +138,7 @@ impl Session {
         for i in 0..self.items.len() {
             let item = self.items[i];
             if let Some(prepared) = &self.plan[i] {
-                asked = question(&prepared.known).map(|about| (about, Arc::clone(prepared)));
+                asked = question(&prepared.known()).map(|about| (about, Arc::clone(prepared)));
             }
             let Some((about, prepared)) = &asked else { continue };
             match item.kind {

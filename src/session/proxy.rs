@@ -96,6 +96,21 @@ impl Proxy {
         }
     }
 
+    /// The shapes of statements that a replica has refused: they run on the primary until the catalog changes.
+    pub fn learned(&self) -> Vec<Arc<str>> {
+        self.statements.learned()
+    }
+
+    /// Forgets which shapes replicas have refused; returns how many there were.
+    pub fn forget_learned(&self) -> usize {
+        self.statements.forget_learned()
+    }
+
+    /// How many shapes of statements are known, and the bytes they take, about.
+    pub fn known_shapes(&self) -> (usize, usize) {
+        self.statements.size()
+    }
+
     /// Asks every session to end as soon as it is outside a transaction.
     pub fn stop(&self) {
         self.stopping.send_replace(true);

@@ -11,6 +11,7 @@ use super::leased::{Answer, Fate, Leased, Rerun, ServesAs};
 use super::serve::Session;
 use super::verify::shape;
 use crate::server::Unnamed;
+use crate::sql::catalog::Does;
 use crate::wire::{
     self, Backend, ErrorFields, Header, TransactionStatus, WireError, backend_message, encode,
     parameter_status,
@@ -197,7 +198,7 @@ impl Session {
             // Unlogged tables are refused with 0A000, and reading them is no write.
             if let ("25006" | "55000" | "XX000", Some(known)) = (code.as_str(), &l.turn.summary.known) {
                 known.wrote();
-                l.turn.summary.may_write = true;
+                l.turn.summary.does |= Does::WRITES;
             }
             l.hide(len);
             l.drop_scanned();
@@ -261,6 +262,9 @@ impl Session {
         if l.serves_as == ServesAs::Writer {
             // Whether it was committed nobody knows: whoever reads next must see it if it was.
             self.mark = self.database.cluster.wrote();
+        }
+        if l.did.contains(Does::CHANGES_CATALOG) {
+            self.database.cluster.catalog.changed();
         }
         if let Some(how) = l.rerun {
             return self.run_again(client, how).await;

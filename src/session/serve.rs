@@ -14,6 +14,7 @@ use super::cancel::Registered;
 use super::client::Client;
 use super::explain::Route;
 use super::failure::End;
+use super::ground::Standing;
 use super::leased::Leased;
 use super::names::Names;
 use super::proxy::{Admitted, Database, Proxy, User};
@@ -49,6 +50,7 @@ pub(super) struct Session {
     pub(super) items: Vec<Item>,
     pub(super) plan: Vec<Option<Arc<Prepared>>>,
     pub(super) view: Vec<ReplicaView>,
+    pub(super) standing: Option<Standing>,
     /// How the last statement was decided.
     pub(super) last_route: Option<Box<Route>>,
     /// Bytes of a message of the client that are still to be passed on, or dropped.
@@ -103,6 +105,7 @@ impl Session {
             items: Vec::new(),
             plan: Vec::new(),
             view: Vec::new(),
+            standing: None,
             last_route: None,
             passing: Passing::Nothing,
             skipping: false,

@@ -11,7 +11,7 @@ use std::sync::Arc;
 use super::ask::Answer;
 use super::own::{mistake, switch};
 use crate::server::{Connection, Settings};
-use crate::sql::{Intent, Level, Scope};
+use crate::sql::{Intent, Level, Scope, Strings};
 
 /// Start-up parameters that are not settings.
 const NOT_SETTINGS: [&str; 4] = ["user", "database", "replication", "options"];
@@ -32,7 +32,7 @@ pub(super) struct SessionSettings {
     custom: BTreeSet<Box<str>>,
     /// What the settings say to this proxy.
     pub(super) steering: Steering,
-    unreadable_by_default: bool,
+    by_default: Steering,
 }
 
 /// What the settings `tidegate.…`, and some of PostgreSQL's own, say to this proxy.
@@ -44,8 +44,10 @@ pub(super) struct Steering {
     pub(super) scope: Option<Scope>,
     /// The client wants to be told of every decision.
     pub(super) trace: bool,
-    /// Statement texts must not be read: their encoding or quoting is not what the lexer follows.
+    /// Statement texts must not be read: their encoding is not one that the lexer follows.
     pub(super) unreadable: bool,
+    /// How statement texts quote strings.
+    pub(super) strings: Strings,
     /// Transactions are serializable unless they say otherwise: no standby takes them.
     pub(super) serializable: bool,
     /// Commits may be acknowledged before they are flushed.
@@ -73,14 +75,23 @@ impl SessionSettings {
         let custom = base.keys().filter(|n| n.contains('.')).map(|n| n.as_str().into()).collect();
         let base = Arc::new(base);
         let steering = Steering::of(&base);
-        Ok(Self { current: Arc::clone(&base), base, custom, steering, unreadable_by_default: false })
+        Ok(Self { current: Arc::clone(&base), base, custom, steering, by_default: Steering::default() })
     }
 
     /// What the server reports to a client of these settings: it may have defaults of its own.
     pub(super) fn reported(&mut self, reported: &[(String, String)]) {
         let defaults = reported.iter().map(|(n, v)| (n.to_ascii_lowercase(), v.clone())).collect();
-        self.unreadable_by_default = Steering::of(&defaults).unreadable;
-        self.steering.unreadable |= self.unreadable_by_default;
+        self.by_default = Steering::of(&defaults);
+        self.steer();
+    }
+
+    /// Reads off what the settings say; where they say nothing of how texts are written, the server's defaults count.
+    fn steer(&mut self) {
+        self.steering = Steering::of(&self.current);
+        self.steering.unreadable |= self.by_default.unreadable;
+        if !self.current.contains_key("standard_conforming_strings") {
+            self.steering.strings = self.by_default.strings;
+        }
     }
 
     /// The custom settings among `names` are to be asked for from now on.
@@ -117,8 +128,7 @@ impl SessionSettings {
         current.extend(found.clone());
         if current != *self.current {
             self.current = Arc::new(current);
-            self.steering = Steering::of(&self.current);
-            self.steering.unreadable |= self.unreadable_by_default;
+            self.steer();
         }
         connection.settings =
             if found == *self.current { Arc::clone(&self.current) } else { Arc::new(found) };
@@ -137,7 +147,7 @@ impl Steering {
     fn of(settings: &BTreeMap<String, String>) -> Self {
         let get = |name: &str| settings.get(name).map(String::as_str);
         let encoding = get("client_encoding").unwrap_or_default().to_ascii_lowercase();
-        let backslashes = get("standard_conforming_strings").is_some_and(|v| !v.eq_ignore_ascii_case("on"));
+        let standard = get("standard_conforming_strings").map(|v| v.eq_ignore_ascii_case("on"));
         Self {
             intent: get("tidegate.intent").and_then(Intent::parse),
             level: get("tidegate.consistency").and_then(Level::parse),
@@ -147,7 +157,8 @@ impl Steering {
                 .is_some_and(|v| v.eq_ignore_ascii_case("serializable")),
             async_commit: get("synchronous_commit")
                 .is_some_and(|v| !FLUSHED.contains(&v.to_ascii_lowercase().as_str())),
-            unreadable: backslashes || UNSAFE_ENCODINGS.contains(&encoding.as_str()),
+            strings: if standard == Some(false) { Strings::Escaped } else { Strings::Standard },
+            unreadable: UNSAFE_ENCODINGS.contains(&encoding.as_str()),
         }
     }
 }
@@ -270,7 +281,8 @@ mod tests {
     #[test]
     fn texts_that_cannot_be_read_are_not_read() {
         assert!(startup(&[("client_encoding", "SJIS")]).steering.unreadable);
-        assert!(startup(&[("standard_conforming_strings", "off")]).steering.unreadable);
+        assert!(!startup(&[("standard_conforming_strings", "off")]).steering.unreadable);
+        assert_eq!(startup(&[("standard_conforming_strings", "off")]).steering.strings, Strings::Escaped);
         assert!(!startup(&[("client_encoding", "LATIN1")]).steering.unreadable);
     }
 

@@ -18,6 +18,7 @@ use super::understand::Understood;
 use crate::config::Mode;
 use crate::freshness::Tick;
 use crate::routing::{Decision, Doubt, Held, Reason, Request, Target, Wants, route};
+use crate::sql::catalog::Does;
 use crate::sql::{Intent, Level, Scope};
 use crate::wire::{self, Frontend, TransactionStatus, encode, query_text};
 
@@ -173,7 +174,8 @@ impl Session {
         if !u.summary.leaves.is_empty() {
             u.summary.known.iter().for_each(|k| settings.named(&k.statement.setting_names));
         }
-        if u.summary.may_write && leased.serves_as == ServesAs::Primary {
+        leased.did |= u.summary.does;
+        if u.summary.does.contains(Does::WRITES) && leased.serves_as == ServesAs::Primary {
             leased.serves_as = ServesAs::Writer;
         }
         let retained = if replayable { len } else { 0 };
@@ -218,10 +220,35 @@ impl Session {
         if reason == Reason::Stale {
             stats.prevented.increment(summary.count);
         }
+        let on_replica = leased.serves_as == ServesAs::Replica;
+        self.tally(summary, taken, on_replica);
         self.remember(summary, taken, Some(node));
         if let Some(route) = self.last_route.as_ref().filter(|_| trace) {
             let text = format!("tidegate: {}", self.headline(route));
             encode::notice(&mut client.outbox, &text, &route.why().join("\n"));
+        }
+    }
+
+    /// Counts a decision for the report.
+    fn tally(&self, summary: &Summary, taken: Taken, on_replica: bool) {
+        let Decision { target, reason } = taken.would.unwrap_or(taken.decision);
+        let tally = &self.database.stats.tally;
+        let to_replica = match target {
+            Target::Replica(_) => true,
+            Target::Primary => false,
+            Target::Held => on_replica,
+        };
+        tally.decided(to_replica, reason, summary.count);
+        if matches!(reason, Reason::Fresh | Reason::Stale) && !self.view.is_empty() {
+            let any = self.dice % self.view.len() as u64;
+            let any = usize::try_from(any).ok().and_then(|any| self.view.get(any));
+            let (_, mark) = self.required(summary);
+            tally.read(any.is_some_and(|replica| replica.horizon < mark), summary.count);
+        }
+        if let Some(known) = summary.known.as_ref().filter(|_| !to_replica)
+            && let Some(blocker) = known.blocker(reason, tally)
+        {
+            blocker.add(summary.count);
         }
     }
 
@@ -320,6 +347,8 @@ impl Session {
         self.database.stats.rerun(from, cause);
         if let (Rerun::OnPrimary, 0, Some(known)) = (how, turn.runs, &turn.summary.known) {
             known.refuse();
+            // What the replica knew better may be new.
+            self.database.cluster.catalog.ask();
         }
         let is_query = self.items.first().is_some_and(|i| i.kind == Frontend::Query);
         let ending = if is_query { Ending::Query } else { Ending::Sync };

@@ -11,6 +11,7 @@ use super::segment::Ending;
 use super::serve::Session;
 use super::statements::{Known, Prepared, Statements};
 use crate::routing::{Doubt, Wants};
+use crate::sql::catalog::Does;
 use crate::sql::{Cause, Class, HintError, Hints, Intent, Leaves, Level, Scope};
 use crate::wire::{self, Bind, Describe, Frontend, Kind, Parse, WireError, parse_message, query_text};
 
@@ -30,6 +31,7 @@ pub(super) struct Understood {
     pub(super) hint_error: Option<HintError>,
     /// What holds for a statement without hints.
     defaults: (Level, Scope),
+    catalog_is_behind: bool,
 }
 
 impl Session {
@@ -44,6 +46,7 @@ impl Session {
             foreign_portal: false,
             hint_error: None,
             defaults: self.defaults(),
+            catalog_is_behind: self.database.cluster.catalog.is_behind(),
         };
         self.plan.clear();
         for i in 0..self.items.len() {
@@ -56,6 +59,9 @@ impl Session {
             u.summary.unknown();
         }
         let keeps_opening = ending == Ending::Query && u.summary.count == 1;
+        if self.settings.steering.serializable {
+            u.summary.doubt = Some(Doubt::Serializable);
+        }
         let serializable = self.settings.steering.serializable || self.database.cluster.is_serializable();
         if u.summary.wants == Wants::ReadOnlyTransaction && (!keeps_opening || serializable) {
             // A standby refuses serializable transactions; and one that began in another way than by a single simple
@@ -77,23 +83,20 @@ impl Session {
             Frontend::Query => {
                 let text = query_text(body)?;
                 self.names.forget_unnamed();
-                let (known, hints) = if self.settings.steering.unreadable {
-                    (self.proxy.statements.unreadable(), Ok(Hints::default()))
-                } else {
-                    self.proxy.statements.look_up(text).await
-                };
+                let (known, hints) = self.look_up(text).await;
                 u.summary.count += u64::from(known.statement.count);
                 u.by_name = self.run_by_name(&known, text);
                 u.add(&known, &hints);
             }
             Frontend::Parse => {
                 let parse = parse_message(body)?;
-                let path = self.settings.current.get("search_path").map_or("", String::as_str);
+                let ground = self.ground();
                 let readable = !self.settings.steering.unreadable;
-                let prepared = self.proxy.statements.prepare(parse.text, parse.types, path, readable).await;
+                let (statements, catalog) = (&self.proxy.statements, &self.database.cluster.catalog);
+                let prepared = statements.prepare(parse.text, parse.types, &ground, catalog, readable).await;
                 self.define(number, &parse, &prepared, u);
                 // What is prepared and not run here is at home where it will be run.
-                u.add(&prepared.known, &prepared.hints);
+                u.add(&prepared.known(), &prepared.hints);
                 return Ok(Some(prepared));
             }
             Frontend::Bind => {
@@ -101,8 +104,9 @@ impl Session {
                 let about = self.names.get(Bind::read(body)?.statement).cloned();
                 match &about {
                     Some(prepared) => {
-                        u.add(&prepared.known, &prepared.hints);
-                        u.by_name = self.run_by_name(&prepared.known, &prepared.text);
+                        let known = self.refreshed(prepared).await;
+                        u.add(&known, &prepared.hints);
+                        u.by_name = self.run_by_name(&known, &prepared.text);
                     }
                     None => u.summary.unknown(),
                 }
@@ -132,15 +136,32 @@ impl Session {
         Ok(None)
     }
 
+    /// What is known of a text, for this session.
+    async fn look_up(&mut self, text: &[u8]) -> (Arc<Known>, Result<Hints, HintError>) {
+        if self.settings.steering.unreadable {
+            return (self.proxy.statements.unreadable(), Ok(Hints::default()));
+        }
+        let ground = self.ground();
+        self.proxy.statements.look_up(text, &ground, &self.database.cluster.catalog).await
+    }
+
+    /// What is known of a prepared statement: the catalog may have changed since it was prepared.
+    async fn refreshed(&mut self, prepared: &Prepared) -> Arc<Known> {
+        let known = prepared.known();
+        if known.is_current(&self.database.cluster.catalog) || self.settings.steering.unreadable {
+            return known;
+        }
+        let (known, _) = self.look_up(&prepared.text).await;
+        prepared.learn(&known);
+        known
+    }
+
     /// What a text would need if it were a segment by itself.
     pub(super) async fn summary_of(&mut self, text: &[u8]) -> Summary {
         let mut u = Understood::unread(Summary::nothing(), Vec::new());
         u.defaults = self.defaults();
-        let (known, hints) = if self.settings.steering.unreadable {
-            (self.proxy.statements.unreadable(), Ok(Hints::default()))
-        } else {
-            self.proxy.statements.look_up(text).await
-        };
+        u.catalog_is_behind = self.database.cluster.catalog.is_behind();
+        let (known, hints) = self.look_up(text).await;
         u.add(&known, &hints);
         u.summary
     }
@@ -178,7 +199,7 @@ impl Summary {
             level: None,
             scope: None,
             doubt: None,
-            may_write: false,
+            does: Does::NOTHING,
             leaves: Leaves::default(),
             count: 0,
             known: None,
@@ -188,7 +209,7 @@ impl Summary {
     /// A part that may do anything.
     pub(super) fn unknown(&mut self) {
         self.wants = strictest(self.wants, Wants::Unknown);
-        self.may_write = true;
+        self.does |= Does::WRITES;
     }
 }
 
@@ -197,9 +218,12 @@ impl Understood {
     fn add(&mut self, known: &Arc<Known>, hints: &Result<Hints, HintError>) {
         let s = &mut self.summary;
         s.wants = strictest(s.wants, wants(&known.statement.class));
-        s.may_write |= known.may_write();
+        s.does |= known.does();
         s.leaves |= known.statement.leaves;
         s.doubt = s.doubt.or(known.was_refused().then_some(Doubt::RefusedBefore));
+        if known.depends_on_catalog() && self.catalog_is_behind {
+            s.doubt = s.doubt.or(Some(Doubt::Catalog));
+        }
         if known.statement.is_opaque() {
             s.leaves |= Leaves::ANYTHING;
         }
@@ -248,6 +272,7 @@ impl Understood {
             foreign_portal: false,
             hint_error: None,
             defaults,
+            catalog_is_behind: false,
         }
     }
 }

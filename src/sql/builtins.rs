@@ -1,14 +1,26 @@
 //! What is known of `PostgreSQL`'s own functions and views, by name: which answer alike on every node.
 //!
-//! The lists were made from `pg_proc` of `PostgreSQL` 15 and 18 and are conservative where the two disagree. They hold
-//! names, not signatures: a name is harmless only if all its overloads are. Whether a name means the built-in function
-//! at all (`search_path`, a user's overload of it) is the catalog's knowledge, not this module's.
+//! The lists hold every name in `pg_catalog` of `PostgreSQL` 15 and 18, each in exactly one of them; `tests/builtins.rs`
+//! holds them against a running server and asks a replica whether they are true. They are names, not signatures: a
+//! name is harmless only if all its overloads are, in both versions. Whether a name means the built-in function at all
+//! (`search_path`, a user's overload, a version that does not have it) is the catalog's knowledge, not this module's.
+//!
+//! Where "alike" is a matter of opinion:
+//!
+//! * `version()`, `icu_unicode_version()`, time zones: of the server's build. Nodes of one cluster may differ in the minor
+//!   version, but each answer is a true one, and drivers ask at every connect: harmless.
+//! * `age(xid)`, `mxid_age`: transactions in flight that have not written yet are unknown to a replica, so it may be behind by
+//!   as many. The figures count towards two billion, and `age(timestamp)` is everyday business: harmless.
+//! * `pg_relation_size` and its like: pages, free space map and unlogged tables are laid out by each node: the node's.
+//! * `pg_current_snapshot()`: a standby's shows no transaction in progress, although there are some: the node's.
+//! * `pg_xact_status()`: a standby calls a transaction that it has not heard of an error: the node's.
 
 use std::fmt;
 
 const HARMLESS: &str = include_str!("builtins/harmless.txt");
 const PRIMARY: &str = include_str!("builtins/primary.txt");
 const VIEWS: &str = include_str!("builtins/views.txt");
+const PLAIN_VIEWS: &str = include_str!("builtins/plain_views.txt");
 
 /// What the lists say of a function's name.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -42,6 +54,8 @@ pub enum Reason {
     TempSchema,
     /// It works on another server.
     Elsewhere,
+    /// Only `PostgreSQL` itself calls it: a trigger, a handler, a part of a dictionary.
+    Internal,
     /// It is volatile, and nothing more is known.
     Volatile,
 }
@@ -58,6 +72,7 @@ impl Reason {
             "large_object" => Reason::LargeObject,
             "temp_schema" => Reason::TempSchema,
             "elsewhere" => Reason::Elsewhere,
+            "internal" => Reason::Internal,
             "volatile" => Reason::Volatile,
             _ => return None,
         })
@@ -81,6 +96,7 @@ impl fmt::Display for Reason {
             Reason::LargeObject => "it works on large objects",
             Reason::TempSchema => "it may create the temporary schema",
             Reason::Elsewhere => "it works on another server",
+            Reason::Internal => "it is for PostgreSQL's own use",
             Reason::Volatile => "it is volatile",
         })
     }
@@ -100,10 +116,7 @@ pub fn verdict(name: &str) -> Verdict {
 /// Whether a relation of this name shows state of one node or one session, whatever schema it is in: the views of
 /// extensions may have been put into any.
 pub fn is_node_view(name: &str) -> bool {
-    // The planner's statistics are ordinary, replicated data, in spite of their names.
-    if matches!(name, "pg_stats" | "pg_stats_ext" | "pg_stats_ext_exprs") {
-        return false;
-    }
+    // `pg_stats` and `pg_statistic`, ordinary replicated data in spite of their names, are not among these families.
     let families = [
         "pg_stat_",
         "pg_statio_",
@@ -113,6 +126,11 @@ pub fn is_node_view(name: &str) -> bool {
         "pg_shmem_",
     ];
     families.iter().any(|family| name.starts_with(family)) || find(VIEWS, name).is_some()
+}
+
+/// Whether a name is that of a view of `pg_catalog` or `information_schema` which shows replicated data only.
+pub fn is_plain_view(name: &str) -> bool {
+    find(PLAIN_VIEWS, name).is_some()
 }
 
 /// The rest of the line that begins with the word `name`: a binary search over the sorted lines of a list, which needs
@@ -153,11 +171,13 @@ mod tests {
 
     #[test]
     fn lists_are_sorted_disjoint_and_found() {
-        for list in [HARMLESS, PRIMARY, VIEWS] {
+        for list in [HARMLESS, PRIMARY, VIEWS, PLAIN_VIEWS] {
             assert!(lines(list).is_sorted_by(|a, b| a.0 < b.0));
             assert!(lines(list).iter().all(|(name, remark)| find(list, name) == Some(remark)));
         }
         assert!(lines(HARMLESS).iter().all(|(name, _)| find(PRIMARY, name).is_none()));
+        assert!(lines(PLAIN_VIEWS).iter().all(|(name, _)| !is_node_view(name)));
+        assert!(lines(HARMLESS).iter().all(|(_, remark)| matches!(*remark, "" | "volatile")));
         assert!(lines(PRIMARY).iter().all(|(_, reason)| Reason::parse(reason).is_some()));
         assert!(
             ["", "zzz", "#", "!", "nextva", "nextvall"].iter().all(|name| verdict(name) == Verdict::Unlisted)
@@ -173,8 +193,11 @@ mod tests {
             "gen_random_uuid",
             "uuidv4",
             "uuidv7",
+            "random_normal",
             "pg_sleep",
             "now",
+            "casefold",
+            "interval_accum",
         ];
         assert!(harmless.iter().all(|name| verdict(name) == Verdict::Harmless));
         let primary = [
@@ -189,7 +212,9 @@ mod tests {
             ("pg_stat_get_activity", Reason::Node),
             ("pg_is_in_recovery", Reason::Node),
             ("pg_terminate_backend", Reason::Node),
-            ("pg_export_snapshot", Reason::NeedsPrimary),
+            ("pg_export_snapshot", Reason::Node),
+            ("pg_switch_wal", Reason::NeedsPrimary),
+            ("RI_FKey_check_ins", Reason::Internal),
             ("pg_notify", Reason::NeedsPrimary),
             ("query_to_xml", Reason::RunsSql),
             ("ts_stat", Reason::RunsSql),

@@ -4,14 +4,17 @@
 //! structures are taken apart field by field, so that a field a new grammar adds does not compile unseen, and a node
 //! that is not known makes the statement [`Class::Unknown`]. Must not know nodes of a cluster, freshness or policy.
 //!
-//! What only the catalog knows is not decided here: what views, rules, policies, casts and operators call, whether an
-//! unqualified name means the built-in function, whether a relation is a sequence, temporary or unlogged.
+//! What only the catalog knows (what views, rules, policies, casts and operators call, whether a name means the built-in
+//! function, whether a relation is a sequence or unlogged) is asked of it in a second step, by the names the first has
+//! gathered: parsing is dear, and the catalog changes.
 
 mod cause;
 mod dml;
 mod expression;
 mod json;
+mod judge;
 mod leaves;
+mod mentions;
 mod notes;
 mod select;
 mod setting;
@@ -19,31 +22,44 @@ mod statement;
 mod utility;
 
 pub use cause::Cause;
+pub use judge::{Parsed, Touched};
 pub use leaves::Leaves;
+pub use mentions::{Mentions, Use};
 pub use statement::{Begin, Class, Own, Statement};
 
-use super::lexer::{Kind, Lexer};
+use super::lexer::{Kind, Lexer, Strings};
 use notes::Notes;
+use pg_query::ParserOptions;
 use pg_query::protobuf::RawStmt;
 
 /// Bytes of the longest text that is parsed. A longer one is of unknown class: parsing takes up to some 2 µs a byte, and
 /// the longest lists of constants that applications read with have room in it.
 pub const LONGEST_TEXT: usize = 128 * 1024;
 
-/// Says what a text may do. The strictest part decides: of several statements, of a CTE, of what EXPLAIN ANALYZE runs.
-///
-/// Costs some 10–100 µs, so keep the answer under the text's shape. Answers with [`Cause::SyntaxError`] or
-/// [`Cause::TooLarge`] are of the text and not of its shape, and should not be kept.
+/// Says what a text may do in a database of which nothing is known: see [`Parsed::without_catalog`].
 pub fn classify(text: &str) -> Statement {
+    parse(text, Strings::Standard).without_catalog()
+}
+
+/// Says what a text tells of what it may do, and which names the catalog has to be asked for. The strictest part decides:
+/// of several statements, of a CTE, of what EXPLAIN ANALYZE runs.
+///
+/// Costs some 10–100 µs, so keep the answer under the text's shape, if it belongs to that.
+pub fn parse(text: &str, strings: Strings) -> Parsed {
+    let unknown = |cause| Parsed::new(Statement::unknown(cause), false, Mentions::default());
     if text.len() > LONGEST_TEXT {
-        return Statement::unknown(Cause::TooLarge);
+        return unknown(Cause::TooLarge);
     }
-    let tree = match pg_query::parse(text, 0) {
+    let options = match strings {
+        Strings::Standard => ParserOptions::DEFAULT,
+        Strings::Escaped => ParserOptions::DISABLE_STANDARD_CONFORMING_STRINGS,
+    };
+    let tree = match pg_query::parse(text, options) {
         Ok(parsed) => parsed.protobuf,
         Err(error) if is_about_depth(&error) => {
-            return Statement::unknown(Cause::NotUnderstood("nesting this deep"));
+            return unknown(Cause::NotUnderstood("nesting this deep"));
         }
-        Err(_) => return Statement::unknown(Cause::SyntaxError),
+        Err(_) => return unknown(Cause::SyntaxError),
     };
     let mut whole = Notes::default();
     let mut parts = tree.stmts.iter().map(part);
@@ -53,7 +69,7 @@ pub fn classify(text: &str) -> Statement {
             whole.join(part);
         }
     }
-    if mentions_temp_schema(text) {
+    if mentions_temp_schema(text, strings) {
         whole.leaves |= Leaves::TEMP_TABLE;
         whole.note(Class::Unknown, Cause::TemporaryRelation, false);
     }
@@ -84,8 +100,8 @@ fn part(statement: &RawStmt) -> Notes {
 
 /// Whether a name in the text begins with `pg_temp`: in a list of names, in a type, anywhere. Such a statement is about
 /// temporary objects, which one session of one node has.
-fn mentions_temp_schema(text: &str) -> bool {
-    let mut lexer = Lexer::new(text.as_bytes());
+fn mentions_temp_schema(text: &str, strings: Strings) -> bool {
+    let mut lexer = Lexer::with(text.as_bytes(), strings);
     loop {
         let token = match lexer.next() {
             Ok(Some(token)) => token,

@@ -4,6 +4,7 @@ use super::lexer::{Kind, Lexer};
 
 /// The statement behind `EXPLAIN (…)`, as it stands in the text. `None` when the text is nothing like that.
 pub fn explained(text: &str) -> Option<&str> {
+    // There is no string in front of what is explained.
     let mut lexer = Lexer::new(text.as_bytes());
     let mut tokens = std::iter::from_fn(|| lexer.next().ok().flatten())
         .filter(|token| !matches!(token.kind, Kind::LineComment | Kind::BlockComment));

@@ -1,10 +1,21 @@
 //! `PostgreSQL`'s token rules (`src/backend/parser/scan.l`) over bytes, without allocation.
 //!
-//! Owns where a token begins and ends and of which kind it is. Must not know what a token means: keywords are words.
+//! Owns where a token begins and ends and of which kind it is, under either setting of `standard_conforming_strings`. Must
+//! not know what a token means: keywords are words.
 //! Where `scan.l` raises an error that decides where a token ends, so does this lexer. It does not look into escapes
 //! (`E'\xff'`, `U&'\zzzz'`): such text is an error on every node alike.
 
 mod number;
+
+/// How a plain string constant (`'…'`, `N'…'`) is read: the session's `standard_conforming_strings`.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug, Default)]
+pub enum Strings {
+    /// `on`: a backslash is a character like any other.
+    #[default]
+    Standard,
+    /// `off`: a backslash escapes what follows, as in `E'…'`, and `U&'…'` is an error.
+    Escaped,
+}
 
 /// What a token is. Kinds are as fine as the grammar needs them, so that two texts with the same kinds and the same
 /// words have the same tree, literals aside.
@@ -96,11 +107,17 @@ fn is(byte: u8, class: u8) -> bool {
 pub(super) struct Lexer<'a> {
     text: &'a [u8],
     pos: usize,
+    strings: Strings,
 }
 
 impl<'a> Lexer<'a> {
+    /// With `standard_conforming_strings = on`.
     pub(super) fn new(text: &'a [u8]) -> Self {
-        Lexer { text, pos: 0 }
+        Lexer::with(text, Strings::Standard)
+    }
+
+    pub(super) fn with(text: &'a [u8], strings: Strings) -> Self {
+        Lexer { text, pos: 0, strings }
     }
 
     /// The next token, `None` at the end of the text.
@@ -119,7 +136,7 @@ impl<'a> Lexer<'a> {
     #[inline]
     fn token(&self, start: usize, first: u8) -> Result<(Kind, usize), Broken> {
         match first {
-            b'\'' => self.string(start + 1, false).map(|end| (Kind::Text, end)),
+            b'\'' => self.string(start + 1, self.strings == Strings::Escaped).map(|end| (Kind::Text, end)),
             b'"' => self.quoted_word(start + 1).map(|end| (Kind::QuotedWord, end)),
             b'$' => self.dollar(start),
             b'.' => match self.at(start + 1) {
@@ -176,6 +193,8 @@ impl<'a> Lexer<'a> {
             (b'x', b'\'') => self.bits(start + 2).map(|end| (Kind::Hex, end)),
             (b'n', b'\'') => Ok((Kind::National, start + 1)),
             (b'u', b'&') => match self.at(start + 2) {
+                // PostgreSQL calls it unsafe where a backslash is an escape anyway.
+                b'\'' if self.strings == Strings::Escaped => Err(Broken),
                 b'\'' => self.string(start + 3, false).map(|end| (Kind::UnicodeText, end)),
                 b'"' => self.quoted_word(start + 3).map(|end| (Kind::UnicodeWord, end)),
                 _ => Ok((Kind::Word, start + 1)),
@@ -314,6 +333,11 @@ impl<'a> Lexer<'a> {
         }
     }
 }
+
+#[cfg(any(test, fuzzing))]
+mod differential;
+#[cfg(any(test, fuzzing))]
+pub use differential::{compare, tokens};
 
 #[cfg(test)]
 mod tests;

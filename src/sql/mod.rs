@@ -4,9 +4,9 @@
 //! lists of built-in functions and views. Must not know: connections, nodes, freshness, policy, the clock. Nothing
 //! here says where a statement goes.
 //!
-//! Everything assumes `standard_conforming_strings = on` and a client encoding in which no byte of a multi-byte
-//! character is an ASCII byte (UTF8, LATIN1, EUC ..., not SJIS, BIG5, GBK, GB18030, UHC, JOHAB). For a session in
-//! which either is otherwise, the caller sends every statement to the primary and asks nothing here.
+//! Everything assumes a client encoding in which no byte of a multi-byte character is an ASCII byte (UTF8, LATIN1,
+//! EUC ..., not SJIS, BIG5, GBK, GB18030, UHC, JOHAB). For a session in which it is otherwise, the caller sends every
+//! statement to the primary and asks nothing here. How strings are read ([`Strings`]) is handed in.
 
 pub mod builtins;
 pub mod catalog;
@@ -19,10 +19,13 @@ mod prepared;
 pub mod shape;
 pub(crate) mod words;
 
-pub use classify::{Begin, Cause, Class, Leaves, Own, Statement, classify};
+pub use classify::{
+    Begin, Cause, Class, Leaves, Mentions, Own, Parsed, Statement, Touched, Use, classify, parse,
+};
 pub use explained::explained;
 pub use hint::{HintError, Hints};
 pub use intent::{Intent, Level, Scope};
+pub use lexer::Strings;
 pub use prepared::{Deallocated, deallocated, executed};
-pub use shape::{HintComments, Scan, ShapeKey, Shaper, redact};
+pub use shape::{HintComments, Scan, ShapeKey, Shaper, redact, redact_with};
 pub use words::UnknownWord;

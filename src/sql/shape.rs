@@ -7,6 +7,10 @@
 mod hash;
 
 use super::lexer::{Kind, Lexer, Token};
+
+pub use super::lexer::Strings;
+#[cfg(fuzzing)]
+pub use super::lexer::{compare, tokens};
 use hash::ShapeHasher;
 
 /// Key of a statement's shape: a 128-bit keyed hash of its tokens, with constants replaced, comments and white space
@@ -44,8 +48,12 @@ impl HintComments<'_> {
 /// Makes shape keys. The seed should be random for each process, so that no client can craft two texts with one key.
 #[derive(Clone, Debug)]
 pub struct Shaper {
-    start: ShapeHasher,
+    standard: ShapeHasher,
+    escaped: ShapeHasher,
 }
+
+/// Begins the keys of texts that were read with [`Strings::Escaped`]. No kind of token has this code.
+const ESCAPED_MARK: u8 = 15;
 
 /// Whether literals go into the key.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -57,19 +65,31 @@ enum Literals {
 impl Shaper {
     /// A shaper whose keys depend on `seed`.
     pub fn new(seed: u64) -> Self {
-        Shaper { start: ShapeHasher::new(seed) }
+        let standard = ShapeHasher::new(seed);
+        let mut escaped = standard.clone();
+        escaped.mark(ESCAPED_MARK);
+        Shaper { standard, escaped }
+    }
+
+    /// [`Shaper::scan_with`] for a session with `standard_conforming_strings = on`, as nearly all have it.
+    pub fn scan<'a>(&self, sql: &'a [u8]) -> Option<Scan<'a>> {
+        self.scan_with(sql, Strings::Standard)
     }
 
     /// One pass over a text (two for statements whose literals matter), without allocation. `None` when the text has no
     /// tokens by `PostgreSQL`'s rules: a literal or comment that does not end, a malformed number, invalid UTF-8. Such
-    /// text goes to the primary. Assumes `standard_conforming_strings = on`.
-    pub fn scan<'a>(&self, sql: &'a [u8]) -> Option<Scan<'a>> {
+    /// text goes to the primary. How strings are read is part of the key: one text may be two statements.
+    pub fn scan_with<'a>(&self, sql: &'a [u8], strings: Strings) -> Option<Scan<'a>> {
         let text = std::str::from_utf8(sql).ok()?;
-        let mut pass = Pass::new(text, self.start.clone(), Literals::LeftOut);
-        pass.run()?;
+        let start = match strings {
+            Strings::Standard => &self.standard,
+            Strings::Escaped => &self.escaped,
+        };
+        let mut pass = Pass::new(text, start.clone(), Literals::LeftOut);
+        pass.run(strings)?;
         if pass.literals_matter {
-            pass = Pass::new(text, self.start.clone(), Literals::Kept);
-            pass.run()?;
+            pass = Pass::new(text, start.clone(), Literals::Kept);
+            pass.run(strings)?;
         }
         Some(Scan { key: ShapeKey(pass.hasher.finish()), hints: pass.hints })
     }
@@ -100,8 +120,8 @@ impl<'a> Pass<'a> {
         Pass { text, hasher, literals, hints, place: Place::Lead, literals_matter: false }
     }
 
-    fn run(&mut self) -> Option<()> {
-        let mut lexer = Lexer::new(self.text.as_bytes());
+    fn run(&mut self, strings: Strings) -> Option<()> {
+        let mut lexer = Lexer::with(self.text.as_bytes(), strings);
         let mut last_end = 0;
         let mut comment_follows = false;
         while let Some(token) = lexer.next().ok()? {
@@ -200,12 +220,17 @@ fn names_a_setting(kind: Kind, word: &[u8]) -> bool {
     }
 }
 
+/// [`redact_with`] for a session with `standard_conforming_strings = on`.
+pub fn redact(sql: &str) -> String {
+    redact_with(sql, Strings::Standard)
+}
+
 /// The text for logs: literals as `?`, comments dropped, white space as one blank. Of text that has no tokens by
 /// `PostgreSQL`'s rules only what stands before the first literal is shown, because where literals begin and end is
-/// then in doubt. Names, also quoted ones, are shown. Assumes `standard_conforming_strings = on`.
-pub fn redact(sql: &str) -> String {
+/// then in doubt. Names, also quoted ones, are shown.
+pub fn redact_with(sql: &str, strings: Strings) -> String {
     let mut redacted = String::with_capacity(sql.len());
-    let mut lexer = Lexer::new(sql.as_bytes());
+    let mut lexer = Lexer::with(sql.as_bytes(), strings);
     let mut last_end = 0;
     let mut certain = None;
     loop {

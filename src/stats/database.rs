@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use metrics::{Counter, Gauge};
 
-use super::Stats;
+use super::{Stats, Tally};
 use crate::routing::Reason;
 
 /// The handles of one database.
@@ -15,6 +15,8 @@ pub struct DatabaseStats {
     nodes: Vec<String>,
     statements: Vec<[Vec<Counter>; 2]>,
     transactions: Vec<Counter>,
+    /// What a report says of it.
+    pub tally: Tally,
     /// Reads that no replica was fresh enough for.
     pub prevented: Counter,
     /// Clients logged in.
@@ -42,6 +44,7 @@ impl DatabaseStats {
         Self {
             statements: nodes.iter().map(|n| [of_role(n, "primary"), of_role(n, "replica")]).collect(),
             transactions: nodes.iter().map(transactions).collect(),
+            tally: Tally::default(),
             prevented: stats.counter("tidegate_stale_reads_prevented_total", &[("database", name)]),
             clients: stats.gauge("tidegate_clients", &[("database", name)]),
             stats: Arc::clone(stats),

@@ -4,11 +4,13 @@
 //! afterwards; there is no global recorder, so that two proxies can live in one process.
 
 mod database;
+mod tally;
 
 use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 pub use database::DatabaseStats;
+pub use tally::{Blocker, Tally};
 
 const METADATA: Metadata<'static> = Metadata::new("tidegate", Level::INFO, None);
 
@@ -52,6 +54,14 @@ const COUNTERS: &[(&str, &str)] = &[
         "tidegate_stale_reads_prevented_total",
         "Reads that went to the primary because no replica had replayed enough.",
     ),
+    (
+        "tidegate_decisions_total",
+        "Statements by where they went, or in mode observe would have gone, and why.",
+    ),
+    (
+        "tidegate_stale_if_eventual_total",
+        "Reads that a replica taken at random, whether fresh enough or not, would have answered stale.",
+    ),
     ("tidegate_reruns_total", "Reads run again elsewhere before the client saw anything, by cause."),
     ("tidegate_server_errors_total", "Errors of a server passed to a client, by node and SQLSTATE class."),
     ("tidegate_proxy_errors_total", "Errors made by the proxy itself, by SQLSTATE."),
@@ -63,6 +73,8 @@ const COUNTERS: &[(&str, &str)] = &[
 const GAUGES: &[(&str, &str)] = &[
     ("tidegate_clients", "Clients logged in."),
     ("tidegate_pinned_clients", "Clients bound to their server connection, by reason."),
+    ("tidegate_known_shapes", "Shapes of statements whose classification is kept."),
+    ("tidegate_known_shapes_bytes", "Bytes these take, about."),
     ("tidegate_node_up", "1 when the node is used, by node and role."),
     (
         "tidegate_replica_staleness_seconds",

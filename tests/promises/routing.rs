@@ -50,6 +50,7 @@ const TABLE: &[Row] = &[
     ("", "select * from {s}.t /* tidegate: intent=sideways */", "primary:level_primary"),
     ("", "select {s}.f() /* tidegate: intent=replica */", "replica:intent_replica"),
     ("", "insert into {s}.t values (4) /* tidegate: intent=replica */", "primary:write"),
+    ("set default_transaction_isolation = serializable", "select * from {s}.t", "primary:serializable"),
     ("set tidegate.intent = 'primary'", "select * from {s}.t", "primary:intent_primary"),
     ("set tidegate.consistency = 'eventual'", "select * from {s}.t", "replica:eventual"),
     ("set tidegate.consistency = 'primary'", "select * from {s}.t", "primary:level_primary"),

@@ -34,6 +34,10 @@ pub enum Why {
     Locks,
     /// The operator of the configuration says so.
     Rule,
+    /// A comment on it says so.
+    Comment,
+    /// Rules make something else of what is written to it.
+    Rewrites,
     /// The catalog does not have it.
     NotFound,
     /// The catalog has not been read.
@@ -43,6 +47,22 @@ pub enum Why {
 }
 
 impl Blame {
+    /// A short, stable label for metrics, by the cause at the end of the chain.
+    pub fn label(&self) -> &'static str {
+        match self.root().why {
+            Why::Volatile | Why::Listed(_) | Why::Mentions(_) | Why::Uses(_) => "function",
+            Why::Unlogged => "unlogged",
+            Why::Foreign => "foreign_table",
+            Why::Sequence => "sequence",
+            Why::Temporary => "temporary_relation",
+            Why::Locks => "locking_clause",
+            Why::Rule | Why::Comment => "rule",
+            Why::Rewrites => "rewrite_rule",
+            Why::NotFound => "not_in_catalog",
+            Why::NotRead => "catalog_not_read",
+        }
+    }
+
     /// A chain's last link: the object where the cause is.
     pub fn root(&self) -> &Blame {
         match &self.why {
@@ -66,6 +86,8 @@ impl fmt::Display for Blame {
             Why::Temporary => write!(f, "{object} is temporary"),
             Why::Locks => write!(f, "{object} locks rows"),
             Why::Rule => write!(f, "{object} belongs on the primary by a rule of the configuration"),
+            Why::Comment => write!(f, "{object} belongs on the primary by its comment"),
+            Why::Rewrites => write!(f, "{object} has rules that rewrite what is written"),
             Why::NotFound => write!(f, "{object} is not in the catalog"),
             Why::NotRead => write!(f, "the catalog, which would know {object}, has not been read"),
             Why::Uses(next) => write!(f, "{next}, used by {object}"),

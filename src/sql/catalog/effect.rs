@@ -29,6 +29,16 @@ impl Does {
     /// It may change the catalog: create, alter or drop.
     pub const CHANGES_CATALOG: Does = Does(4);
 
+    /// Both.
+    pub(super) const fn with(self, other: Does) -> Does {
+        Does(self.0 | other.0)
+    }
+
+    /// What is left of it without `other`.
+    pub(super) fn without(self, other: Does) -> Does {
+        Does(self.0 & !other.0)
+    }
+
     /// Whether all of `other` is in it.
     pub fn contains(self, other: Does) -> bool {
         self.0 & other.0 == other.0
@@ -56,4 +66,53 @@ pub enum Tables {
     Known(Arc<[u32]>),
     /// Any table may be among them.
     Any,
+}
+
+impl Tables {
+    /// No table.
+    pub fn none() -> Tables {
+        Tables::Known(Arc::default())
+    }
+
+    /// All of both.
+    #[must_use]
+    pub fn and(&self, other: &Tables) -> Tables {
+        match (self, other) {
+            (Tables::Any, _) | (_, Tables::Any) => Tables::Any,
+            (Tables::Known(some), Tables::Known(none)) | (Tables::Known(none), Tables::Known(some))
+                if none.is_empty() =>
+            {
+                Tables::Known(Arc::clone(some))
+            }
+            (Tables::Known(some), Tables::Known(more)) => {
+                let mut all = [&**some, &**more].concat();
+                all.sort_unstable();
+                all.dedup();
+                Tables::Known(all.into())
+            }
+        }
+    }
+}
+
+impl Effect {
+    /// The effect of what any node answers alike, and which reads no table.
+    pub fn harmless() -> Effect {
+        Effect { blame: None, does: Does::NOTHING, tables: Tables::none() }
+    }
+
+    /// The effect of what nobody knows.
+    pub(super) fn unknown(blame: Blame) -> Effect {
+        let does = Does::WRITES | Does::LEAVES_ANYTHING | Does::CHANGES_CATALOG;
+        Effect { blame: Some(Arc::new(blame)), does, tables: Tables::Any }
+    }
+
+    /// Both: the first blame stays.
+    #[must_use]
+    pub fn and(self, other: Effect) -> Effect {
+        Effect {
+            blame: self.blame.or(other.blame),
+            does: self.does | other.does,
+            tables: self.tables.and(&other.tables),
+        }
+    }
 }

@@ -1,7 +1,9 @@
 //! Why a statement is of its class, for metrics and for people.
 
 use crate::sql::builtins::{self, Verdict};
+use crate::sql::catalog::Blame;
 use std::fmt;
+use std::sync::Arc;
 
 /// Why a statement is of its class. Of several causes, the first of the strictest class.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -20,6 +22,8 @@ pub enum Cause {
     ExplainAnalyze,
     /// A function that is not known to be harmless on a replica.
     Function(Box<str>),
+    /// Something that the catalog knows of an object the statement uses.
+    Catalog(Arc<Blame>),
     /// A relation that shows the state of one node or one session.
     SystemView(Box<str>),
     /// A temporary relation, or something else in the temporary schema.
@@ -59,6 +63,7 @@ impl Cause {
             Cause::SelectInto => "select_into",
             Cause::ExplainAnalyze => "explain_analyze",
             Cause::Function(_) => "function",
+            Cause::Catalog(blame) => blame.label(),
             Cause::SystemView(_) => "system_view",
             Cause::TemporaryRelation => "temporary_relation",
             Cause::Ddl => "ddl",
@@ -87,6 +92,7 @@ impl fmt::Display for Cause {
             Cause::SelectInto => "creates a table with SELECT INTO",
             Cause::ExplainAnalyze => "is executed by EXPLAIN ANALYZE",
             Cause::Function(name) => return function(f, name),
+            Cause::Catalog(blame) => return write!(f, "needs the primary: {blame}"),
             Cause::SystemView(name) => {
                 return write!(f, "reads {name}, which differs from node to node");
             }

@@ -1,7 +1,7 @@
 //! INSERT, UPDATE, DELETE and MERGE: they write, but what they call may leave something in the session.
 
 use super::notes::Notes;
-use super::{Cause, Class};
+use super::{Cause, Class, Use};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     DeleteStmt, IndexElem, InferClause, InsertStmt, MergeStmt, MergeWhenClause, MultiAssignRef,
@@ -12,10 +12,10 @@ impl Notes {
     /// Nodes of statements that write. `false` if it is none of them.
     pub(super) fn dml_part(&mut self, node: &NodeEnum) -> bool {
         match node {
-            NodeEnum::InsertStmt(insert) => self.insert(insert),
-            NodeEnum::UpdateStmt(update) => self.update(update),
-            NodeEnum::DeleteStmt(delete) => self.delete(delete),
-            NodeEnum::MergeStmt(merge) => self.merge(merge),
+            NodeEnum::InsertStmt(insert) => self.with_scope(|notes| notes.insert(insert)),
+            NodeEnum::UpdateStmt(update) => self.with_scope(|notes| notes.update(update)),
+            NodeEnum::DeleteStmt(delete) => self.with_scope(|notes| notes.delete(delete)),
+            NodeEnum::MergeStmt(merge) => self.with_scope(|notes| notes.merge(merge)),
             NodeEnum::MergeWhenClause(when) => {
                 let MergeWhenClause {
                     match_kind: _,
@@ -59,8 +59,10 @@ impl Notes {
 
     fn writes(&mut self, target: Option<&RangeVar>) {
         self.note_execution(Class::Write, Cause::Dml, true);
-        if let Some(relation) = target {
-            self.relation(relation);
+        let Some(relation) = target else { return };
+        self.relation(relation);
+        if !self.is_planned_only() {
+            self.mention(Use::Written, &relation.schemaname, &relation.relname);
         }
     }
 
@@ -74,6 +76,7 @@ impl Notes {
             with_clause,
             r#override: _,
         } = insert;
+        self.with(with_clause.as_ref());
         self.writes(relation.as_ref());
         self.nodes(cols);
         self.child(select_stmt.as_deref());
@@ -89,27 +92,26 @@ impl Notes {
             self.child(where_clause.as_deref());
         }
         self.returning(returning_clause.as_ref());
-        self.with(with_clause.as_ref());
     }
 
     fn update(&mut self, update: &UpdateStmt) {
         let UpdateStmt { relation, target_list, where_clause, from_clause, returning_clause, with_clause } =
             update;
+        self.with(with_clause.as_ref());
         self.writes(relation.as_ref());
         self.nodes(target_list);
         self.child(where_clause.as_deref());
         self.nodes(from_clause);
         self.returning(returning_clause.as_ref());
-        self.with(with_clause.as_ref());
     }
 
     fn delete(&mut self, delete: &DeleteStmt) {
         let DeleteStmt { relation, using_clause, where_clause, returning_clause, with_clause } = delete;
+        self.with(with_clause.as_ref());
         self.writes(relation.as_ref());
         self.nodes(using_clause);
         self.child(where_clause.as_deref());
         self.returning(returning_clause.as_ref());
-        self.with(with_clause.as_ref());
     }
 
     fn merge(&mut self, merge: &MergeStmt) {
@@ -121,12 +123,12 @@ impl Notes {
             returning_clause,
             with_clause,
         } = merge;
+        self.with(with_clause.as_ref());
         self.writes(relation.as_ref());
         self.child(source_relation.as_deref());
         self.child(join_condition.as_deref());
         self.nodes(merge_when_clauses);
         self.returning(returning_clause.as_ref());
-        self.with(with_clause.as_ref());
     }
 
     fn returning(&mut self, returning: Option<&ReturningClause>) {

@@ -1,14 +1,16 @@
 //! Expressions: every kind of node that a raw tree has inside a query.
 
+use super::Use;
 use super::notes::Notes;
 use super::select::{function_name, string};
-use super::{Cause, Class};
+use crate::sql::builtins::{self, Verdict};
+use crate::sql::catalog::Arguments;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     AArrayExpr, AExpr, AIndices, AIndirection, BoolExpr, BooleanTest, CaseExpr, CaseWhen, CoalesceExpr,
-    CollateClause, FuncCall, GroupingFunc, GroupingSet, List, MinMaxExpr, NamedArgExpr, Node, NullTest,
-    ResTarget, RowExpr, SortBy, SqlValueFunction, SqlValueFunctionOp, SubLink, TypeCast, TypeName, WindowDef,
-    XmlExpr, XmlSerialize,
+    CollateClause, ColumnRef, FuncCall, GroupingFunc, GroupingSet, List, MinMaxExpr, NamedArgExpr, Node,
+    NullTest, ResTarget, RowExpr, SortBy, SqlValueFunction, SqlValueFunctionOp, SubLink, TypeCast, TypeName,
+    WindowDef, XmlExpr, XmlSerialize,
 };
 
 impl Notes {
@@ -42,8 +44,8 @@ impl Notes {
     /// Nodes with a value. `false` if it is none of them.
     fn expression(&mut self, node: &NodeEnum) -> bool {
         match node {
-            NodeEnum::ColumnRef(_)
-            | NodeEnum::ParamRef(_)
+            NodeEnum::ColumnRef(ColumnRef { fields, location: _ }) => self.column(fields),
+            NodeEnum::ParamRef(_)
             | NodeEnum::AConst(_)
             | NodeEnum::AStar(_)
             | NodeEnum::String(_)
@@ -54,13 +56,14 @@ impl Notes {
             NodeEnum::AExpr(expression) => {
                 let AExpr {
                     kind: _,
-                    name: _,
+                    name,
                     lexpr,
                     rexpr,
                     rexpr_list_start: _,
                     rexpr_list_end: _,
                     location: _,
                 } = expression.as_ref();
+                self.mention_list(Use::Operator, name);
                 self.child(lexpr.as_deref());
                 self.child(rexpr.as_deref());
             }
@@ -75,10 +78,11 @@ impl Notes {
                     sub_link_type: _,
                     sub_link_id: _,
                     testexpr,
-                    oper_name: _,
+                    oper_name,
                     subselect,
                     location: _,
                 } = link.as_ref();
+                self.mention_list(Use::Operator, oper_name);
                 self.child(testexpr.as_deref());
                 self.child(subselect.as_deref());
             }
@@ -99,6 +103,7 @@ impl Notes {
                 let AIndirection { arg, indirection } = indirection.as_ref();
                 self.child(arg.as_deref());
                 self.nodes(indirection);
+                indirection.iter().filter_map(string).for_each(|name| self.mention(Use::Field, "", name));
             }
             NodeEnum::AIndices(indices) => {
                 let AIndices { is_slice: _, lidx, uidx } = indices.as_ref();
@@ -191,7 +196,8 @@ impl Notes {
                 self.child(val.as_deref());
             }
             NodeEnum::SortBy(sort) => {
-                let SortBy { node, sortby_dir: _, sortby_nulls: _, use_op: _, location: _ } = sort.as_ref();
+                let SortBy { node, sortby_dir: _, sortby_nulls: _, use_op, location: _ } = sort.as_ref();
+                self.mention_list(Use::Operator, use_op);
                 self.child(node.as_deref());
             }
             NodeEnum::WindowDef(window) => self.window(window),
@@ -218,10 +224,10 @@ impl Notes {
             agg_order,
             agg_filter,
             over,
-            agg_within_group: _,
+            agg_within_group,
             agg_star: _,
             agg_distinct: _,
-            func_variadic: _,
+            func_variadic,
             funcformat: _,
             location: _,
         } = call;
@@ -229,8 +235,13 @@ impl Notes {
             Some("set_config") => self.set_config(args),
             Some("current_setting") => self.current_setting(args),
             Some(name) => self.note_function(name),
-            None => self.note_foreign_function(funcname),
+            None => {}
         }
+        let arguments = match u16::try_from(args.len()) {
+            Ok(count) if !agg_within_group && !func_variadic => Arguments::Exactly(count),
+            _ => Arguments::Unclear,
+        };
+        self.mention_call(funcname, arguments);
         self.nodes(args);
         self.nodes(agg_order);
         self.child(agg_filter.as_deref());
@@ -239,10 +250,28 @@ impl Notes {
         }
     }
 
-    /// A function in a schema that is not `pg_catalog`: nothing is known of it.
-    pub(super) fn note_foreign_function(&mut self, names: &[Node]) {
-        let name = names.iter().filter_map(string).collect::<Vec<_>>().join(".");
-        self.note_execution(Class::Unknown, Cause::Function(name.into()), true);
+    /// A function that is called, if the statement is executed. With `pg_catalog` in front it is the built-in one.
+    pub(super) fn mention_call(&mut self, names: &[Node], arguments: Arguments) {
+        let built_in = matches!(names, [schema, name] if string(schema) == Some("pg_catalog")
+            && string(name).is_some_and(|name| builtins::verdict(name) != Verdict::Unlisted));
+        if self.is_planned_only() || built_in {
+            return;
+        }
+        match names {
+            [schema, name] if string(schema) == Some("pg_catalog") => {
+                self.mention(Use::Called(arguments), "pg_catalog", string(name).unwrap_or_default());
+            }
+            names => self.mention_list(Use::Called(arguments), names),
+        }
+    }
+
+    /// `a.b` can be the function `b` of the row `a`.
+    fn column(&mut self, fields: &[Node]) {
+        if let [_, .., name] = fields
+            && let Some(name) = string(name)
+        {
+            self.mention(Use::Field, "", name);
+        }
     }
 
     pub(super) fn window(&mut self, window: &WindowDef) {
@@ -265,7 +294,7 @@ impl Notes {
     pub(super) fn type_name(&mut self, name: Option<&TypeName>) {
         let Some(name) = name else { return };
         let TypeName {
-            names: _,
+            names,
             type_oid: _,
             setof: _,
             pct_type: _,
@@ -274,6 +303,7 @@ impl Notes {
             array_bounds,
             location: _,
         } = name;
+        self.mention_list(Use::CastTo, names);
         self.nodes(typmods);
         self.nodes(array_bounds);
     }

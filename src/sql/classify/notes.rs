@@ -1,7 +1,11 @@
 //! What is noted while a tree is walked, and how the notes of several statements become one answer.
 
-use super::{Begin, Cause, Class, Leaves, Own, Statement};
+use super::mentions::Gathered;
+use super::select::string;
+use super::{Begin, Cause, Class, Leaves, Own, Parsed, Statement, Use};
 use crate::sql::builtins::{self, Verdict};
+use crate::sql::catalog::Does;
+use pg_query::protobuf::Node;
 
 /// Nesting of nodes that is followed. `pg_query` does not hand out a tree this deep (its decoder stops at 100 messages), so
 /// this only holds should it ever: a deeper tree must not overflow the stack.
@@ -16,12 +20,19 @@ enum Run {
 }
 
 /// What is known so far of a statement.
+#[allow(clippy::struct_excessive_bools, reason = "independent facts that are gathered")]
 pub(super) struct Notes {
     class: Class,
     cause: Cause,
     may_write: bool,
     pub(super) leaves: Leaves,
     setting_names: Vec<Box<str>>,
+    changes_catalog: bool,
+    /// Whether it writes otherwise than to the tables it names.
+    writes_unnamed: bool,
+    mentions: Gathered,
+    /// Names of WITH queries in force: they hide relations.
+    ctes: Vec<Box<str>>,
     run: Run,
     depth: u8,
 }
@@ -34,6 +45,10 @@ impl Default for Notes {
             may_write: false,
             leaves: Leaves::default(),
             setting_names: Vec::new(),
+            changes_catalog: false,
+            writes_unnamed: false,
+            mentions: Gathered::default(),
+            ctes: Vec::new(),
             run: Run::Executed,
             depth: 0,
         }
@@ -44,6 +59,7 @@ impl Notes {
     /// Raises the class, if `class` is stricter than what is known so far.
     pub(super) fn note(&mut self, class: Class, cause: Cause, may_write: bool) {
         self.may_write |= may_write;
+        self.writes_unnamed |= may_write && !writes_by_name(&cause);
         if class.strictness() > self.class.strictness() || self.cause == Cause::Empty {
             self.class = class;
             self.cause = cause;
@@ -58,6 +74,7 @@ impl Notes {
     }
 
     pub(super) fn not_understood(&mut self, what: &'static str) {
+        self.changes_catalog = true;
         self.note(Class::Unknown, Cause::NotUnderstood(what), true);
     }
 
@@ -67,14 +84,11 @@ impl Notes {
             return;
         }
         let (class, may_write) = match builtins::verdict(name) {
-            Verdict::Harmless => return,
+            // What is not built in, the catalog may know.
+            Verdict::Harmless | Verdict::Unlisted => return,
             Verdict::Primary(builtins::Reason::Writes) => (Class::Write, true),
             Verdict::Primary(reason) => (Class::Unknown, reason.may_write()),
-            Verdict::Unlisted => (Class::Unknown, true),
         };
-        if class == Class::Unknown && builtins::verdict(name) == Verdict::Unlisted {
-            self.leaves |= Leaves::ANYTHING;
-        }
         self.leaves |= match name {
             "currval" | "lastval" => Leaves::SEQUENCE,
             "setseed" => Leaves::SEED,
@@ -88,6 +102,47 @@ impl Notes {
             _ => Leaves::default(),
         };
         self.note(class, Cause::Function(name.into()), may_write);
+    }
+
+    /// Notes the use of a name that the catalog may know something of.
+    pub(super) fn mention(&mut self, how: Use, schema: &str, name: &str) {
+        self.mentions.add(how, schema, name);
+    }
+
+    /// Notes a name of several parts, as a list of strings.
+    pub(super) fn mention_list(&mut self, how: Use, names: &[Node]) {
+        match names {
+            [name] => self.mentions.add(how, "", string(name).unwrap_or_default()),
+            [.., schema, name] => {
+                let schema = string(schema).unwrap_or_default();
+                if schema != "pg_catalog" {
+                    self.mentions.add(how, schema, string(name).unwrap_or_default());
+                }
+            }
+            [] => {}
+        }
+    }
+
+    /// Whether a WITH query of this name is in force.
+    pub(super) fn is_cte(&self, name: &str) -> bool {
+        self.ctes.iter().any(|cte| **cte == *name)
+    }
+
+    /// A WITH query is in force from here on.
+    pub(super) fn add_cte(&mut self, name: &str) {
+        self.ctes.push(name.into());
+    }
+
+    /// Walks a statement of its own: what its WITH clause names ends with it.
+    pub(super) fn with_scope(&mut self, walk: impl FnOnce(&mut Self)) {
+        let outer = self.ctes.len();
+        walk(self);
+        self.ctes.truncate(outer);
+    }
+
+    /// Notes a statement that may change the catalog.
+    pub(super) fn changes_catalog(&mut self) {
+        self.changes_catalog = true;
     }
 
     /// Notes a setting that is set or reset.
@@ -145,12 +200,27 @@ impl Notes {
             self.leaves |= Leaves::SETTINGS;
             self.add_setting_name(own);
         }
-        let Notes { class, cause, may_write, leaves, setting_names, run: _, depth: _ } = next;
+        let Notes {
+            class,
+            cause,
+            may_write,
+            leaves,
+            setting_names,
+            changes_catalog,
+            writes_unnamed,
+            mentions,
+            ctes: _,
+            run: _,
+            depth: _,
+        } = next;
+        self.changes_catalog |= changes_catalog;
+        self.mentions.join(mentions);
         let class = if matches!(class, Class::Own(_)) { Class::Session } else { class };
         if matches!(self.class, Class::Own(_)) {
             self.class = Class::Session;
         }
         self.note(class, cause, may_write);
+        self.writes_unnamed |= writes_unnamed;
         self.leaves |= leaves;
         for name in setting_names {
             self.add_setting_name(name);
@@ -180,9 +250,33 @@ impl Notes {
         self.note(Class::Begin(Begin { read_only }), Cause::TransactionControl, false);
     }
 
-    pub(super) fn finish(self, count: usize) -> Statement {
-        let Notes { class, cause, may_write, leaves, setting_names, run: _, depth: _ } = self;
-        let count = u16::try_from(count).unwrap_or(u16::MAX);
-        Statement { class, cause, leaves, count, may_write, setting_names: setting_names.into() }
+    pub(super) fn finish(self, count: usize) -> Parsed {
+        let mut does = Does::NOTHING;
+        if self.may_write {
+            does |= Does::WRITES;
+        }
+        if self.changes_catalog {
+            does |= Does::CHANGES_CATALOG;
+        }
+        let outline = Statement {
+            class: self.class,
+            cause: self.cause,
+            leaves: self.leaves,
+            count: u16::try_from(count).unwrap_or(u16::MAX),
+            does,
+            setting_names: self.setting_names.into(),
+            touched: None,
+        };
+        Parsed::new(outline, !self.writes_unnamed, self.mentions.finish())
+    }
+}
+
+/// Whether what a cause writes is named in the statement.
+fn writes_by_name(cause: &Cause) -> bool {
+    match cause {
+        Cause::Dml | Cause::WritableCte | Cause::ExplainAnalyze | Cause::Copy => true,
+        // A sequence, which is always read on the primary.
+        Cause::Function(name) => matches!(&**name, "nextval" | "setval"),
+        _ => false,
     }
 }

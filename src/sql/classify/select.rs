@@ -1,7 +1,7 @@
 //! SELECT, VALUES, TABLE and what stands in FROM.
 
 use super::notes::Notes;
-use super::{Cause, Class, Leaves};
+use super::{Cause, Class, Leaves, Use};
 use crate::sql::builtins;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
@@ -12,6 +12,10 @@ use pg_query::protobuf::{
 
 impl Notes {
     pub(super) fn select(&mut self, select: &SelectStmt) {
+        self.with_scope(|notes| notes.select_in_scope(select));
+    }
+
+    fn select_in_scope(&mut self, select: &SelectStmt) {
         let SelectStmt {
             distinct_clause,
             into_clause,
@@ -34,6 +38,7 @@ impl Notes {
             larg,
             rarg,
         } = select;
+        self.with(with_clause.as_ref());
         for nodes in [
             distinct_clause,
             target_list,
@@ -53,7 +58,6 @@ impl Notes {
             self.into(into);
         }
         self.nodes(locking_clause);
-        self.with(with_clause.as_ref());
         for branch in [larg, rarg].into_iter().flatten() {
             self.deeper(|notes| notes.select(branch));
         }
@@ -81,14 +85,23 @@ impl Notes {
     pub(super) fn created(&mut self, relation: Option<&RangeVar>) {
         if relation.is_some_and(|relation| relation.relpersistence == "t") {
             self.leaves |= Leaves::TEMP_TABLE;
+        } else {
+            self.changes_catalog();
         }
     }
 
     pub(super) fn with(&mut self, with: Option<&WithClause>) {
-        let Some(WithClause { ctes, recursive: _, location: _ }) = with else {
+        let Some(WithClause { ctes, recursive, location: _ }) = with else {
             return;
         };
-        self.nodes(ctes);
+        // RECURSIVE: each may use all of them. Otherwise each may use those before it.
+        if *recursive {
+            ctes.iter().filter_map(cte_name).for_each(|name| self.add_cte(name));
+        }
+        for cte in ctes {
+            self.node(cte);
+            cte_name(cte).into_iter().for_each(|name| self.add_cte(name));
+        }
     }
 
     fn cte(&mut self, cte: &CommonTableExpr) {
@@ -177,18 +190,14 @@ impl Notes {
 
     /// A relation that is read (or written: then the statement says so itself).
     pub(super) fn relation(&mut self, relation: &RangeVar) {
-        let RangeVar {
-            catalogname: _,
-            schemaname: _,
-            relname,
-            inh: _,
-            relpersistence: _,
-            alias,
-            location: _,
-        } = relation;
+        let RangeVar { catalogname: _, schemaname, relname, inh: _, relpersistence: _, alias, location: _ } =
+            relation;
         self.alias(alias.as_ref());
         if builtins::is_node_view(relname) {
             self.note_execution(Class::Unknown, Cause::SystemView(relname.as_str().into()), false);
+        }
+        if !schemaname.is_empty() || !self.is_cte(relname) {
+            self.mention(Use::Read, schemaname, relname);
         }
     }
 
@@ -249,7 +258,7 @@ impl Notes {
         self.child(relation.as_deref());
         match function_name(method) {
             Some("bernoulli" | "system") => {}
-            _ => self.note_foreign_function(method),
+            _ => self.note_execution(Class::Unknown, Cause::NotUnderstood("a TABLESAMPLE method"), false),
         }
         self.nodes(args);
         self.child(repeatable.as_deref());
@@ -287,6 +296,13 @@ impl Notes {
         if identity_sequence.is_some() || !constraints.is_empty() || !fdwoptions.is_empty() {
             self.not_understood("a column with constraints");
         }
+    }
+}
+
+fn cte_name(cte: &Node) -> Option<&str> {
+    match &cte.node {
+        Some(NodeEnum::CommonTableExpr(cte)) => Some(&cte.ctename),
+        _ => None,
     }
 }
 

@@ -1,7 +1,9 @@
 //! The answer of `classify`, small enough to be kept by the million.
 
-use super::{Cause, Leaves};
+use super::{Cause, Leaves, Touched};
 use crate::sql::builtins::{Verdict, verdict};
+use crate::sql::catalog::{Does, Why};
+use std::fmt;
 
 /// What a text of SQL may do.
 #[derive(Clone, PartialEq, Eq, Debug)]
@@ -14,10 +16,12 @@ pub struct Statement {
     pub leaves: Leaves,
     /// How many statements the text holds. At most 65,535 are counted.
     pub count: u16,
-    /// Whether it may change what another session reads. `false` is certain, as far as the catalog does not know better.
-    pub may_write: bool,
+    /// What it may do beside answering. What is not in the set is certain.
+    pub does: Does,
     /// The settings it sets or resets by name, in lower case, each once.
     pub setting_names: Box<[Box<str>]>,
+    /// The tables it touches; `None` where no catalog was asked.
+    pub touched: Option<Box<Touched>>,
 }
 
 /// The classes, from the least to the most strict.
@@ -39,6 +43,22 @@ pub enum Class {
     Write,
     /// May do anything.
     Unknown,
+}
+
+/// One or a few words.
+impl fmt::Display for Class {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Class::Read => "read",
+            Class::Own(_) => "own",
+            Class::Session => "session",
+            Class::Savepoint => "savepoint",
+            Class::End => "end of transaction",
+            Class::Begin(_) => "begin",
+            Class::Write => "write",
+            Class::Unknown => "unknown",
+        })
+    }
 }
 
 /// How a transaction begins.
@@ -98,11 +118,25 @@ impl Class {
 }
 
 impl Statement {
+    /// Whether it may change what another session reads.
+    pub fn may_write(&self) -> bool {
+        self.does.contains(Does::WRITES)
+    }
+
+    /// Whether it uses a name that the catalog does not know.
+    pub fn is_unresolved(&self) -> bool {
+        matches!(&self.cause, Cause::Catalog(blame) if matches!(blame.root().why, Why::NotFound | Why::NotRead))
+    }
+
     /// Whether a standby would run it and answer wrongly: it asks for the state of one node or one session.
     pub fn is_wrong_on_a_replica(&self) -> bool {
         match &self.cause {
             Cause::SystemView(_) | Cause::TemporaryRelation => true,
             Cause::Function(name) => matches!(verdict(name), Verdict::Primary(_)),
+            Cause::Catalog(blame) => matches!(
+                blame.root().why,
+                Why::Listed(_) | Why::Mentions(_) | Why::Sequence | Why::Temporary | Why::Foreign | Why::Rule
+            ),
             Cause::Setting => self.setting_names.iter().any(|name| name.starts_with("transaction_")),
             _ => self.leaves.intersects(Leaves::LISTEN),
         }
@@ -111,7 +145,6 @@ impl Statement {
     /// Whether it runs code that nobody has read, and that may have left anything in the session.
     pub fn is_opaque(&self) -> bool {
         match &self.cause {
-            Cause::Function(name) => verdict(name) == Verdict::Unlisted,
             Cause::Do | Cause::Call | Cause::NotUnderstood(_) | Cause::TooLarge => true,
             _ => false,
         }
@@ -122,14 +155,16 @@ impl Statement {
         Self::unknown(Cause::NotUnderstood("text"))
     }
 
-    /// Whether every text of the same shape would be classified alike, so that the answer can be kept.
-    pub fn belongs_to_shape(&self) -> bool {
-        !matches!(self.cause, Cause::SyntaxError | Cause::TooLarge)
-    }
-
     /// A text nothing is known of.
     pub(super) fn unknown(cause: Cause) -> Self {
-        let (leaves, setting_names) = (Leaves::default(), Box::default());
-        Statement { class: Class::Unknown, cause, leaves, count: 1, may_write: true, setting_names }
+        Statement {
+            class: Class::Unknown,
+            cause,
+            leaves: Leaves::default(),
+            count: 1,
+            does: Does::WRITES | Does::CHANGES_CATALOG,
+            setting_names: Box::default(),
+            touched: None,
+        }
     }
 }

@@ -2,12 +2,12 @@
 
 use super::notes::Notes;
 use super::setting::option;
-use super::{Cause, Class, Leaves, Own};
+use super::{Cause, Class, Leaves, Own, Use};
 use pg_query::NodeEnum;
 use pg_query::protobuf::a_const::Val;
 use pg_query::protobuf::{
     CallStmt, CopyStmt, CreateTableAsStmt, DeclareCursorStmt, DiscardMode, ExecuteStmt, ExplainStmt, Node,
-    PrepareStmt, TransactionStmt, TransactionStmtKind,
+    PrepareStmt, RangeVar, TransactionStmt, TransactionStmtKind,
 };
 
 /// `CURSOR_OPT_HOLD` of `nodes/parsenodes.h`.
@@ -36,26 +36,26 @@ impl Notes {
             NodeEnum::ExplainStmt(statement) => self.explain(statement),
             NodeEnum::CopyStmt(statement) => self.copy(statement),
             NodeEnum::CallStmt(statement) => self.call(statement),
-            NodeEnum::DoStmt(_) => self.note(Class::Unknown, Cause::Do, true),
-            NodeEnum::CreateStmt(statement) => {
-                self.created(statement.relation.as_ref());
-                self.note(Class::Write, Cause::Ddl, true);
+            NodeEnum::DoStmt(_) => {
+                self.changes_catalog();
+                self.note(Class::Unknown, Cause::Do, true);
             }
+            NodeEnum::CreateStmt(statement) => self.creates(statement.relation.as_ref()),
             NodeEnum::CreateTableAsStmt(statement) => self.create_table_as(statement),
-            NodeEnum::ViewStmt(statement) => {
-                self.created(statement.view.as_ref());
-                self.note(Class::Write, Cause::Ddl, true);
-            }
-            NodeEnum::CreateSeqStmt(statement) => {
-                self.created(statement.sequence.as_ref());
-                self.note(Class::Write, Cause::Ddl, true);
-            }
+            NodeEnum::ViewStmt(statement) => self.creates(statement.view.as_ref()),
+            NodeEnum::CreateSeqStmt(statement) => self.creates(statement.sequence.as_ref()),
             _ => {
                 if !self.session_statement(node) {
                     self.other_statement(node);
                 }
             }
         }
+    }
+
+    /// CREATE of a relation. Of temporary ones the catalog keeps nothing.
+    fn creates(&mut self, relation: Option<&RangeVar>) {
+        self.created(relation);
+        self.note(Class::Write, Cause::Ddl, true);
     }
 
     fn transaction(&mut self, statement: &TransactionStmt) {
@@ -126,6 +126,9 @@ impl Notes {
         self.note(class, Cause::Copy, *is_from || *is_program);
         if let Some(relation) = relation {
             self.relation(relation);
+            if *is_from {
+                self.mention(Use::Written, &relation.schemaname, &relation.relname);
+            }
         }
         self.child(query.as_deref());
         self.child(where_clause.as_deref());
@@ -148,6 +151,7 @@ impl Notes {
         match query.as_ref().map(|query| &query.node) {
             // CREATE TABLE … AS EXECUTE: what is executed may do anything.
             Some(Some(NodeEnum::ExecuteStmt(_))) => {
+                self.changes_catalog();
                 self.note(Class::Unknown, Cause::Utility("execute"), true);
             }
             _ => self.child(query.as_deref()),
@@ -173,6 +177,7 @@ impl Notes {
             }
             NodeEnum::ExecuteStmt(ExecuteStmt { name: _, params }) => {
                 self.nodes(params);
+                self.changes_catalog();
                 (Class::Unknown, "execute", Leaves::default())
             }
             NodeEnum::DeclareCursorStmt(statement) => {
@@ -204,7 +209,10 @@ impl Notes {
             NodeEnum::RefreshMatViewStmt(_) => "refresh materialized view",
             NodeEnum::CheckPointStmt(_) => "checkpoint",
             NodeEnum::AlterSystemStmt(_) => "alter system",
-            _ if is_ddl(node) => return self.note(Class::Write, Cause::Ddl, true),
+            _ if is_ddl(node) => {
+                self.changes_catalog();
+                return self.note(Class::Write, Cause::Ddl, true);
+            }
             _ => return self.not_understood("a kind of statement"),
         };
         self.note(Class::Write, Cause::Utility(words), true);

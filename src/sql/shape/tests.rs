@@ -113,6 +113,24 @@ fn the_seed_matters() {
     assert_ne!(scan(1), scan(2));
 }
 
+/// How strings are read is part of the key, also where it makes no difference, and decides what a literal is.
+#[test]
+fn the_way_strings_are_read_matters() {
+    let shaper = Shaper::new(1);
+    let key = |text: &str, strings| shaper.scan_with(text.as_bytes(), strings).map(|scan| scan.key);
+    let (standard, escaped) = (Strings::Standard, Strings::Escaped);
+    for text in ["", "select 1", "select 'a'", "select a from t"] {
+        assert_ne!(key(text, standard), key(text, escaped), "{text}");
+        assert_eq!(key(text, standard), shaper.scan(text.as_bytes()).map(|scan| scan.key));
+    }
+    assert_eq!(key(r"select 'a\'' from t", escaped), key("select 'b' from t", escaped));
+    assert_eq!(key(r"select 'a\'' from t", standard), None);
+    assert_eq!(key(r"select 'a\' from t", standard), key("select 'b' from t", standard));
+    assert_eq!(key("select U&'a'", escaped), None);
+    assert_eq!(redact_with(r"select 'a\' secret' from t", escaped), "select ? from t");
+    assert_eq!(redact_with(r"select N'a\'s', 'b", escaped), "select …");
+}
+
 #[test]
 fn broken_text_has_no_shape() {
     let shaper = Shaper::new(0);
@@ -128,6 +146,21 @@ fn broken_text_has_no_shape() {
     ] {
         assert_eq!(shaper.scan(text), None, "{text:?}");
     }
+}
+
+/// The number of keys is the number of shapes, however many texts there are. The bench does it with a million.
+#[test]
+fn many_texts_of_few_shapes() {
+    let mut keys = std::collections::HashSet::new();
+    for shape in 0..100 {
+        for number in 0..500 {
+            keys.insert(key(&format!(
+                "select c{shape}, d from t{shape} where a = {number} and b = '{}' and e in ({number}.5, 1)",
+                "x".repeat(number % 7)
+            )));
+        }
+    }
+    assert_eq!(keys.len(), 100);
 }
 
 #[test]
@@ -190,6 +223,9 @@ proptest! {
     ) {
         let text = format!("{before} {one} {between} {two}");
         prop_assert!(!redact(&text).contains("SECRET"), "{}", text);
+        // A literal may end elsewhere then; whatever is one is left out.
+        let escaped = redact_with(&text, Strings::Escaped);
+        prop_assert!(!escaped.contains("SECRET"), "{} as {}", text, escaped);
     }
 
     /// What matters to the grammar is in the key: replacing the text by its redacted form, with one literal for another,
@@ -203,7 +239,9 @@ proptest! {
 
     #[test]
     fn scan_never_panics(bytes in prop::collection::vec(any::<u8>(), 0..64)) {
-        let _ = Shaper::new(3).scan(&bytes);
-        let _ = redact(&String::from_utf8_lossy(&bytes));
+        for strings in [Strings::Standard, Strings::Escaped] {
+            let _ = Shaper::new(3).scan_with(&bytes, strings);
+            let _ = redact_with(&String::from_utf8_lossy(&bytes), strings);
+        }
     }
 }

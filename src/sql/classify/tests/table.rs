@@ -141,11 +141,7 @@ pub(super) const CLASSES: &[(&str, &str, &[&str])] = &[
     (
         "unknown",
         "explain_analyze",
-        &[
-            "explain analyze select f()",
-            "explain analyze execute x",
-            "explain analyze declare c cursor for select 1",
-        ],
+        &["explain analyze execute x", "explain analyze declare c cursor for select 1"],
     ),
     (
         "write",
@@ -190,7 +186,7 @@ pub(super) const CLASSES: &[(&str, &str, &[&str])] = &[
             "select * from (select f()) s",
             "with x as (select f()) select 1",
             "select 1 union select f()",
-            "select * from t tablesample system_rows(1)",
+            "explain analyze select f()",
             "select * from t tablesample bernoulli (f())",
             "select * from t tablesample bernoulli (1) repeatable (f())",
             "select lower(a => f())",
@@ -277,7 +273,8 @@ pub(super) const CLASSES: &[(&str, &str, &[&str])] = &[
             "select * from U&\"pg\\005ftemp\".t",
         ],
     ),
-    ("unknown", "function", &["select pg_temp.f()"]),
+    ("unknown", "temporary_relation", &["select pg_temp.f()"]),
+    ("unknown", "not_understood", &["select * from t tablesample system_rows(1)"]),
     (
         "write",
         "ddl",

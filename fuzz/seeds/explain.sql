@@ -1,0 +1,2 @@
+
+explain (analyze, buffers off) select f(1) from t

@@ -1,0 +1,299 @@
+//! The catalog as it is asked: an effect for each name a statement can use.
+
+use super::judge::{self, NamedBuiltin};
+use super::{Arguments, Blame, Does, Effect, Name, SearchPath, Tables, Vouched, Why};
+use crate::sql::builtins::Reason;
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::fmt::Write;
+use std::sync::Arc;
+
+/// What is known of one database. A value that never changes: a new reading makes a new one.
+#[derive(Debug, Default)]
+pub struct Catalog {
+    /// `None` if nothing was read.
+    pub(super) known: Option<Box<Known>>,
+}
+
+/// What was read.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    pub(super) schemas: Vec<Box<str>>,
+    pub(super) functions: FxHashMap<Box<str>, Box<[Candidate]>>,
+    pub(super) relations: Vec<Entry>,
+    pub(super) relation_names: FxHashMap<Box<str>, Box<[u32]>>,
+    pub(super) relation_oids: FxHashMap<u32, u32>,
+    pub(super) types: FxHashMap<Box<str>, Vec<Plain>>,
+    pub(super) system_types: FxHashSet<Box<str>>,
+    /// Only those that are not harmless or read tables.
+    pub(super) operators: FxHashMap<Box<str>, Vec<Plain>>,
+    pub(super) fields: FxHashMap<Box<str>, Effect>,
+    /// Functions of `pg_catalog` that the lists do not know, and whether each is harmless.
+    pub(super) unlisted: FxHashMap<Box<str>, Immutable>,
+    pub(super) implicit: Option<Arc<Blame>>,
+    pub(super) suspects: Suspects,
+    pub(super) vouched: Vouched,
+    pub(super) digest: u64,
+    pub(super) bytes: usize,
+}
+
+/// Whether every function of a name is IMMUTABLE.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Immutable {
+    Yes,
+    No,
+}
+
+/// Whether any type, operator or field is worth asking about.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) enum Suspects {
+    #[default]
+    Nothing,
+    Something,
+}
+
+/// A function that a call could mean.
+#[derive(Debug)]
+pub(super) struct Candidate {
+    pub(super) schema: u32,
+    pub(super) least: u16,
+    /// `u16::MAX` stands for any number.
+    pub(super) most: u16,
+    /// The types of its arguments, hashed: of two with the same types, the one in the earlier schema is meant.
+    pub(super) types: u64,
+    pub(super) effect: Effect,
+}
+
+/// An object of a schema, and its effect.
+#[derive(Debug)]
+pub(super) struct Plain {
+    pub(super) schema: u32,
+    pub(super) effect: Effect,
+}
+
+/// A relation.
+#[derive(Debug)]
+pub(super) struct Entry {
+    pub(super) schema: u32,
+    /// `public.orders`, for people.
+    pub(super) full: Box<str>,
+    pub(super) read: Effect,
+    pub(super) written: Effect,
+}
+
+impl Catalog {
+    /// Knows nothing: of every relation, and of every function that the lists do not know, it says so.
+    pub fn nothing() -> Catalog {
+        Catalog::default()
+    }
+
+    /// SELECT from a relation.
+    pub fn read(&self, path: &SearchPath, name: &Name) -> Effect {
+        self.relation(path, name, |entry| &entry.read)
+    }
+
+    /// INSERT, UPDATE, DELETE, MERGE, TRUNCATE or COPY FROM: the tables are all that it may change, and the blame says
+    /// why that can be any.
+    pub fn written(&self, path: &SearchPath, name: &Name) -> Effect {
+        self.relation(path, name, |entry| &entry.written)
+    }
+
+    /// A call of a function, procedure or aggregate.
+    pub fn call(&self, path: &SearchPath, name: &Name, arguments: Arguments) -> Effect {
+        let builtin = self.builtin(path, name);
+        let candidates = self.candidates(path, name, arguments);
+        let mut sum = builtin;
+        for candidate in candidates {
+            let effect = candidate.effect.clone();
+            sum = Some(match sum {
+                Some(sum) => sum.and(effect),
+                None => effect,
+            });
+        }
+        if let Some(sum) = sum {
+            return sum;
+        }
+        let may_cast = matches!(arguments, Arguments::Exactly(1));
+        match self.type_(path, name).filter(|_| may_cast) {
+            Some(effect) => effect,
+            None => self.lacks("function", name),
+        }
+    }
+
+    /// An explicit cast to a type, or a literal of it. Types that are not known are harmless: what could be worth knowing
+    /// of them is read with them.
+    pub fn cast(&self, path: &SearchPath, name: &Name) -> Effect {
+        self.type_(path, name).unwrap_or_else(Effect::harmless)
+    }
+
+    /// An operator.
+    pub fn operator(&self, path: &SearchPath, name: &Name) -> Effect {
+        let Some(known) = &self.known else { return Effect::harmless() };
+        let found = known.operators.get(&name.name);
+        known.strictest(path, name, found).unwrap_or_else(Effect::harmless)
+    }
+
+    /// A field `row.name`, which may be the call `name(row)`.
+    pub fn field(&self, name: &str) -> Effect {
+        let found = self.known.as_ref().and_then(|known| known.fields.get(name));
+        found.cloned().unwrap_or_else(Effect::harmless)
+    }
+
+    /// Whether there is anything that [`Self::cast`], [`Self::operator`] or [`Self::field`] would say. Usually there is not.
+    pub fn suspects_anything(&self) -> bool {
+        self.known.as_ref().is_some_and(|known| known.suspects == Suspects::Something)
+    }
+
+    /// A harmful function that any statement may call without naming it: behind an implicit cast.
+    pub fn implicit(&self) -> Option<&Arc<Blame>> {
+        self.known.as_ref()?.implicit.as_ref()
+    }
+
+    /// The name of a table with its schema, for people.
+    pub fn table_name(&self, oid: u32) -> Option<&str> {
+        let known = self.known.as_ref()?;
+        let at = *known.relation_oids.get(&oid)?;
+        known.relations.get(at as usize).map(|entry| &*entry.full)
+    }
+
+    /// How many functions and relations it knows, but for the server's own.
+    pub fn objects(&self) -> usize {
+        let Some(known) = &self.known else { return 0 };
+        known.relation_oids.len() + known.functions.values().map(|candidates| candidates.len()).sum::<usize>()
+    }
+
+    /// Bytes of memory it holds, estimated.
+    pub fn bytes(&self) -> usize {
+        self.known.as_ref().map_or(0, |known| known.bytes)
+    }
+
+    /// A number that is the same for equal facts.
+    pub fn digest(&self) -> u64 {
+        self.known.as_ref().map_or(0, |known| known.digest)
+    }
+
+    fn relation(&self, path: &SearchPath, name: &Name, which: impl Fn(&Entry) -> &Effect) -> Effect {
+        if name.schema.as_deref() == Some("pg_temp") {
+            return Effect::unknown(Blame { object: described("relation", name), why: Why::Temporary });
+        }
+        let Some(known) = &self.known else { return self.lacks("relation", name) };
+        let entries = known.relation_names.get(&name.name).into_iter().flat_map(|found| found.iter());
+        let entries = entries.filter_map(|at| known.relations.get(*at as usize));
+        let placed = entries.map(|entry| (entry.schema, which(entry)));
+        known.meant(path, name, placed).unwrap_or_else(|| self.lacks("relation", name))
+    }
+
+    fn type_(&self, path: &SearchPath, name: &Name) -> Option<Effect> {
+        let known = self.known.as_ref()?;
+        let of_name = |name: &Name| {
+            let found = known.types.get(&name.name);
+            let is_system = name.schema.as_deref().is_none_or(|schema| schema == "pg_catalog")
+                && known.system_types.contains(&name.name);
+            let own = known.strictest(path, name, found);
+            own.or_else(|| is_system.then(Effect::harmless)).or_else(|| known.row_type(path, name))
+        };
+        of_name(name).or_else(|| {
+            // An array type is called as its elements are, with an underscore before it.
+            let element = name.name.strip_prefix('_')?;
+            of_name(&Name { schema: name.schema.clone(), name: element.into() })
+        })
+    }
+
+    /// What a call would do if it meant the server's own function, if that can be.
+    fn builtin(&self, path: &SearchPath, name: &Name) -> Option<Effect> {
+        path.place(name, "pg_catalog")?;
+        let none = Vouched::default();
+        let known = self.known.as_ref();
+        let why = match judge::named_builtin(&name.name, known.map_or(&none, |known| &known.vouched)) {
+            NamedBuiltin::Harmless => return Some(Effect::harmless()),
+            NamedBuiltin::Harmful(why) => why,
+            NamedBuiltin::Unlisted => match known?.unlisted.get(&name.name)? {
+                Immutable::Yes => return Some(Effect::harmless()),
+                Immutable::No => Why::Listed(Reason::Volatile),
+            },
+        };
+        let any = judge::builtin_inner(&name.name).contains(Does::WRITES);
+        Some(Effect {
+            blame: Some(Arc::new(Blame { object: described("function", name), why })),
+            does: judge::builtin_does(&name.name),
+            tables: if any { Tables::Any } else { Tables::none() },
+        })
+    }
+
+    /// The functions that a call could mean.
+    fn candidates(&self, path: &SearchPath, name: &Name, arguments: Arguments) -> Vec<&Candidate> {
+        let Some(known) = &self.known else { return Vec::new() };
+        let all = known.functions.get(&name.name).into_iter().flat_map(|found| found.iter());
+        let fitting = all.filter(|candidate| match arguments {
+            Arguments::Exactly(count) => {
+                candidate.least <= count && (count <= candidate.most || candidate.most == u16::MAX)
+            }
+            Arguments::Unclear => true,
+        });
+        let placed = fitting.filter_map(|c| Some((path.place(name, known.schema(c.schema))?, c)));
+        let mut placed: Vec<_> = placed.collect();
+        if path.has_order(name) {
+            placed.sort_by_key(|(place, _)| *place);
+            let mut seen = FxHashSet::default();
+            placed.retain(|(_, candidate)| seen.insert(candidate.types));
+        }
+        placed.into_iter().map(|(_, candidate)| candidate).collect()
+    }
+
+    fn lacks(&self, kind: &str, name: &Name) -> Effect {
+        let why = if self.known.is_some() { Why::NotFound } else { Why::NotRead };
+        let effect = Effect::unknown(Blame { object: described(kind, name), why });
+        // Only code changes the catalog. (A view that calls some is rare, and a temporary table, which the catalog never
+        // has, is not.)
+        if kind == "relation" {
+            Effect { does: Does::WRITES | Does::LEAVES_ANYTHING, ..effect }
+        } else {
+            effect
+        }
+    }
+}
+
+impl Known {
+    pub(super) fn schema(&self, at: u32) -> &str {
+        self.schemas.get(at as usize).map_or("", |schema| schema)
+    }
+
+    /// Of objects of one name, the one that is meant; all of them if nobody knows which.
+    fn meant<'a>(
+        &self,
+        path: &SearchPath,
+        name: &Name,
+        found: impl Iterator<Item = (u32, &'a Effect)>,
+    ) -> Option<Effect> {
+        let placed =
+            found.filter_map(|(schema, effect)| Some((path.place(name, self.schema(schema))?, effect)));
+        if path.has_order(name) {
+            return placed.min_by_key(|(place, _)| *place).map(|(_, effect)| effect.clone());
+        }
+        placed.map(|(_, effect)| effect.clone()).reduce(Effect::and)
+    }
+
+    /// All objects of a name that are in the path.
+    fn strictest(&self, path: &SearchPath, name: &Name, found: Option<&Vec<Plain>>) -> Option<Effect> {
+        let found = found.into_iter().flatten();
+        let placed = found.filter(|plain| path.place(name, self.schema(plain.schema)).is_some());
+        placed.map(|plain| plain.effect.clone()).reduce(Effect::and)
+    }
+
+    /// The type of a relation's rows: harmful if reading it is, whatever the cause.
+    fn row_type(&self, path: &SearchPath, name: &Name) -> Option<Effect> {
+        let entries = self.relation_names.get(&name.name)?.iter();
+        let entries = entries.filter_map(|at| self.relations.get(*at as usize));
+        self.meant(path, name, entries.map(|entry| (entry.schema, &entry.read)))
+            .map(|effect| Effect { tables: Tables::none(), ..effect })
+    }
+}
+
+/// A name for people.
+fn described(kind: &str, name: &Name) -> Box<str> {
+    let mut text = format!("{kind} ");
+    if let Some(schema) = &name.schema {
+        let _ = write!(text, "{schema}.");
+    }
+    text.push_str(&name.name);
+    text.into()
+}

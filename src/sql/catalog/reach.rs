@@ -1,0 +1,238 @@
+//! Which tables a read reads and a write writes, with everything behind them.
+
+use super::objects::{Item, Objects};
+use super::web::{Limb, Web};
+use super::{
+    Blame, Body, Class, Does, Facts, Function, Language, Object, PartKind, RelationKind, RowSecurity, Tables,
+    Volatility, Why, extensions, judge,
+};
+use rustc_hash::{FxHashMap, FxHashSet};
+use std::sync::Arc;
+
+/// More tables than this are any tables.
+const MANY: usize = 20_000;
+
+/// Deeper nested than this is not followed.
+const DEEP: usize = 100;
+
+/// What a write to a relation may do.
+#[derive(Debug)]
+pub(super) struct Written {
+    pub(super) tables: Tables,
+    pub(super) does: Does,
+    /// Why the tables are not known, if they are not.
+    pub(super) blame: Option<Arc<Blame>>,
+}
+
+/// Answers for one database, each worked out once.
+#[derive(Debug)]
+pub(super) struct Reach<'a> {
+    objects: &'a Objects<'a>,
+    web: &'a Web,
+    children: FxHashMap<u32, Vec<u32>>,
+    /// The tables that are changed when rows of a table are.
+    cascades: FxHashMap<u32, Vec<u32>>,
+    known: FxHashMap<u32, Tables>,
+    depth: usize,
+}
+
+impl<'a> Reach<'a> {
+    pub(super) fn new(facts: &'a Facts, objects: &'a Objects<'a>, web: &'a Web) -> Self {
+        let find = |oid| objects.find(Object::new(Class::Relation, oid));
+        let mut children: FxHashMap<u32, Vec<u32>> = FxHashMap::default();
+        let mut cascades: FxHashMap<u32, Vec<u32>> = FxHashMap::default();
+        for child in &facts.children {
+            if let (Some(parent), Some(child)) = (find(child.parent), find(child.child)) {
+                children.entry(parent).or_default().push(child);
+            }
+        }
+        for key in &facts.foreign_keys {
+            if let (Some(from), Some(to)) = (find(key.from), find(key.to)) {
+                cascades.entry(to).or_default().push(from);
+            }
+        }
+        Reach { objects, web, children, cascades, known: FxHashMap::default(), depth: 0 }
+    }
+
+    /// The tables that using an object reads.
+    pub(super) fn read(&mut self, at: u32) -> Tables {
+        if let Some(known) = self.known.get(&at) {
+            return known.clone();
+        }
+        if self.depth > DEEP {
+            return Tables::Any;
+        }
+        // Functions can use themselves, through views or not: whoever comes back here finds this.
+        self.known.insert(at, Tables::Any);
+        self.depth += 1;
+        let tables = self.work_out(at);
+        self.depth -= 1;
+        self.known.insert(at, tables.clone());
+        tables
+    }
+
+    fn work_out(&mut self, at: u32) -> Tables {
+        let web = self.web;
+        match self.objects.get(at) {
+            Some(Item::Builtin(function)) if judge::builtin_inner(&function.name).contains(Does::WRITES) => {
+                Tables::Any
+            }
+            Some(Item::Builtin(_)) | None => Tables::none(),
+            Some(Item::Function(function)) => match reads_of(function) {
+                Reads::Nothing => Tables::none(),
+                Reads::Anything => Tables::Any,
+                Reads::WhatItUses => self.union(web.settled.used_by(at), Vec::new()),
+            },
+            Some(Item::Type(_) | Item::Operator(_)) => {
+                // What brings values in and out and compares them reads no tables, whatever its settings are.
+                let used = web.settled.used_by(at).iter().copied().filter(|used| !self.is_plain(*used));
+                self.union(&used.collect::<Vec<_>>(), Vec::new())
+            }
+            Some(Item::Relation(relation)) => {
+                let schema = self.objects.schema(relation.schema);
+                if matches!(schema, "pg_catalog" | "information_schema") {
+                    return Tables::Any;
+                }
+                match relation.kind {
+                    RelationKind::Composite => Tables::none(),
+                    RelationKind::View => self.union(&self.limbs(at, &[PartKind::View]), Vec::new()),
+                    _ => {
+                        let secured = relation.row_security == RowSecurity::On;
+                        let kinds: &[PartKind] = if secured { &[PartKind::Policy] } else { &[] };
+                        let mut used = self.limbs(at, kinds);
+                        used.extend(self.children.get(&at).into_iter().flatten());
+                        self.union(&used, vec![relation.oid])
+                    }
+                }
+            }
+        }
+    }
+
+    /// Whether it is a function in C that is not VOLATILE.
+    fn is_plain(&self, at: u32) -> bool {
+        matches!(self.objects.get(at), Some(Item::Function(function))
+            if function.language == Language::Native && function.volatility != Volatility::Volatile)
+    }
+
+    /// What the parts of these kinds use.
+    fn limbs(&self, at: u32, kinds: &[PartKind]) -> Vec<u32> {
+        let limbs = self.web.limbs.get(&at).into_iter().flatten();
+        limbs.filter(|limb| kinds.contains(&limb.kind)).flat_map(|limb| limb.uses.iter().copied()).collect()
+    }
+
+    fn union(&mut self, used: &[u32], mut tables: Vec<u32>) -> Tables {
+        let mut only = None;
+        for &at in used {
+            match self.read(at) {
+                Tables::Any => return Tables::Any,
+                Tables::Known(more) if more.is_empty() => {}
+                Tables::Known(more) => {
+                    tables.extend_from_slice(&more);
+                    only = Some(more);
+                }
+            }
+            if tables.len() > MANY {
+                tables.sort_unstable();
+                tables.dedup();
+                if tables.len() > MANY {
+                    return Tables::Any;
+                }
+            }
+        }
+        tables.sort_unstable();
+        tables.dedup();
+        match only {
+            Some(only) if *only == *tables => Tables::Known(only),
+            _ => Tables::Known(tables.into()),
+        }
+    }
+
+    /// The tables that writing to a relation writes.
+    pub(super) fn written(&mut self, at: u32) -> Written {
+        let mut seen = FxHashSet::from_iter([at]);
+        let mut queue = vec![at];
+        let mut sum = Written { tables: Tables::none(), does: Does::WRITES, blame: None };
+        let mut tables = Vec::new();
+        while let Some(at) = queue.pop() {
+            let Some(Item::Relation(relation)) = self.objects.get(at) else { continue };
+            let found = self.written_here(at);
+            sum.does |= found.does;
+            sum.blame = sum.blame.or(found.blame);
+            if found.tables == Tables::Any || tables.len() > MANY {
+                sum.tables = Tables::Any;
+            }
+            let mut next = Vec::new();
+            if relation.kind == RelationKind::View {
+                next = self.limbs(at, &[PartKind::View]);
+            } else {
+                tables.push(relation.oid);
+            }
+            next.extend(self.children.get(&at).into_iter().flatten());
+            next.extend(self.cascades.get(&at).into_iter().flatten());
+            queue.extend(next.into_iter().filter(|next| seen.insert(*next)));
+        }
+        tables.sort_unstable();
+        if sum.tables != Tables::Any {
+            sum.tables = match self.read(at) {
+                Tables::Known(same) if *same == *tables => Tables::Known(same),
+                _ => Tables::Known(tables.into()),
+            };
+        }
+        sum
+    }
+
+    /// What a write to one relation may do beside the writing itself.
+    fn written_here(&self, at: u32) -> Written {
+        let mut sum = Written { tables: Tables::none(), does: Does::NOTHING, blame: None };
+        let Some(Item::Relation(relation)) = self.objects.get(at) else { return sum };
+        if matches!(self.objects.schema(relation.schema), "pg_catalog" | "information_schema") {
+            sum.tables = Tables::Any;
+        }
+        let limbs = self.web.limbs.get(&at).into_iter().flatten();
+        let columns = self.web.columns.get(&at).into_iter().flatten();
+        if limbs.clone().any(|limb| limb.kind == PartKind::Rule) {
+            sum.tables = Tables::Any;
+            sum.blame = Some(Arc::new(Blame { object: self.label(at), why: Why::Rewrites }));
+        }
+        for &used in limbs.filter(|limb| limb.kind != PartKind::View).flat_map(Limb::used).chain(columns) {
+            let knot = self.web.settled.knot(used);
+            sum.does |= knot.inner.without(Does::WRITES);
+            if knot.inner.contains(Does::WRITES) {
+                sum.tables = Tables::Any;
+                let why = knot.blame.clone().map(Why::Uses);
+                let blame = why.map(|why| Arc::new(Blame { object: self.label(at), why }));
+                sum.blame = sum.blame.or(blame);
+            }
+        }
+        sum
+    }
+
+    fn label(&self, at: u32) -> Box<str> {
+        self.objects.get(at).map(|item| self.objects.label(item)).unwrap_or_default()
+    }
+}
+
+impl Limb {
+    fn used(&self) -> &[u32] {
+        &self.uses
+    }
+}
+
+/// What a function reads.
+enum Reads {
+    Nothing,
+    WhatItUses,
+    Anything,
+}
+
+fn reads_of(function: &Function) -> Reads {
+    let extension = function.extension.as_deref();
+    let listed = extension.is_some_and(|extension| extensions::is_harmless(extension, &function.name));
+    match (function.language, function.volatility, function.body) {
+        (Language::Native, Volatility::Immutable, _) => Reads::Nothing,
+        (Language::Native, _, _) if listed => Reads::Nothing,
+        (Language::Aggregate, _, _) => Reads::WhatItUses,
+        (Language::Sql, Volatility::Immutable | Volatility::Stable, Body::Parsed) => Reads::WhatItUses,
+        _ => Reads::Anything,
+    }
+}
