@@ -37,7 +37,11 @@ impl Watched {
     }
 
     fn in_database(local: &LocalCluster, login: Login, database: &str) -> Self {
-        let url = |node: &LocalNode| Secret::new(node.url(login).replace("/app", &format!("/{database}")));
+        let url = |node: &LocalNode| {
+            let url = node.url(login);
+            let (server, _) = url.rsplit_once('/').unwrap();
+            Secret::new(format!("{server}/{database}"))
+        };
         let given = Given {
             primaries: vec![url(local.primary())],
             replicas: local.replicas().iter().map(url).collect(),

@@ -31,6 +31,8 @@ mod program;
 mod protocol;
 #[path = "promises/routing.rs"]
 mod routing;
+#[path = "promises/rules.rs"]
+mod rules;
 #[path = "promises/safety.rs"]
 mod safety;
 #[path = "promises/settings.rs"]

@@ -1,8 +1,9 @@
 //! From layers laid over each other to checked values: what only shows when everything is known.
 
-use super::layer::{DatabaseLayer, UserLayer};
+use super::layer::{DatabaseLayer, RuleLayer, UserLayer};
 use super::mistake::{Findings, Origin, Problem};
 use super::node::{NodeSettings, Role};
+use super::rule::RuleSettings;
 use super::secret::Secret;
 use super::settings::{
     ClientAuth, DEFAULT_ADMIN, DEFAULT_LISTEN, DEFAULT_LOG, DEFAULT_MAX_CLIENTS, DEFAULT_PREPARED_PER_SERVER,
@@ -86,7 +87,7 @@ fn database(
     fallback: Option<&Secret>,
     findings: &mut Findings,
 ) -> DatabaseSettings {
-    let DatabaseLayer { origin, broken, server_name, nodes, users, tuning } = layer;
+    let DatabaseLayer { origin, broken, server_name, nodes, users, rules, tuning } = layer;
     let (nodes, nodes_origin) = match nodes {
         Some(layer) => (layer.nodes, layer.origin),
         None => (Vec::new(), origin.clone()),
@@ -95,6 +96,7 @@ fn database(
         check_presence(&origin, &nodes, &users, findings);
     }
     check_nodes(&nodes_origin, &nodes, findings);
+    check_rules(&rules, &users, findings);
     let client_auth = tuning.client_auth.unwrap_or_default();
     let server_settings = server_settings(&origin, tuning.application_name, tuning.options, findings);
     let defaults = PoolSettings::default();
@@ -120,6 +122,7 @@ fn database(
         prepared_per_server: tuning.prepared_statements_per_server.unwrap_or(DEFAULT_PREPARED_PER_SERVER),
         startup_timeout: tuning.startup_timeout.unwrap_or(DEFAULT_STARTUP_TIMEOUT),
         server_settings,
+        rules: rules.into_iter().map(|layer| layer.rule).collect(),
     }
 }
 
@@ -153,6 +156,17 @@ fn check_nodes(origin: &Origin, nodes: &[NodeSettings], findings: &mut Findings)
     if !nodes.is_empty() && names(Role::Replica).len() == nodes.len() {
         let advice = "Declare the primary too, with --primary or role = \"primary\"";
         findings.mistake(origin, Problem::new("every node is declared a replica", advice));
+    }
+}
+
+/// A rule for somebody who cannot log in is no mistake: users come and go.
+fn check_rules(rules: &[RuleLayer], users: &[UserLayer], findings: &mut Findings) {
+    for RuleLayer { rule, origin } in rules {
+        let RuleSettings::Statements(rule) = rule else { continue };
+        for name in rule.users.iter().filter(|name| users.iter().all(|user| user.name != **name)) {
+            let warning = format!("nobody can log in as the user {name}, so the rule never holds for it");
+            findings.warn(origin, warning);
+        }
     }
 }
 

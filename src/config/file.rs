@@ -113,6 +113,7 @@ impl Walker<'_> {
                 "nodes" => layer.nodes = self.nodes(&origin, value, &mut layer.broken),
                 "dbname" => layer.server_name = self.scalar(&origin, value),
                 "user" => layer.users = self.users(&origin, name, value),
+                "rule" => layer.rules = self.rules(&origin, name, value),
                 key if keys::file_keys().any(|known| known == key) => {
                     if let Some(text) = self.scalar(&origin, value) {
                         let result = keys::set_from_file(&mut layer.tuning, key, &text);
@@ -120,7 +121,7 @@ impl Walker<'_> {
                     }
                 }
                 _ => {
-                    let known = keys::file_keys().chain(["url", "nodes", "dbname", "user"]);
+                    let known = keys::file_keys().chain(["url", "nodes", "dbname", "user", "rule"]);
                     self.findings.mistake(&origin, keys::unknown("setting", key, known));
                 }
             }

@@ -5,6 +5,7 @@ use std::time::Duration;
 use super::consistency::{Level, OnStale, Scope};
 use super::mistake::Origin;
 use super::node::NodeSettings;
+use super::rule::RuleSettings;
 use super::secret::Secret;
 use super::settings::{ClientAuth, Mode, PoolMode};
 
@@ -76,6 +77,13 @@ pub(super) struct UserLayer {
     pub(super) origin: Origin,
 }
 
+/// A rule, and where it stands.
+#[derive(Clone, Debug)]
+pub(super) struct RuleLayer {
+    pub(super) rule: RuleSettings,
+    pub(super) origin: Origin,
+}
+
 /// What one source said about one database.
 #[derive(Clone, Debug)]
 pub(super) struct DatabaseLayer {
@@ -85,6 +93,8 @@ pub(super) struct DatabaseLayer {
     pub(super) server_name: Option<String>,
     pub(super) nodes: Option<NodesLayer>,
     pub(super) users: Vec<UserLayer>,
+    /// Only a file has rules.
+    pub(super) rules: Vec<RuleLayer>,
     pub(super) tuning: Tuning,
 }
 
@@ -96,18 +106,21 @@ impl DatabaseLayer {
             server_name: None,
             nodes: None,
             users: Vec::new(),
+            rules: Vec::new(),
             tuning: Tuning::default(),
         }
     }
 
     /// This layer where it says something, `below` elsewhere. Users are joined by name, this layer's first.
-    pub(super) fn over(self, below: Self) -> Self {
+    pub(super) fn over(mut self, below: Self) -> Self {
+        self.rules.extend(below.rules);
         Self {
             broken: self.broken || below.broken,
             origin: self.origin,
             server_name: self.server_name.or(below.server_name),
             nodes: self.nodes.or(below.nodes),
             users: join_users(self.users, below.users),
+            rules: self.rules,
             tuning: self.tuning.over(below.tuning),
         }
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::consistency::{Level, OnStale, Scope};
 use super::node::NodeSettings;
+use super::rule::RuleSettings;
 use super::secret::Secret;
 use crate::sql::words::words;
 
@@ -70,6 +71,8 @@ pub struct DatabaseSettings {
     pub startup_timeout: Duration,
     /// Session settings given to every server connection at its start: (name, value), no name twice.
     pub server_settings: Vec<(String, String)>,
+    /// What the operator says about where statements go; of two that say something, the first counts.
+    pub rules: Vec<RuleSettings>,
 }
 
 /// Someone who may connect to a database.

@@ -63,7 +63,7 @@ impl Session {
             decision: taken.decision,
             would: taken.would,
             level,
-            scope: summary.scope.unwrap_or(self.defaults().1),
+            scope: summary.scope.unwrap_or(self.defaults(None).scope),
             mark,
             at: self.database.cluster.clock.now(),
             replicas,

@@ -1,15 +1,17 @@
-//! What names mean to a session: the catalog of its database, and its `search_path`.
+//! What a session's statements are judged on: what names mean in its database and by its `search_path`, and the
+//! operator's rules.
 
 use std::hash::BuildHasher;
 use std::sync::Arc;
 
+use super::rules::Rules;
 use super::serve::Session;
 use crate::cluster::catalog::Keeper;
 use crate::server::Settings;
 use crate::sql::catalog::SearchPath;
 use crate::sql::{Leaves, Strings};
 
-/// What names mean to a session.
+/// What a session's statements are judged on.
 #[derive(Clone, Debug)]
 pub(super) struct Ground {
     pub(super) path: SearchPath,
@@ -17,6 +19,8 @@ pub(super) struct Ground {
     pub(super) strings: Strings,
     /// Differs where the database, the path or the quoting does.
     pub(super) key: u64,
+    /// The rules of the database.
+    pub(super) rules: Arc<Rules>,
 }
 
 /// The ground of a session, as long as nothing it was made from has changed.
@@ -39,8 +43,14 @@ fn moving() -> Leaves {
 }
 
 impl Ground {
-    pub(super) fn new(hasher: &impl BuildHasher, database: &str, path: SearchPath, strings: Strings) -> Self {
-        Self { key: hasher.hash_one((database, &path, strings)), path, strings }
+    pub(super) fn new(
+        hasher: &impl BuildHasher,
+        database: &str,
+        path: SearchPath,
+        strings: Strings,
+        rules: Arc<Rules>,
+    ) -> Self {
+        Self { key: hasher.hash_one((database, &path, strings)), path, strings, rules }
     }
 }
 
@@ -70,6 +80,7 @@ impl Session {
             &self.database.settings.name,
             path,
             self.settings.steering.strings,
+            Arc::clone(&self.database.rules),
         ))
     }
 

@@ -24,6 +24,7 @@ mod obtain;
 mod own;
 mod proxy;
 mod replies;
+mod rules;
 mod scram;
 mod segment;
 mod serve;

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::cancel::Cancels;
 use super::greeting::Greetings;
+use super::rules::Rules;
 use super::scram::Verifier;
 use super::statements::Statements;
 use crate::cluster::{Clock, Cluster};
@@ -43,6 +44,7 @@ pub struct Database {
     pub stats: DatabaseStats,
     /// Who may use it.
     pub users: HashMap<String, Arc<User>>,
+    pub(super) rules: Arc<Rules>,
     clients: AtomicUsize,
 }
 
@@ -83,12 +85,13 @@ pub struct User {
 impl Proxy {
     /// Builds everything the settings ask for; nothing is connected to yet. Deriving keys takes milliseconds a user.
     pub fn new(settings: &Settings, stats: Arc<Stats>, clock: Clock) -> Self {
-        let databases = settings.databases.iter();
-        let databases = databases.map(|d| (d.name.clone(), Arc::new(Database::new(d, &stats, clock))));
+        let statements = Statements::new(rand::random());
+        let database = |d| Arc::new(Database::new(d, &stats, clock, &statements));
+        let databases = settings.databases.iter().map(|d| (d.name.clone(), database(d))).collect();
         Self {
-            databases: databases.collect(),
+            databases,
             stats,
-            statements: Statements::new(rand::random()),
+            statements,
             cancels: Arc::default(),
             mock: Verifier::derive(&format!("{:x}", rand::random::<u128>())),
             log_statements: settings.log_statements,
@@ -123,7 +126,7 @@ impl Database {
         self.clients.load(Ordering::Relaxed)
     }
 
-    fn new(settings: &DatabaseSettings, stats: &Arc<Stats>, clock: Clock) -> Self {
+    fn new(settings: &DatabaseSettings, stats: &Arc<Stats>, clock: Clock, statements: &Statements) -> Self {
         let cluster = Arc::new(Cluster::new(settings, clock));
         let nodes: Vec<String> = cluster.nodes.iter().map(|n| n.name.clone()).collect();
         if settings.server_settings.iter().any(|(name, _)| name.eq_ignore_ascii_case("synchronous_commit")) {
@@ -134,6 +137,7 @@ impl Database {
             users: users.map(|u| (u.name.clone(), Arc::new(User::new(settings, u)))).collect(),
             stats: DatabaseStats::new(stats, &settings.name, &nodes),
             cluster,
+            rules: Arc::new(Rules::new(settings.statement_rules(), |text| statements.shape(text))),
             settings: settings.clone(),
             clients: AtomicUsize::new(0),
         }

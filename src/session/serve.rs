@@ -18,6 +18,7 @@ use super::ground::Standing;
 use super::leased::Leased;
 use super::names::Names;
 use super::proxy::{Admitted, Database, Proxy, User};
+use super::rules::Ruled;
 use super::segment::{self, Item, Step};
 use super::settings::SessionSettings;
 use super::statements::Prepared;
@@ -51,6 +52,7 @@ pub(super) struct Session {
     pub(super) plan: Vec<Option<Arc<Prepared>>>,
     pub(super) view: Vec<ReplicaView>,
     pub(super) standing: Option<Standing>,
+    pub(super) ruled: Ruled,
     /// How the last statement was decided.
     pub(super) last_route: Option<Box<Route>>,
     /// Bytes of a message of the client that are still to be passed on, or dropped.
@@ -106,6 +108,7 @@ impl Session {
             plan: Vec::new(),
             view: Vec::new(),
             standing: None,
+            ruled: Ruled::default(),
             last_route: None,
             passing: Passing::Nothing,
             skipping: false,

@@ -39,6 +39,8 @@ pub(super) struct Known {
     pub(super) statement: Statement,
     /// The text without its literals, for logs; cut where it is long.
     pub(super) shape: Arc<str>,
+    /// The numbers of the rules that speak of this shape.
+    pub(super) rules: Arc<[usize]>,
     parsed: Arc<Parsed>,
     /// Which reading of the catalog this was judged by.
     generation: u64,
@@ -49,22 +51,35 @@ pub(super) struct Known {
 
 impl Known {
     fn unread(statement: Statement) -> Arc<Self> {
-        Self::new(Arc::default(), Arc::new(Parsed::from(statement.clone())), statement, 0)
+        Self::new(Arc::default(), Arc::new(Parsed::from(statement.clone())), Arc::default(), statement, 0)
     }
 
-    fn new(shape: Arc<str>, parsed: Arc<Parsed>, statement: Statement, generation: u64) -> Arc<Self> {
+    fn new(
+        shape: Arc<str>,
+        parsed: Arc<Parsed>,
+        rules: Arc<[usize]>,
+        statement: Statement,
+        generation: u64,
+    ) -> Arc<Self> {
         let (refused, writes) = (AtomicBool::new(false), AtomicBool::new(false));
-        Arc::new(Self { statement, shape, parsed, generation, refused, writes, blocker: OnceLock::new() })
+        let blocker = OnceLock::new();
+        Arc::new(Self { statement, shape, rules, parsed, generation, refused, writes, blocker })
     }
 
     /// The judgement of the newest catalog on what was parsed.
-    fn judged(shape: Arc<str>, parsed: Arc<Parsed>, ground: &Ground, catalog: &Keeper) -> Arc<Self> {
+    fn judged(
+        shape: Arc<str>,
+        parsed: Arc<Parsed>,
+        rules: Arc<[usize]>,
+        ground: &Ground,
+        catalog: &Keeper,
+    ) -> Arc<Self> {
         let snapshot = catalog.current();
         let statement = parsed.judge(&snapshot.catalog, &ground.path);
         if statement.is_unresolved() {
             catalog.ask();
         }
-        Self::new(shape, parsed, statement, snapshot.generation)
+        Self::new(shape, parsed, rules, statement, snapshot.generation)
     }
 
     /// Whether it was judged by the newest reading of the catalog. What the catalog does not know is asked for again.
@@ -128,7 +143,8 @@ impl Known {
     /// Bytes it takes, about.
     fn bytes(&self) -> usize {
         let tables = self.statement.touched.as_ref().map_or(0, |touched| touched.bytes());
-        size_of::<Self>() + size_of::<Parsed>() + self.parsed.bytes() * 2 + self.shape.len() + tables + ENTRY
+        let texts = self.parsed.bytes() * 2 + self.shape.len();
+        size_of::<Self>() + size_of::<Parsed>() + texts + size_of_val(&*self.rules) + tables + ENTRY
     }
 }
 
@@ -201,6 +217,11 @@ impl Statements {
         Arc::clone(&self.unreadable)
     }
 
+    /// The shape of a text, as the caches know it.
+    pub(super) fn shape(&self, text: &[u8]) -> Option<ShapeKey> {
+        self.shaper.scan(text).map(|scan| scan.key)
+    }
+
     /// What a DEALLOCATE names.
     pub(super) fn deallocated(text: &[u8]) -> Option<Deallocated> {
         let _one_at_a_time = lock(&PARSER);
@@ -232,13 +253,15 @@ impl Statements {
             Some(known) if known.is_current(catalog) => return (known, hints),
             // Parsing is dear, and the text has not changed.
             Some(known) => {
-                Known::judged(Arc::clone(&known.shape), Arc::clone(&known.parsed), ground, catalog)
+                let (shape, parsed) = (Arc::clone(&known.shape), Arc::clone(&known.parsed));
+                Known::judged(shape, parsed, Arc::clone(&known.rules), ground, catalog)
             }
             None => {
                 let parsed = parse(text, ground.strings).await;
                 let shape =
                     if parsed.belongs_to_shape() { shape_of(text, ground.strings) } else { Arc::default() };
-                Known::judged(shape, Arc::new(parsed), ground, catalog)
+                let rules = ground.rules.about(scan.key);
+                Known::judged(shape, Arc::new(parsed), rules, ground, catalog)
             }
         };
         if known.parsed.belongs_to_shape() {
@@ -417,7 +440,8 @@ mod tests {
     #[tokio::test]
     async fn literals_share_a_shape_and_texts_do_not_share_a_statement() {
         let (statements, catalog) = (Statements::new(1), Keeper::default());
-        let ground = Ground::new(&statements.hasher, "app", SearchPath::Any, Strings::Standard);
+        let ground =
+            Ground::new(&statements.hasher, "app", SearchPath::Any, Strings::Standard, Arc::default());
         let (a, _) = statements.look_up(b"select a from t where b = 1", &ground, &catalog).await;
         let (b, _) = statements.look_up(b"select a from t where b = 2", &ground, &catalog).await;
         assert!(Arc::ptr_eq(&a, &b));

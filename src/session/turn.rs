@@ -11,9 +11,9 @@ use super::explain::Taken;
 use super::failure::{End, Failure};
 use super::finish::pinning;
 use super::leased::{Answer, Leased, Rerun, ServesAs, Summary, Turn};
+use super::rules::Defaults;
 use super::segment::Ending;
 use super::serve::Session;
-use super::settings::Steering;
 use super::understand::Understood;
 use crate::config::Mode;
 use crate::freshness::Tick;
@@ -261,16 +261,9 @@ impl Session {
         Taken { decision: observed, would: Some(decision) }
     }
 
-    /// Level and scope of a statement without hints.
-    pub(super) fn defaults(&self) -> (Level, Scope) {
-        let Steering { level, scope, .. } = self.settings.steering;
-        let settings = &self.database.settings;
-        (level.unwrap_or(settings.consistency), scope.unwrap_or(settings.scope))
-    }
-
     /// How fresh the segment's node must be: what a replica's horizon must not be before.
     pub(super) fn required(&self, summary: &Summary) -> (Level, Tick) {
-        let (level, scope) = self.defaults();
+        let Defaults { level, scope, .. } = self.defaults(None);
         let (level, scope) = (summary.level.unwrap_or(level), summary.scope.unwrap_or(scope));
         let mark = match (level, scope) {
             (Level::Eventual, _) => Tick::NEVER,
@@ -314,7 +307,7 @@ impl Session {
             // Nobody can vouch for what binds the session to a connection.
             intent: summary
                 .intent
-                .or(self.settings.steering.intent)
+                .or(self.defaults(None).intent)
                 .filter(|intent| *intent == Intent::Primary || !summary.leaves.intersects(pinning())),
             level,
             mark,

@@ -7,12 +7,13 @@ use bytes::BytesMut;
 use super::failure::Failure;
 use super::finish::pinning;
 use super::leased::Summary;
+use super::rules::Defaults;
 use super::segment::Ending;
 use super::serve::Session;
 use super::statements::{Known, Prepared, Statements};
 use crate::routing::{Doubt, Wants};
 use crate::sql::catalog::Does;
-use crate::sql::{Cause, Class, HintError, Hints, Intent, Leaves, Level, Scope};
+use crate::sql::{Cause, Class, HintError, Hints, Intent, Leaves, Level};
 use crate::wire::{self, Bind, Describe, Frontend, Kind, Parse, WireError, parse_message, query_text};
 
 /// A segment as far as it was understood, before it is sent.
@@ -29,14 +30,13 @@ pub(super) struct Understood {
     /// A portal is executed that an earlier segment has bound.
     pub(super) foreign_portal: bool,
     pub(super) hint_error: Option<HintError>,
-    /// What holds for a statement without hints.
-    defaults: (Level, Scope),
     catalog_is_behind: bool,
 }
 
 impl Session {
     /// Finds out what the segment's statements may do, and gives the client's names to those it prepares.
     pub(super) async fn understand(&mut self, inbox: &[u8], ending: Ending) -> Result<Understood, WireError> {
+        self.stand_under_rules();
         let mut u = Understood {
             summary: Summary::nothing(),
             defined: Vec::new(),
@@ -45,7 +45,6 @@ impl Session {
             bound: false,
             foreign_portal: false,
             hint_error: None,
-            defaults: self.defaults(),
             catalog_is_behind: self.database.cluster.catalog.is_behind(),
         };
         self.plan.clear();
@@ -86,7 +85,7 @@ impl Session {
                 let (known, hints) = self.look_up(text).await;
                 u.summary.count += u64::from(known.statement.count);
                 u.by_name = self.run_by_name(&known, text);
-                u.add(&known, &hints);
+                u.add(&known, &hints, self.defaults(Some(&known)));
             }
             Frontend::Parse => {
                 let parse = parse_message(body)?;
@@ -96,7 +95,8 @@ impl Session {
                 let prepared = statements.prepare(parse.text, parse.types, &ground, catalog, readable).await;
                 self.define(number, &parse, &prepared, u);
                 // What is prepared and not run here is at home where it will be run.
-                u.add(&prepared.known(), &prepared.hints);
+                let known = prepared.known();
+                u.add(&known, &prepared.hints, self.defaults(Some(&known)));
                 return Ok(Some(prepared));
             }
             Frontend::Bind => {
@@ -105,7 +105,7 @@ impl Session {
                 match &about {
                     Some(prepared) => {
                         let known = self.refreshed(prepared).await;
-                        u.add(&known, &prepared.hints);
+                        u.add(&known, &prepared.hints, self.defaults(Some(&known)));
                         u.by_name = self.run_by_name(&known, &prepared.text);
                     }
                     None => u.summary.unknown(),
@@ -159,10 +159,9 @@ impl Session {
     /// What a text would need if it were a segment by itself.
     pub(super) async fn summary_of(&mut self, text: &[u8]) -> Summary {
         let mut u = Understood::unread(Summary::nothing(), Vec::new());
-        u.defaults = self.defaults();
         u.catalog_is_behind = self.database.cluster.catalog.is_behind();
         let (known, hints) = self.look_up(text).await;
-        u.add(&known, &hints);
+        u.add(&known, &hints, self.defaults(Some(&known)));
         u.summary
     }
 
@@ -214,8 +213,8 @@ impl Summary {
 }
 
 impl Understood {
-    /// One more statement of the segment.
-    fn add(&mut self, known: &Arc<Known>, hints: &Result<Hints, HintError>) {
+    /// One more statement of the segment, and what holds for it where its hints say nothing.
+    fn add(&mut self, known: &Arc<Known>, hints: &Result<Hints, HintError>, defaults: Defaults) {
         let s = &mut self.summary;
         s.wants = strictest(s.wants, wants(&known.statement.class));
         s.does |= known.does();
@@ -239,18 +238,18 @@ impl Understood {
         s.known.get_or_insert_with(|| Arc::clone(known));
         match hints {
             Ok(hints) => {
-                s.intent = match (s.intent, hints.intent) {
+                s.intent = match (s.intent, hints.intent.or(defaults.intent)) {
                     (Some(Intent::Primary), _) | (_, Some(Intent::Primary)) => Some(Intent::Primary),
                     // Who vouches for one statement does not vouch for its neighbours.
                     (before, now) => now.filter(|_| first || before == now),
                 };
-                let mut level = hints.consistency.unwrap_or(self.defaults.0);
+                let mut level = hints.consistency.unwrap_or(defaults.level);
                 if hints.after.is_some() {
                     // The primary has seen every position there can be.
                     level = Level::Primary;
                 }
                 s.level = s.level.max(Some(level));
-                s.scope = s.scope.max(Some(hints.scope.unwrap_or(self.defaults.1)));
+                s.scope = s.scope.max(Some(hints.scope.unwrap_or(defaults.scope)));
             }
             Err(error) => {
                 // A hint that cannot be followed never opens a replica.
@@ -262,7 +261,6 @@ impl Understood {
 
     /// What the proxy makes of a segment it has not read.
     pub(super) fn unread(summary: Summary, defined: Vec<Box<[u8]>>) -> Self {
-        let defaults = (Level::default(), Scope::default());
         Self {
             summary,
             defined,
@@ -271,7 +269,6 @@ impl Understood {
             bound: false,
             foreign_portal: false,
             hint_error: None,
-            defaults,
             catalog_is_behind: false,
         }
     }

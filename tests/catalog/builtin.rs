@@ -48,6 +48,10 @@ fn views_of_the_server_are_known_by_what_they_call() {
             Some(Blame { why: Why::NotFound | Why::NotRead, .. }) => panic!("{view} is not known"),
             blame => blame.map(ToString::to_string),
         };
+        // Its functions are others in each version, so the lists leave them out.
+        if view == "pg_timezone_abbrevs" {
+            continue;
+        }
         // A name on the list is blamed as such, so anything else that is blamed is missing on the list.
         if builtins::is_node_view(view) != blamed.is_some() {
             wrong.push(format!("{view}: {blamed:?}"));

@@ -85,7 +85,7 @@ fn changes_made_elsewhere_are_announced_by_event_triggers() {
 #[test]
 fn without_the_right_to_read_it_knows_nothing() {
     let cluster = database("denied");
-    run(cluster, "denied", "revoke select on pg_catalog.pg_proc from public");
+    run(cluster, "denied", "revoke select on pg_catalog.pg_rewrite from public");
     let watched = Watched::in_database(cluster, Login::App, "denied");
     watched.settled();
     let expected =
@@ -105,7 +105,7 @@ fn search_paths_of_roles_and_databases() {
         "create role path_role; create role path_both; create role path_other;
          alter role path_role set search_path = role, \"$user\";
          alter role path_both set search_path = role;
-         alter role path_both in database paths set search_path = both;
+         alter role path_both in database paths set search_path = here;
          alter role path_other in database app set search_path = other;
          alter database paths set search_path = \"Data Base\", public",
     );
@@ -114,7 +114,7 @@ fn search_paths_of_roles_and_databases() {
     let path = |user: &str| snapshot.default_path(user);
     assert_eq!(path("app"), SearchPath::parse("\"Data Base\", public", "app"));
     assert_eq!(path("path_role"), SearchPath::parse("role, path_role", ""));
-    assert_eq!(path("path_both"), SearchPath::parse("both", ""));
+    assert_eq!(path("path_both"), SearchPath::parse("here", ""));
     assert_eq!(path("path_other"), SearchPath::parse("\"Data Base\", public", ""));
     watched.stop();
     let watched = Watched::new(cluster, Login::App);

@@ -1,1 +1,85 @@
-//! Size.
+//! How long a large catalog takes to read, and how much memory it holds. Figures for `docs/catalog.md`.
+
+use std::fmt::Write;
+use std::time::{Duration, Instant};
+
+use tidegate::local::Login;
+
+use super::{Watched, support};
+
+const TABLES: usize = 10_000;
+const FUNCTIONS: usize = 20_000;
+
+/// Tables with keys, defaults, checks and cascades, a view for each fifth, and functions that call each other.
+fn ddl() -> String {
+    let mut sql = String::from("set client_min_messages = warning; set synchronous_commit = off;\n");
+    for schema in 0..10 {
+        writeln!(sql, "create schema s{schema};").unwrap();
+    }
+    for i in 0..TABLES {
+        let (schema, parent) = (i % 10, i / 2);
+        let key = if i % 20 == 3 && parent % 10 == schema { "" } else { "--" };
+        writeln!(
+            sql,
+            "create table s{schema}.t{i} (id bigint generated always as identity primary key, name text not null, \
+             at timestamptz not null default now(), state text default 'new' check (state <> ''), n int,\n\
+             {key} parent bigint references s{schema}.t{parent} on delete cascade,\n x int);",
+        )
+        .unwrap();
+        if i % 5 == 0 {
+            writeln!(
+                sql,
+                "create view s{schema}.v{i} as select id, lower(name) as name, at::date, coalesce(n, 0) as n \
+                 from s{schema}.t{i} where state <> 'old' and at > now() - interval '1 day';"
+            )
+            .unwrap();
+        }
+    }
+    for i in 0..FUNCTIONS {
+        let (schema, other, volatility) =
+            (i % 10, i / 2, ["stable", "immutable", "volatile", "volatile"][i / 10 % 4]);
+        writeln!(
+            sql,
+            "create function s{schema}.f{i}(a int, b text default 'x') returns text language plpgsql {volatility} as $$\n\
+             declare r record; total int := 0;\n\
+             begin\n  if a > 10 then\n    return s{}.f{other}(a - 1, b);\n  end if;\n\
+               for r in select id, name from s{schema}.t{} where state <> 'old' order by at loop\n\
+                 total := total + coalesce(length(r.name), 0);\n  end loop;\n\
+               raise notice 'counted % of %', total, b;\n  return format('%s: %s', b, total);\nend $$;",
+            other % 10,
+            i % TABLES,
+        )
+        .unwrap();
+    }
+    sql
+}
+
+#[test]
+#[ignore = "makes 30,000 objects: cargo test --release --test cluster_catalog -- --ignored --nocapture large"]
+fn large_catalogs_are_read_in_time() {
+    let options = tidegate::local::Options { replicas: 0, ..support::options() };
+    let cluster = support::exclusive_cluster(&options);
+    let begin = Instant::now();
+    let watched = Watched::new(&cluster, Login::App);
+    watched.settled();
+    for _ in 0..3 {
+        watched.fresh();
+        println!("empty database: {:?}", watched.keeper().figures());
+    }
+    cluster.primary().psql(&ddl()).unwrap();
+    println!("made in {:?}", begin.elapsed());
+    let mut fastest = Duration::MAX;
+    for _ in 0..5 {
+        watched.fresh();
+        fastest = fastest.min(watched.keeper().figures().took);
+        println!("{:?}", watched.keeper().figures());
+    }
+    cluster.primary().psql("vacuum analyze; create table one_more (id int)").unwrap();
+    watched.fresh();
+    println!("after vacuum: {:?}", watched.keeper().figures());
+    let figures = watched.keeper().figures();
+    watched.stop();
+    assert!(figures.objects >= TABLES + FUNCTIONS);
+    assert!(fastest < Duration::from_secs(2), "{fastest:?}");
+    assert!(figures.bytes < 64 << 20, "{} bytes", figures.bytes);
+}

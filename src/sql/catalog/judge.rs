@@ -72,9 +72,9 @@ pub(super) fn relation(relation: &Relation, schema: &str, vouched: &Vouched) -> 
 
 /// The verdict on a function that came with the server.
 pub(super) fn builtin(function: &Builtin, vouched: &Vouched) -> Judgement {
-    // `information_schema` asks it about every relation. A session that has a temporary schema stays on the primary; all
+    // `information_schema` asks them about every relation. A session that has a temporary schema stays on the primary; all
     // others have none, on whichever node.
-    if *function.name == *"pg_my_temp_schema" {
+    if matches!(&*function.name, "pg_my_temp_schema" | "pg_is_other_temp_schema") {
         return Judgement::Open;
     }
     match named_builtin(&function.name, vouched) {

@@ -7,10 +7,10 @@ use crate::sql::builtins::{self, Verdict};
 use crate::sql::catalog::Arguments;
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
-    AArrayExpr, AExpr, AIndices, AIndirection, BoolExpr, BooleanTest, CaseExpr, CaseWhen, CoalesceExpr,
-    CollateClause, ColumnRef, FuncCall, GroupingFunc, GroupingSet, List, MinMaxExpr, NamedArgExpr, Node,
-    NullTest, ResTarget, RowExpr, SortBy, SqlValueFunction, SqlValueFunctionOp, SubLink, TypeCast, TypeName,
-    WindowDef, XmlExpr, XmlSerialize,
+    AArrayExpr, AExpr, AExprKind, AIndices, AIndirection, BoolExpr, BooleanTest, CaseExpr, CaseWhen,
+    CoalesceExpr, CollateClause, ColumnRef, FuncCall, GroupingFunc, GroupingSet, List, MinMaxExpr,
+    NamedArgExpr, Node, NullTest, ResTarget, RowExpr, SortBy, SqlValueFunction, SqlValueFunctionOp, SubLink,
+    TypeCast, TypeName, WindowDef, XmlExpr, XmlSerialize,
 };
 
 impl Notes {
@@ -54,16 +54,9 @@ impl Notes {
             | NodeEnum::Boolean(_)
             | NodeEnum::BitString(_) => {}
             NodeEnum::AExpr(expression) => {
-                let AExpr {
-                    kind: _,
-                    name,
-                    lexpr,
-                    rexpr,
-                    rexpr_list_start: _,
-                    rexpr_list_end: _,
-                    location: _,
-                } = expression.as_ref();
-                self.mention_list(Use::Operator, name);
+                let AExpr { kind, name, lexpr, rexpr, rexpr_list_start: _, rexpr_list_end: _, location: _ } =
+                    expression.as_ref();
+                self.operators(*kind, name);
                 self.child(lexpr.as_deref());
                 self.child(rexpr.as_deref());
             }
@@ -122,6 +115,9 @@ impl Notes {
             NodeEnum::CaseExpr(case) => {
                 let CaseExpr { xpr: _, casetype: _, casecollid: _, arg, args, defresult, location: _ } =
                     case.as_ref();
+                if arg.is_some() {
+                    self.mention(Use::Operator, "", "=");
+                }
                 self.child(arg.as_deref());
                 self.nodes(args);
                 self.child(defresult.as_deref());
@@ -250,11 +246,12 @@ impl Notes {
         }
     }
 
-    /// A function that is called, if the statement is executed. With `pg_catalog` in front it is the built-in one.
+    /// A function that is called. With `pg_catalog` in front it is the built-in one.
     pub(super) fn mention_call(&mut self, names: &[Node], arguments: Arguments) {
         let built_in = matches!(names, [schema, name] if string(schema) == Some("pg_catalog")
             && string(name).is_some_and(|name| builtins::verdict(name) != Verdict::Unlisted));
-        if self.is_planned_only() || built_in {
+        // Also of what is only planned: the planner runs functions that are declared harmless, to know their result.
+        if built_in {
             return;
         }
         match names {
@@ -262,6 +259,19 @@ impl Notes {
                 self.mention(Use::Called(arguments), "pg_catalog", string(name).unwrap_or_default());
             }
             names => self.mention_list(Use::Called(arguments), names),
+        }
+    }
+
+    /// The operators an expression uses: BETWEEN stands for two, of which the grammar tells no names.
+    fn operators(&mut self, kind: i32, names: &[Node]) {
+        match AExprKind::try_from(kind) {
+            Ok(
+                AExprKind::AexprBetween
+                | AExprKind::AexprNotBetween
+                | AExprKind::AexprBetweenSym
+                | AExprKind::AexprNotBetweenSym,
+            ) => ["<", "<=", ">", ">="].iter().for_each(|name| self.mention(Use::Operator, "", name)),
+            _ => self.mention_list(Use::Operator, names),
         }
     }
 

@@ -211,15 +211,18 @@ impl Notes {
     fn join_expression(&mut self, join: &JoinExpr) {
         let JoinExpr {
             jointype: _,
-            is_natural: _,
+            is_natural,
             larg,
             rarg,
-            using_clause: _,
+            using_clause,
             join_using_alias,
             quals,
             alias,
             rtindex: _,
         } = join;
+        if *is_natural || !using_clause.is_empty() {
+            self.mention(Use::Operator, "", "=");
+        }
         for node in [larg, rarg, quals] {
             self.child(node.as_deref());
         }

@@ -55,7 +55,11 @@ fn names_and_how_they_are_used() {
         ("merge into t using u on true when matched then delete", &["read t", "read u", "write t"]),
         ("explain delete from t", &["read t"]),
         ("explain analyze delete from t", &["read t", "write t"]),
-        ("explain select f()", &[]),
+        ("explain select f()", &["call f/0"]),
+        (
+            "select case a when 1 then 2 end, a between 1 and 2 from t join u using (a)",
+            &["op <", "op <=", "op =", "op >", "op >=", "read t", "read u"],
+        ),
         ("select * from generate_series(1, 2)", &["call generate_series/2"]),
         ("select * from t join lateral f(t.a) on true", &["call f/1", "field a", "read t"]),
         ("call p(1)", &["call p/1"]),
