@@ -5,7 +5,7 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-[ $# -gt 0 ] || set -- regress traps
+[ $# -gt 0 ] || set -- regress traps orm
 TIDEGATE_ORACLE_POSTGRES=$(scripts/build-postgres.sh | tail -n 1)
 TIDEGATE_ORACLE_CORPUS=$*
 TIDEGATE_ORACLE_TESTS=${TESTS:+test_setup $TESTS}

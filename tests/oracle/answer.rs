@@ -152,7 +152,7 @@ mod tests {
             take(Backend::DataRow, &|out| encode::text_row(out, &[row]));
         }
         take(Backend::CommandComplete, &|out| {
-            encode::command_complete(out, &format!("SELECT {}", rows.len()))
+            encode::command_complete(out, &format!("SELECT {}", rows.len()));
         });
         take(Backend::ReadyForQuery, &|out| encode::ready(out, TransactionStatus::Open));
         answer

@@ -30,7 +30,11 @@ impl Kind {
             node.map_or(Self::Other, Self::of_node)
         });
         let first = kinds.next().unwrap_or(Self::Other);
-        if kinds.all(|kind| kind == first) { first } else { Self::Other }
+        if !kinds.all(|kind| kind == first) {
+            return Self::Other;
+        }
+        let sets = parsed.functions().iter().any(|name| name.ends_with("set_config"));
+        if first == Self::Read && sets { Self::SessionState } else { first }
     }
 
     fn of_node(node: &NodeEnum) -> Self {
@@ -93,6 +97,8 @@ mod tests {
             ("explain (costs off) select 1", Read),
             ("explain insert into t values (1)", Read),
             ("select nextval('s')", Read),
+            ("select set_config('a.b', 'c', false)", SessionState),
+            ("select 1 where pg_catalog.set_config('a.b', 'c', true) = ''", SessionState),
             ("explain (analyze) select 1", Other),
             ("explain execute p", Other),
             ("select 1 into t", Other),

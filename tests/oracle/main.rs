@@ -28,6 +28,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
+use kind::Kind;
 use record::Record;
 use regress::Regress;
 use stage::Stage;
@@ -64,7 +65,9 @@ fn nothing_that_needs_the_primary_goes_to_a_replica() {
     println!("{}", report::write(&records, &preface));
     let misses = records.iter().filter(|record| record.is_miss()).count();
     assert_eq!(misses, 0, "statements that need the primary would have gone to a replica");
-    assert!(records.iter().all(|record| record.word.is_some()), "statements Tidegate has said nothing about");
+    // Some statements Tidegate answers itself, and says nothing of them.
+    let unheard = records.iter().filter(|record| record.word.is_none() && record.kind == Kind::Read).count();
+    assert_eq!(unheard, 0, "reads that Tidegate has said nothing about");
 }
 
 fn words(text: &str) -> Vec<String> {

@@ -62,6 +62,11 @@ impl fmt::Display for Obstacle {
 }
 
 impl Record {
+    /// The corpus that the test belongs to.
+    pub fn corpus(&self) -> &str {
+        self.test.split('/').next().unwrap_or_default()
+    }
+
     pub fn would_go_to(&self, target: Target) -> bool {
         self.word.as_ref().is_some_and(|word| word.target == target)
     }

@@ -1,6 +1,6 @@
 //! What the records say, for people and for other programs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,6 +10,8 @@ use crate::word::Target;
 
 /// Texts shown of each group; all of them are in `statements.tsv`.
 const SHOWN: usize = 5;
+/// Groups shown, the largest.
+const GROUPS: usize = 40;
 const LONGEST: usize = 300;
 
 /// Where reports are kept.
@@ -92,27 +94,38 @@ fn misses(records: &[Record]) -> String {
     })
 }
 
+/// Reads that go to replicas, for each corpus but the one that is made of what must not.
 fn offload(records: &[Record]) -> String {
-    let reads: Vec<&Record> = records.iter().filter(|record| record.is_offloadable()).collect();
-    let waiting = reads.iter().filter(|record| record.reason() == "catalog").count();
-    let gone = reads.iter().filter(|record| record.would_go_to(Target::Replica)).count();
-    let pinned = records.iter().filter(|record| record.is_pinned_read());
-    let (pinned, wanted) =
-        pinned.fold((0, 0), |(all, wanted), record| (all + 1, wanted + usize::from(record.is_read())));
-    let share = |of: usize| 100.0 * gone as f64 / of.max(1) as f64;
-    let mut text = format!(
-        "\nReads that a standby serves, outside transactions, in sessions that are not pinned: {}\n\
-         would go to a replica: {gone}, {:.1} % ({:.1} % without the {waiting} that waited for the catalog)\n\
-         in pinned sessions there are {pinned} more, {wanted} of them known as reads\n",
-        reads.len(),
-        share(reads.len()),
-        share(reads.len() - waiting),
+    let corpora: BTreeSet<&str> =
+        records.iter().map(Record::corpus).filter(|name| *name != "traps").collect();
+    let shares = corpora.into_iter().map(|corpus| {
+        let of_corpus: Vec<&Record> = records.iter().filter(|record| record.corpus() == corpus).collect();
+        share(corpus, &of_corpus)
+    });
+    shares.collect()
+}
+
+fn share(corpus: &str, records: &[&Record]) -> String {
+    let count = |is: &dyn Fn(&Record) -> bool| records.iter().filter(|record| is(record)).count();
+    let all = count(&Record::is_offloadable);
+    let gone = count(&|record| record.is_offloadable() && record.would_go_to(Target::Replica));
+    let waited = count(&|record| record.is_offloadable() && record.reason() == "catalog");
+    let percent = |of: usize| 100.0 * gone as f64 / of.max(1) as f64;
+    let pinned = count(&Record::is_pinned_read);
+    let known = count(&|record| record.is_pinned_read() && record.is_read());
+    let title = format!(
+        "\nOFFLOAD, {corpus}: of {all} reads that a standby serves, outside transactions and pinned sessions, \
+         {gone} would go there: {:.1} %\n\
+         without the {waited} that came while the catalog was read again: {:.1} %\n\
+         in pinned sessions there are {pinned} more, {known} of them known as reads\n\
+         Those that stay on the primary, by reason:",
+        percent(all),
+        percent(all - waited),
     );
-    text.push_str(&groups("\nThe rest, by reason", records, |record| {
+    groups(&title, records.iter().copied(), |record| {
         let stays = record.is_offloadable() && !record.would_go_to(Target::Replica);
         stays.then(|| format!("{}: {}", record.reason(), record.detail()))
-    }));
-    text
+    })
 }
 
 /// The number of records in each group, the largest first.
@@ -131,7 +144,11 @@ fn by(title: &str, records: &[Record], group: impl Fn(&Record) -> Option<String>
 }
 
 /// As [`by`], with some texts of each group.
-fn groups(title: &str, records: &[Record], group: impl Fn(&Record) -> Option<String>) -> String {
+fn groups<'a>(
+    title: &str,
+    records: impl IntoIterator<Item = &'a Record>,
+    group: impl Fn(&Record) -> Option<String>,
+) -> String {
     let mut members: BTreeMap<String, Vec<&Record>> = BTreeMap::new();
     for record in records {
         if let Some(name) = group(record) {
@@ -141,7 +158,8 @@ fn groups(title: &str, records: &[Record], group: impl Fn(&Record) -> Option<Str
     let mut members: Vec<_> = members.into_iter().collect();
     members.sort_by_key(|(_, records)| std::cmp::Reverse(records.len()));
     let mut text = format!("{title}\n");
-    for (name, records) in members {
+    let rest: usize = members.iter().skip(GROUPS).map(|(_, records)| records.len()).sum();
+    for (name, records) in members.into_iter().take(GROUPS) {
         let _ = writeln!(text, "{:7}  {name}", records.len());
         for record in records.iter().take(SHOWN) {
             let _ = writeln!(text, "           {}: {}", record.test, shortened(&record.text));
@@ -149,6 +167,9 @@ fn groups(title: &str, records: &[Record], group: impl Fn(&Record) -> Option<Str
                 let _ = writeln!(text, "             {difference}");
             }
         }
+    }
+    if rest > 0 {
+        let _ = writeln!(text, "{rest:7}  in smaller groups");
     }
     text
 }
