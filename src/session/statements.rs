@@ -243,6 +243,11 @@ impl Statements {
         ground: &Ground,
         catalog: &Keeper,
     ) -> (Arc<Known>, Result<Hints, HintError>) {
+        if text.len() > sql::LONGEST_TEXT {
+            // Going over it for the key of a shape that is never kept would only take time.
+            let parsed = parse(text, ground.strings).await;
+            return (Known::unread(parsed.without_catalog()), Ok(Hints::default()));
+        }
         let Some(scan) = self.shaper.scan_with(text, ground.strings) else {
             return (self.unreadable(), Ok(Hints::default()));
         };
