@@ -74,8 +74,17 @@ impl Answer {
 
     /// The first value of the first row.
     pub fn value(&self) -> Option<String> {
-        let row = data_row(self.results.first()?.rows.first()?).ok()?;
-        Some(String::from_utf8_lossy(row.first().copied()??).into_owned())
+        self.texts().into_iter().next()
+    }
+
+    /// The first values of all rows of the first result.
+    pub fn texts(&self) -> Vec<String> {
+        let rows = self.results.first().map_or(&[][..], |result| &result.rows);
+        let first = |row: &Vec<u8>| {
+            let values = data_row(row).ok()?;
+            Some(String::from_utf8_lossy(values.first().copied()??).into_owned())
+        };
+        rows.iter().filter_map(first).collect()
     }
 
     /// What the last statement says it did.

@@ -16,6 +16,7 @@ mod record;
 mod regress;
 mod report;
 mod session;
+mod settle;
 mod stage;
 mod standby;
 mod tide;

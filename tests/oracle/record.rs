@@ -16,6 +16,8 @@ pub struct Record {
     pub kind: Kind,
     /// What Tidegate says of it.
     pub word: Option<Word>,
+    /// It said so only after it had read the catalog again; until then it went to the primary.
+    pub waited: bool,
     pub outcome: Outcome,
 }
 

@@ -109,18 +109,16 @@ fn share(corpus: &str, records: &[&Record]) -> String {
     let count = |is: &dyn Fn(&Record) -> bool| records.iter().filter(|record| is(record)).count();
     let all = count(&Record::is_offloadable);
     let gone = count(&|record| record.is_offloadable() && record.would_go_to(Target::Replica));
-    let waited = count(&|record| record.is_offloadable() && record.reason() == "catalog");
-    let percent = |of: usize| 100.0 * gone as f64 / of.max(1) as f64;
+    let waited = count(&|record| record.is_offloadable() && record.waited);
     let pinned = count(&Record::is_pinned_read);
     let known = count(&|record| record.is_pinned_read() && record.is_read());
     let title = format!(
         "\nOFFLOAD, {corpus}: of {all} reads that a standby serves, outside transactions and pinned sessions, \
          {gone} would go there: {:.1} %\n\
-         without the {waited} that came while the catalog was read again: {:.1} %\n\
+         {waited} of all only after the catalog had been read again\n\
          in pinned sessions there are {pinned} more, {known} of them known as reads\n\
          Those that stay on the primary, by reason:",
-        percent(all),
-        percent(all - waited),
+        100.0 * gone as f64 / all.max(1) as f64,
     );
     groups(&title, records.iter().copied(), |record| {
         let stays = record.is_offloadable() && !record.would_go_to(Target::Replica);

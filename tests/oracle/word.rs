@@ -32,6 +32,18 @@ impl Word {
         Self::parse(std::str::from_utf8(fields.message).ok()?, detail.to_owned())
     }
 
+    /// Reads the lines of `EXPLAIN (ROUTE)`: `would be: <decided>` where Tidegate only observes, `class: …`.
+    pub fn from_lines(lines: &[String]) -> Option<Self> {
+        let line = |start: &str| lines.iter().find_map(|line| line.strip_prefix(start));
+        let detail = line("class: ").unwrap_or_default();
+        Self::parse(&format!("tidegate: {}", line("would be: ")?), detail.to_owned())
+    }
+
+    /// Whether it is only said because the catalog is being read.
+    pub fn waits_for_the_catalog(&self) -> bool {
+        self.reason == "catalog" || self.detail.contains("is not in the catalog")
+    }
+
     /// What can be proven wrong about it.
     pub fn claim(&self) -> Claim {
         match self.target {
@@ -88,6 +100,21 @@ mod tests {
             assert_eq!(Word::parse(message, String::new()), Some(word), "{message}");
         }
         assert_eq!(Word::parse("relation \"a\" does not exist, skipping", String::new()), None);
+    }
+
+    #[test]
+    fn what_is_explained_is_what_would_be_done() {
+        let lines = |would: &str| {
+            let lines =
+                ["to: primary h:1, reason observe", would, "because: it writes", "class: read: it reads"];
+            lines.map(str::to_owned)
+        };
+        let word = Word::from_lines(&lines("would be: replica h:2, reason fresh")).unwrap();
+        assert_eq!(
+            (word.target, word.reason.as_str(), word.detail.as_str()),
+            (Target::Replica, "fresh", "read: it reads")
+        );
+        assert_eq!(Word::from_lines(&lines("level: session")), None);
     }
 
     #[test]
