@@ -62,6 +62,12 @@ fn reading(cluster: &LocalCluster, watched: &Watched, table: &str) -> Figures {
     watched.keeper().figures()
 }
 
+/// The most memory this process ever held, and what it holds, as Linux tells it.
+fn memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().filter(|line| line.starts_with("VmHWM") || line.starts_with("VmRSS")).collect()
+}
+
 #[test]
 #[ignore = "makes 30,000 objects: cargo test --release --test cluster_catalog -- --ignored --nocapture large"]
 fn large_catalogs_are_read_in_time() {
@@ -74,13 +80,14 @@ fn large_catalogs_are_read_in_time() {
         println!("empty database: {:?}", reading(&cluster, &watched, &format!("before_{round}")));
     }
     cluster.primary().psql(&ddl()).unwrap();
-    println!("made in {:?}", begin.elapsed());
+    println!("made in {:?}, {}", begin.elapsed(), memory());
     let mut fastest = Duration::MAX;
     for round in 0..5 {
         let figures = reading(&cluster, &watched, &format!("after_{round}"));
         fastest = fastest.min(figures.took);
         println!("large database: {figures:?}");
     }
+    println!("{}", memory());
     let begin = Instant::now();
     watched.fresh();
     println!("nothing new: {:?}", begin.elapsed());
