@@ -77,14 +77,15 @@ pub(super) const CHILDREN: &str = "select inhrelid, inhparent from pg_catalog.pg
 pub(super) const FOREIGN_KEYS: &str = "select conrelid, confrelid from pg_catalog.pg_constraint \
      where contype = 'f' and (confdeltype in ('c', 'n', 'd') or confupdtype in ('c', 'n', 'd'))";
 
-/// The parts of relations: where they are, their OID, whose they are, what they are, a trigger's function, their tree.
+/// The parts of relations: where they are, their OID, whose they are, what they are, a trigger's function, their tree. The
+/// commonest defaults are left out: constants, `now()` and `gen_random_uuid()`, which have no arguments.
 pub(super) const PARTS: &str = "\
      select 2618::oid, oid, ev_class, case when ev_type = '1' then 'v' else 'r' end::\"char\", 0::oid, \
             pg_catalog.concat(ev_qual::text, ev_action::text) from pg_catalog.pg_rewrite where oid >= 16384 \
      union all select 3256, oid, polrelid, case when polcmd in ('r', '*') then 'p' else 'w' end::\"char\", 0, \
             pg_catalog.concat(polqual::text, polwithcheck::text) from pg_catalog.pg_policy \
      union all select 2604, oid, adrelid, 'd', 0, adbin::text from pg_catalog.pg_attrdef \
-            where adbin::text not like '{CONST %' \
+            where adbin::text !~ '^[{](CONST|FUNCEXPR :funcid (1299|3432)) ' \
      union all select 2606, oid, case when contypid <> 0 then contypid else conrelid end, \
             case when contypid <> 0 then 'D' else 'c' end::\"char\", 0, conbin::text \
             from pg_catalog.pg_constraint where contype = 'c' and oid >= 16384 \
