@@ -179,9 +179,11 @@ fn logs_are_quiet_and_keep_secrets() {
 #[test]
 fn explain_says_where_a_statement_would_go() {
     let schema = super::schema();
-    let function =
-        format!("create function {schema}.f() returns int language plpgsql as 'begin return 1; end'");
-    shared().primary().psql(&function).unwrap();
+    let objects = format!(
+        "set role app; create table {schema}.t (n int);
+         create function {schema}.f() returns int language plpgsql as 'begin return 1; end'"
+    );
+    shared().primary().psql(&objects).unwrap();
     shared().wait_caught_up().unwrap();
     let urls: Vec<_> = shared().replicas().iter().map(|r| r.url(Login::App)).collect();
     let primary = shared().url(Login::App);
