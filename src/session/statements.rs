@@ -442,6 +442,30 @@ mod tests {
         assert_eq!(cache.get(&1), None);
     }
 
+    /// However many texts there are, of however many shapes: the cache keeps to its budget, and what is used is found.
+    #[tokio::test]
+    async fn the_cache_keeps_to_its_budget_and_hits() {
+        let (statements, catalog) = (Statements::new(1), Keeper::default());
+        let ground =
+            Ground::new(&statements.hasher, "app", SearchPath::Any, Strings::Standard, Arc::default());
+        let mut misses = 0;
+        for i in 0..100_000 {
+            let (shape, literal) = (i % 1_000, i);
+            let text = format!("select c{shape} from t{shape} where id = {literal} and name = '{literal}'");
+            let known = statements.size().0;
+            let _ = statements.look_up(text.as_bytes(), &ground, &catalog).await;
+            misses += statements.size().0 - known;
+        }
+        assert_eq!((misses, statements.size().0), (1_000, 1_000));
+        for i in 0..60_000 {
+            let text = format!("select a_column_of_this_table_{i} from a_table_with_a_name_{i}");
+            let _ = statements.look_up(text.as_bytes(), &ground, &catalog).await;
+            assert!(statements.size().1 <= 2 * SHAPE_BYTES);
+        }
+        let (shapes, bytes) = statements.size();
+        assert!(shapes < 60_000 && bytes > SHAPE_BYTES / 2, "{shapes} shapes, {bytes} bytes");
+    }
+
     #[tokio::test]
     async fn literals_share_a_shape_and_texts_do_not_share_a_statement() {
         let (statements, catalog) = (Statements::new(1), Keeper::default());

@@ -100,17 +100,21 @@ pub(super) const USES: &str = "select distinct classid, objid, refclassid, refob
      classid in (1255, 2618, 3256) and refclassid in (1247, 1255, 1259, 2617) \
      or classid in (1247, 1259, 2604, 2606, 2617, 2620) and refclassid in (1247, 1255, 2617))";
 
-/// Settings of `search_path`: of this database or any, of which role, the setting.
-pub(super) const PATHS: &str = "select s.setdatabase <> 0, r.rolname, pg_catalog.substr(c.setting, 13) \
+/// Settings of `search_path` and `default_transaction_isolation`: of this database or any, of which role, the value, whether it
+/// is the isolation's.
+pub(super) const PATHS: &str = "select s.setdatabase <> 0, r.rolname, \
+     pg_catalog.substr(c.setting, pg_catalog.strpos(c.setting, '=') + 1), c.setting like 'default%' \
      from pg_catalog.pg_db_role_setting s \
      cross join lateral pg_catalog.unnest(s.setconfig) as c(setting) \
      left join pg_catalog.pg_roles r on r.oid = s.setrole \
-     where c.setting like 'search\\_path=%' and (s.setrole = 0 or r.oid is not null) \
+     where (c.setting like 'search\\_path=%' or c.setting like 'default\\_transaction\\_isolation=%') \
+     and (s.setrole = 0 or r.oid is not null) \
      and (s.setdatabase = 0 or s.setdatabase = \
           (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()))";
 
 /// Who asks, and the `search_path` that it got when it connected.
-pub(super) const OWN_PATH: &str = "select session_user, pg_catalog.current_setting('search_path')";
+pub(super) const OWN_PATH: &str = "select session_user, pg_catalog.current_setting('search_path'), \
+     pg_catalog.current_setting('default_transaction_isolation')";
 
 /// One text for everything that the other questions read and that can change: every change of a row gives it a new `xmin`.
 /// Without temporary relations, which come and go.

@@ -74,7 +74,7 @@ impl Parsed {
             match how {
                 Use::Read => judging.reads(&catalog.read(path, &name)),
                 Use::Written => judging.writes(&catalog.written(path, &name)),
-                Use::Called(arguments) => judging.reads(&catalog.call(path, &name, arguments)),
+                Use::Called(arguments) => judging.calls(&catalog.call(path, &name, arguments)),
                 Use::CastTo if suspicious => judging.reads(&catalog.cast(path, &name)),
                 Use::Operator if suspicious => judging.reads(&catalog.operator(path, &name)),
                 Use::Field if suspicious => judging.reads(&catalog.field(&name.name)),
@@ -117,6 +117,17 @@ impl Judging {
         let bounded = parsed.writes_named || !statement.may_write();
         let writes = if bounded { Tables::none() } else { Tables::Any };
         Self { statement, touched: Touched { reads: Tables::none(), writes } }
+    }
+
+    fn calls(&mut self, effect: &Effect) {
+        // What these write is a sequence, and sequences are always read on the primary.
+        let counts = ["function nextval", "function setval"];
+        let is_sequence =
+            |blame: &Arc<Blame>| matches!(blame.why, Why::Listed(_)) && counts.contains(&&*blame.object);
+        if effect.blame.as_ref().is_some_and(is_sequence) {
+            return self.takes_part(effect.blame.as_ref(), effect.does);
+        }
+        self.reads(effect);
     }
 
     fn reads(&mut self, effect: &Effect) {
