@@ -3,9 +3,9 @@
 use std::fmt::Write;
 use std::sync::Arc;
 
+use super::known::Known;
 use super::leased::Summary;
 use super::serve::Session;
-use super::statements::Known;
 use crate::freshness::Tick;
 use crate::routing::{Decision, NodeId, Reason, ReplicaView, Target};
 use crate::sql::catalog::Tables;

@@ -10,7 +10,8 @@ use bytes::{Buf, BytesMut};
 
 use super::client::Client;
 use super::exchange::Exchange;
-use super::statements::{Known, Prepared};
+use super::known::Known;
+use super::statements::Prepared;
 use crate::cluster::Outstanding;
 use crate::pool::Lease;
 use crate::routing::{Doubt, Held, NodeId, Wants};

@@ -5,8 +5,8 @@
 
 use std::sync::Arc;
 
+use super::known::Known;
 use super::serve::Session;
-use super::statements::Known;
 use crate::config::StatementRule;
 use crate::server::Settings;
 use crate::sql::{Intent, Level, Scope, ShapeKey};

@@ -2,25 +2,21 @@
 //!
 //! Both caches are bounded and forget in two generations: what was not asked for while a generation filled goes.
 
-use std::collections::HashMap;
 use std::collections::hash_map::RandomState;
-use std::hash::{BuildHasher, Hash};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::hash::BuildHasher;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 
+use super::generations::Generations;
 use super::ground::Ground;
+use super::known::Known;
 use crate::cluster::catalog::Keeper;
-use crate::routing::Reason;
-use crate::sql::catalog::Does;
-use crate::sql::{self, Cause, Deallocated, HintError, Hints, Parsed, ShapeKey, Shaper, Statement, Strings};
-use crate::stats::{Blocker, Tally};
+use crate::sql::{self, Deallocated, HintError, Hints, Parsed, ShapeKey, Shaper, Statement, Strings};
 
 /// Bytes of one generation of the shape cache.
 const SHAPE_BYTES: usize = 12 * 1024 * 1024;
-/// Bytes an entry of a map takes beside its value, about.
-const ENTRY: usize = 64;
 /// Bytes of statement text in one generation of the cache of prepared statements.
 const TEXT_BYTES: usize = 8 * 1024 * 1024;
 /// Texts longer than this, in bytes, are parsed on a thread of their own, so that nobody else waits.
@@ -31,122 +27,6 @@ const SHAPE_CHARS: usize = 400;
 
 /// `pg_query` redirects the process's standard error while it parses: two at once would lose it. Parsing is rare.
 static PARSER: Mutex<()> = Mutex::new(());
-
-/// What is known of the statements of one shape, in one database, for sessions with the same path.
-#[derive(Debug)]
-pub(super) struct Known {
-    /// What they may do.
-    pub(super) statement: Statement,
-    /// The text without its literals, for logs; cut where it is long.
-    pub(super) shape: Arc<str>,
-    /// The numbers of the rules that speak of this shape.
-    pub(super) rules: Arc<[usize]>,
-    parsed: Arc<Parsed>,
-    /// Which reading of the catalog this was judged by.
-    generation: u64,
-    refused: AtomicBool,
-    writes: AtomicBool,
-    blocker: OnceLock<Arc<Blocker>>,
-}
-
-impl Known {
-    fn unread(statement: Statement) -> Arc<Self> {
-        Self::new(Arc::default(), Arc::new(Parsed::from(statement.clone())), Arc::default(), statement, 0)
-    }
-
-    fn new(
-        shape: Arc<str>,
-        parsed: Arc<Parsed>,
-        rules: Arc<[usize]>,
-        statement: Statement,
-        generation: u64,
-    ) -> Arc<Self> {
-        let (refused, writes) = (AtomicBool::new(false), AtomicBool::new(false));
-        let blocker = OnceLock::new();
-        Arc::new(Self { statement, shape, rules, parsed, generation, refused, writes, blocker })
-    }
-
-    /// The judgement of the newest catalog on what was parsed.
-    fn judged(
-        shape: Arc<str>,
-        parsed: Arc<Parsed>,
-        rules: Arc<[usize]>,
-        ground: &Ground,
-        catalog: &Keeper,
-    ) -> Arc<Self> {
-        let snapshot = catalog.current();
-        let statement = parsed.judge(&snapshot.catalog, &ground.path);
-        if statement.is_unresolved() {
-            catalog.ask();
-        }
-        Self::new(shape, parsed, rules, statement, snapshot.generation)
-    }
-
-    /// Whether it was judged by the newest reading of the catalog. What the catalog does not know is asked for again.
-    pub(super) fn is_current(&self, catalog: &Keeper) -> bool {
-        if self.statement.is_unresolved() {
-            catalog.ask();
-        }
-        !self.depends_on_catalog() || self.generation == catalog.generation()
-    }
-
-    /// Whether it uses any name that only the catalog can know.
-    pub(super) fn depends_on_catalog(&self) -> bool {
-        self.parsed.names_something()
-    }
-
-    /// A replica has refused this shape.
-    pub(super) fn refuse(&self) {
-        self.refused.store(true, Ordering::Relaxed);
-    }
-
-    /// A replica has refused this shape because it writes: what looked like a read calls something that does.
-    pub(super) fn wrote(&self) {
-        self.writes.store(true, Ordering::Relaxed);
-    }
-
-    /// What it may do beside answering.
-    pub(super) fn does(&self) -> Does {
-        let learned = if self.writes.load(Ordering::Relaxed) { Does::WRITES } else { Does::NOTHING };
-        self.statement.does | learned
-    }
-
-    /// Whether a replica has refused this shape.
-    pub(super) fn was_refused(&self) -> bool {
-        self.refused.load(Ordering::Relaxed)
-    }
-
-    /// What keeps it from replicas, if that is something a report should name.
-    pub(super) fn blocker(&self, reason: Reason, tally: &Tally) -> Option<&Arc<Blocker>> {
-        let cause = match (reason, &self.statement.cause) {
-            (Reason::RefusedBefore, _) => "a replica has refused it".to_owned(),
-            (
-                Reason::Unknown | Reason::Write,
-                Cause::Function(_) | Cause::Catalog(_) | Cause::SystemView(_),
-            ) => {
-                if let Some(blocker) = self.blocker.get() {
-                    return Some(blocker);
-                }
-                self.statement.cause.to_string()
-            }
-            _ => return None,
-        };
-        Some(self.blocker.get_or_init(|| tally.blocker(&cause, &self.shape)))
-    }
-
-    /// Forgets what was learned.
-    fn forget(&self) {
-        self.refused.store(false, Ordering::Relaxed);
-        self.writes.store(false, Ordering::Relaxed);
-    }
-
-    /// Bytes it takes, about.
-    fn bytes(&self) -> usize {
-        let tables = self.statement.touched.as_ref().map_or(0, |touched| touched.bytes());
-        let texts = self.parsed.bytes() * 2 + self.shape.len();
-        size_of::<Self>() + size_of::<Parsed>() + texts + size_of_val(&*self.rules) + tables + ENTRY
-    }
-}
 
 /// A statement of one text and given parameter types, prepared wherever it is needed.
 #[derive(Debug)]
@@ -256,11 +136,7 @@ impl Statements {
         let found = lock(&self.shapes).get(&key);
         let known = match found {
             Some(known) if known.is_current(catalog) => return (known, hints),
-            // Parsing is dear, and the text has not changed.
-            Some(known) => {
-                let (shape, parsed) = (Arc::clone(&known.shape), Arc::clone(&known.parsed));
-                Known::judged(shape, parsed, Arc::clone(&known.rules), ground, catalog)
-            }
+            Some(known) => known.anew(ground, catalog),
             None => {
                 let parsed = parse(text, ground.strings).await;
                 let shape =
@@ -269,7 +145,7 @@ impl Statements {
                 Known::judged(shape, Arc::new(parsed), rules, ground, catalog)
             }
         };
-        if known.parsed.belongs_to_shape() {
+        if known.belongs_to_shape() {
             let weight = known.bytes();
             lock(&self.shapes).insert(key, Arc::clone(&known), weight);
         }
@@ -331,8 +207,7 @@ impl Statements {
 
     /// How many shapes are known, and the bytes they take, about.
     pub(super) fn size(&self) -> (usize, usize) {
-        let shapes = lock(&self.shapes);
-        (shapes.young.len() + shapes.old.len(), shapes.weight + shapes.old_weight)
+        lock(&self.shapes).size()
     }
 
     /// What servers have prepared for this statement no longer fits the tables: whoever prepares its text from now
@@ -375,72 +250,10 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// A bounded map that forgets what was not asked for while its younger half filled.
-#[derive(Debug)]
-struct Generations<K, V> {
-    young: HashMap<K, (V, usize), RandomState>,
-    old: HashMap<K, (V, usize), RandomState>,
-    weight: usize,
-    old_weight: usize,
-    limit: usize,
-}
-
-impl<K: Eq + Hash + Clone, V: Clone> Generations<K, V> {
-    fn new(limit: usize) -> Self {
-        Self { young: HashMap::default(), old: HashMap::default(), weight: 0, old_weight: 0, limit }
-    }
-
-    fn get(&mut self, key: &K) -> Option<V> {
-        if let Some((value, _)) = self.young.get(key) {
-            return Some(value.clone());
-        }
-        let (key, (value, weight)) = self.old.remove_entry(key)?;
-        self.old_weight -= weight;
-        self.insert(key, value.clone(), weight);
-        Some(value)
-    }
-
-    fn remove_if(&mut self, key: &K, is_it: impl Fn(&V) -> bool) {
-        for (half, weight) in [(&mut self.young, &mut self.weight), (&mut self.old, &mut self.old_weight)] {
-            if half.get(key).is_some_and(|(value, _)| is_it(value)) {
-                *weight -= half.remove(key).map_or(0, |(_, weight)| weight);
-            }
-        }
-    }
-
-    fn insert(&mut self, key: K, value: V, weight: usize) {
-        if self.weight + weight > self.limit {
-            self.old = std::mem::take(&mut self.young);
-            self.old_weight = std::mem::take(&mut self.weight);
-        }
-        self.weight += weight;
-        if let Some((_, before)) = self.young.insert(key, (value, weight)) {
-            self.weight -= before;
-        }
-    }
-
-    /// All values.
-    fn values(&self) -> impl Iterator<Item = &V> {
-        self.young.values().chain(self.old.values()).map(|(value, _)| value)
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::sql::catalog::SearchPath;
-
-    #[test]
-    fn what_is_used_stays_and_the_rest_is_forgotten() {
-        let mut cache = Generations::new(2_000);
-        cache.insert(0, 'a', 1);
-        for i in 1..100_000 {
-            cache.insert(i, 'b', 1);
-            assert_eq!(cache.get(&0), Some('a'), "after {i}");
-            assert!(cache.young.len() + cache.old.len() <= 4_001);
-        }
-        assert_eq!(cache.get(&1), None);
-    }
 
     /// However many texts there are, of however many shapes: the cache keeps to its budget, and what is used is found.
     #[tokio::test]

@@ -6,11 +6,12 @@ use bytes::BytesMut;
 
 use super::failure::Failure;
 use super::finish::pinning;
+use super::known::Known;
 use super::leased::Summary;
 use super::rules::Defaults;
 use super::segment::Ending;
 use super::serve::Session;
-use super::statements::{Known, Prepared, Statements};
+use super::statements::{Prepared, Statements};
 use crate::routing::{Doubt, Wants};
 use crate::sql::catalog::Does;
 use crate::sql::{Cause, Class, HintError, Hints, Intent, Leaves, Level};

@@ -1,0 +1,141 @@
+//! What is known of the statements of one shape.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
+
+use super::ground::Ground;
+use crate::cluster::catalog::Keeper;
+use crate::routing::Reason;
+use crate::sql::catalog::Does;
+use crate::sql::{Cause, Parsed, Statement};
+use crate::stats::{Blocker, Tally};
+
+/// Bytes an entry of a map takes beside its value, about.
+const ENTRY: usize = 64;
+
+/// What is known of the statements of one shape, in one database, for sessions with the same path.
+#[derive(Debug)]
+pub(super) struct Known {
+    /// What they may do.
+    pub(super) statement: Statement,
+    /// The text without its literals, for logs; cut where it is long.
+    pub(super) shape: Arc<str>,
+    /// The numbers of the rules that speak of this shape.
+    pub(super) rules: Arc<[usize]>,
+    parsed: Arc<Parsed>,
+    /// Which reading of the catalog this was judged by.
+    generation: u64,
+    refused: AtomicBool,
+    writes: AtomicBool,
+    blocker: OnceLock<Arc<Blocker>>,
+}
+
+impl Known {
+    pub(super) fn unread(statement: Statement) -> Arc<Self> {
+        Self::new(Arc::default(), Arc::new(Parsed::from(statement.clone())), Arc::default(), statement, 0)
+    }
+
+    fn new(
+        shape: Arc<str>,
+        parsed: Arc<Parsed>,
+        rules: Arc<[usize]>,
+        statement: Statement,
+        generation: u64,
+    ) -> Arc<Self> {
+        let (refused, writes) = (AtomicBool::new(false), AtomicBool::new(false));
+        let blocker = OnceLock::new();
+        Arc::new(Self { statement, shape, rules, parsed, generation, refused, writes, blocker })
+    }
+
+    /// The judgement of the newest catalog on what was parsed.
+    pub(super) fn judged(
+        shape: Arc<str>,
+        parsed: Arc<Parsed>,
+        rules: Arc<[usize]>,
+        ground: &Ground,
+        catalog: &Keeper,
+    ) -> Arc<Self> {
+        let snapshot = catalog.current();
+        let statement = parsed.judge(&snapshot.catalog, &ground.path);
+        if statement.is_unresolved() {
+            catalog.ask();
+        }
+        Self::new(shape, parsed, rules, statement, snapshot.generation)
+    }
+
+    /// The same, judged by the newest catalog: parsing is dear, and the text has not changed.
+    pub(super) fn anew(&self, ground: &Ground, catalog: &Keeper) -> Arc<Self> {
+        let (shape, parsed) = (Arc::clone(&self.shape), Arc::clone(&self.parsed));
+        Self::judged(shape, parsed, Arc::clone(&self.rules), ground, catalog)
+    }
+
+    /// Whether every text of the same shape is known by it.
+    pub(super) fn belongs_to_shape(&self) -> bool {
+        self.parsed.belongs_to_shape()
+    }
+
+    /// Whether it was judged by the newest reading of the catalog. What the catalog does not know is asked for again.
+    pub(super) fn is_current(&self, catalog: &Keeper) -> bool {
+        if self.statement.is_unresolved() {
+            catalog.ask();
+        }
+        !self.depends_on_catalog() || self.generation == catalog.generation()
+    }
+
+    /// Whether it uses any name that only the catalog can know.
+    pub(super) fn depends_on_catalog(&self) -> bool {
+        self.parsed.names_something()
+    }
+
+    /// A replica has refused this shape.
+    pub(super) fn refuse(&self) {
+        self.refused.store(true, Ordering::Relaxed);
+    }
+
+    /// A replica has refused this shape because it writes: what looked like a read calls something that does.
+    pub(super) fn wrote(&self) {
+        self.writes.store(true, Ordering::Relaxed);
+    }
+
+    /// What it may do beside answering.
+    pub(super) fn does(&self) -> Does {
+        let learned = if self.writes.load(Ordering::Relaxed) { Does::WRITES } else { Does::NOTHING };
+        self.statement.does | learned
+    }
+
+    /// Whether a replica has refused this shape.
+    pub(super) fn was_refused(&self) -> bool {
+        self.refused.load(Ordering::Relaxed)
+    }
+
+    /// What keeps it from replicas, if that is something a report should name.
+    pub(super) fn blocker(&self, reason: Reason, tally: &Tally) -> Option<&Arc<Blocker>> {
+        let cause = match (reason, &self.statement.cause) {
+            (Reason::RefusedBefore, _) => "a replica has refused it".to_owned(),
+            (
+                Reason::Unknown | Reason::Write,
+                Cause::Function(_) | Cause::Catalog(_) | Cause::SystemView(_),
+            ) => {
+                if let Some(blocker) = self.blocker.get() {
+                    return Some(blocker);
+                }
+                self.statement.cause.to_string()
+            }
+            _ => return None,
+        };
+        Some(self.blocker.get_or_init(|| tally.blocker(&cause, &self.shape)))
+    }
+
+    /// Forgets what was learned.
+    pub(super) fn forget(&self) {
+        self.refused.store(false, Ordering::Relaxed);
+        self.writes.store(false, Ordering::Relaxed);
+    }
+
+    /// Bytes it takes, about.
+    pub(super) fn bytes(&self) -> usize {
+        let tables = self.statement.touched.as_ref().map_or(0, |touched| touched.bytes());
+        let texts = self.parsed.bytes() * 2 + self.shape.len();
+        size_of::<Self>() + size_of::<Parsed>() + texts + size_of_val(&*self.rules) + tables + ENTRY
+    }
+}
