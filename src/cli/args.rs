@@ -45,8 +45,8 @@ pub enum Command {
     Check(SourceArgs),
     /// Say where a statement would go, and why.
     ///
-    /// With --url (or DATABASE_URL, or --config) the database's catalog and the state of its replicas have a say; without,
-    /// the statement's text alone.
+    /// If a database is named (--url, --config), its catalog and the state of its replicas have a say; without one, the
+    /// statement's text alone.
     Explain(ExplainArgs),
     /// Show what a running proxy has decided: the share of statements for replicas, and what keeps the others from them.
     Report(AdminArgs),

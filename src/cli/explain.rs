@@ -61,7 +61,7 @@ pub fn with_database(settings: &Settings, database: Option<&str>, text: &str) ->
         Ok(runtime) => runtime.block_on(async {
             match explain(&alone, &chosen.name, user, text).await {
                 Ok(lines) => {
-                    lines.iter().for_each(|line| println!("{line}"));
+                    println!("{}", lines.join("\n"));
                     ExitCode::SUCCESS
                 }
                 Err(error) => {

@@ -27,6 +27,8 @@ pub(super) struct Ground {
 #[derive(Debug)]
 pub(super) struct Standing {
     ground: Arc<Ground>,
+    /// Transactions of the session are serializable unless they say otherwise.
+    pub(super) serializable: bool,
     settings: Settings,
     generation: u64,
 }
@@ -69,8 +71,13 @@ impl Session {
             return Arc::clone(&standing.ground);
         }
         let ground = self.new_ground(self.search_path(&self.database.cluster.catalog));
+        let serializable = if self.settings.current.contains_key("default_transaction_isolation") {
+            self.settings.steering.serializable
+        } else {
+            self.database.cluster.catalog.current().is_serializable(&self.user.name)
+        };
         let settings = Arc::clone(&self.settings.current);
-        self.standing = Some(Standing { ground: Arc::clone(&ground), settings, generation });
+        self.standing = Some(Standing { ground: Arc::clone(&ground), serializable, settings, generation });
         ground
     }
 

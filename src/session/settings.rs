@@ -68,8 +68,8 @@ impl SessionSettings {
         for (name, value) in parameters.iter().filter(|(name, _)| !NOT_SETTINGS.contains(&name.as_str())) {
             base.insert(name.to_ascii_lowercase(), value.clone());
         }
-        let own = base.iter().filter_map(|(name, value)| Some((name.strip_prefix("tidegate.")?, value)));
-        if let Some(failure) = own.filter_map(|(name, value)| mistake(name, value)).next() {
+        let mut own = base.iter().filter_map(|(name, value)| Some((name.strip_prefix("tidegate.")?, value)));
+        if let Some(failure) = own.find_map(|(name, value)| mistake(name, value)) {
             return Err(failure.message);
         }
         let custom = base.keys().filter(|n| n.contains('.')).map(|n| n.as_str().into()).collect();

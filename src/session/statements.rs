@@ -243,6 +243,11 @@ impl Statements {
         ground: &Ground,
         catalog: &Keeper,
     ) -> (Arc<Known>, Result<Hints, HintError>) {
+        if text.len() > sql::LONGEST_TEXT {
+            // Going over it for the key of a shape that is never kept would only take time.
+            let parsed = parse(text, ground.strings).await;
+            return (Known::unread(parsed.without_catalog()), Ok(Hints::default()));
+        }
         let Some(scan) = self.shaper.scan_with(text, ground.strings) else {
             return (self.unreadable(), Ok(Hints::default()));
         };
@@ -435,6 +440,30 @@ mod tests {
             assert!(cache.young.len() + cache.old.len() <= 4_001);
         }
         assert_eq!(cache.get(&1), None);
+    }
+
+    /// However many texts there are, of however many shapes: the cache keeps to its budget, and what is used is found.
+    #[tokio::test]
+    async fn the_cache_keeps_to_its_budget_and_hits() {
+        let (statements, catalog) = (Statements::new(1), Keeper::default());
+        let ground =
+            Ground::new(&statements.hasher, "app", SearchPath::Any, Strings::Standard, Arc::default());
+        let mut misses = 0;
+        for i in 0..100_000 {
+            let (shape, literal) = (i % 1_000, i);
+            let text = format!("select c{shape} from t{shape} where id = {literal} and name = '{literal}'");
+            let known = statements.size().0;
+            let _ = statements.look_up(text.as_bytes(), &ground, &catalog).await;
+            misses += statements.size().0 - known;
+        }
+        assert_eq!((misses, statements.size().0), (1_000, 1_000));
+        for i in 0..60_000 {
+            let text = format!("select a_column_of_this_table_{i} from a_table_with_a_name_{i}");
+            let _ = statements.look_up(text.as_bytes(), &ground, &catalog).await;
+            assert!(statements.size().1 <= 2 * SHAPE_BYTES);
+        }
+        let (shapes, bytes) = statements.size();
+        assert!(shapes < 60_000 && bytes > SHAPE_BYTES / 2, "{shapes} shapes, {bytes} bytes");
     }
 
     #[tokio::test]

@@ -58,9 +58,7 @@ impl Session {
             u.summary.unknown();
         }
         let keeps_opening = ending == Ending::Query && u.summary.count == 1;
-        if self.settings.steering.serializable {
-            u.summary.doubt = Some(Doubt::Serializable);
-        }
+        u.summary.doubt = u.summary.doubt.or(self.doubt());
         let serializable = self.settings.steering.serializable || self.database.cluster.is_serializable();
         if u.summary.wants == Wants::ReadOnlyTransaction && (!keeps_opening || serializable) {
             // A standby refuses serializable transactions; and one that began in another way than by a single simple
@@ -156,12 +154,19 @@ impl Session {
         known
     }
 
+    /// Why no statement of this session should be tried on a replica.
+    fn doubt(&self) -> Option<Doubt> {
+        let standing = self.standing.as_ref();
+        standing.is_some_and(|standing| standing.serializable).then_some(Doubt::Serializable)
+    }
+
     /// What a text would need if it were a segment by itself.
     pub(super) async fn summary_of(&mut self, text: &[u8]) -> Summary {
         let mut u = Understood::unread(Summary::nothing(), Vec::new());
         u.catalog_is_behind = self.database.cluster.catalog.is_behind();
         let (known, hints) = self.look_up(text).await;
         u.add(&known, &hints, self.defaults(Some(&known)));
+        u.summary.doubt = u.summary.doubt.or(self.doubt());
         u.summary
     }
 

@@ -27,6 +27,7 @@ pub use leaves::Leaves;
 pub use mentions::{Mentions, Use};
 pub use statement::{Begin, Class, Own, Statement};
 
+use super::catalog::Does;
 use super::lexer::{Kind, Lexer, Strings};
 use notes::Notes;
 use pg_query::ParserOptions;
@@ -48,7 +49,7 @@ pub fn classify(text: &str) -> Statement {
 pub fn parse(text: &str, strings: Strings) -> Parsed {
     let unknown = |cause| Parsed::new(Statement::unknown(cause), false, Mentions::default());
     if text.len() > LONGEST_TEXT {
-        return unknown(Cause::TooLarge);
+        return Parsed::from(too_large(text, strings));
     }
     let options = match strings {
         Strings::Standard => ParserOptions::DEFAULT,
@@ -74,6 +75,36 @@ pub fn parse(text: &str, strings: Strings) -> Parsed {
         whole.note(Class::Unknown, Cause::TemporaryRelation, false);
     }
     whole.finish(tree.stmts.len())
+}
+
+/// A text that is too long to be parsed. Of one statement that begins as those do that applications send, so much is certain:
+/// it does not change the catalog.
+fn too_large(text: &str, strings: Strings) -> Statement {
+    let mut statement = Statement::unknown(Cause::TooLarge);
+    if is_one_query(text, strings) {
+        statement.does = Does::WRITES;
+    }
+    statement
+}
+
+/// Whether a text is one statement of those that read and write rows, by its first word.
+fn is_one_query(text: &str, strings: Strings) -> bool {
+    let known = ["insert", "update", "delete", "select", "with", "values", "merge"];
+    let mut lexer = Lexer::with(text.as_bytes(), strings);
+    let (mut begun, mut ended) = (false, false);
+    while let Ok(token) = lexer.next() {
+        let Some(token) = token else { return begun };
+        if matches!(token.kind, Kind::LineComment | Kind::BlockComment) {
+            continue;
+        }
+        let word = text.get(token.start..token.end).unwrap_or_default();
+        if ended && word != ";" || !begun && !known.iter().any(|known| word.eq_ignore_ascii_case(known)) {
+            return false;
+        }
+        begun = true;
+        ended |= word == ";";
+    }
+    false
 }
 
 /// Whether the text is only nested too deeply for the parser's stack or for the decoder of its tree.

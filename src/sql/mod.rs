@@ -20,7 +20,8 @@ pub mod shape;
 pub(crate) mod words;
 
 pub use classify::{
-    Begin, Cause, Class, Leaves, Mentions, Own, Parsed, Statement, Touched, Use, classify, parse,
+    Begin, Cause, Class, LONGEST_TEXT, Leaves, Mentions, Own, Parsed, Statement, Touched, Use, classify,
+    parse,
 };
 pub use explained::explained;
 pub use hint::{HintError, Hints};

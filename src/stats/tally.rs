@@ -165,7 +165,7 @@ mod tests {
         for i in 0..MOST_BLOCKERS * 2 {
             tally.blocker(&format!("cause {i}"), &"select".into()).add(1);
         }
-        assert_eq!(tally.blockers.lock().map(|b| b.len()).unwrap_or(0), MOST_BLOCKERS + 1);
+        assert_eq!(tally.blockers.lock().map_or(0, |b| b.len()), MOST_BLOCKERS + 1);
         assert!(tally.report("app", false).contains(&format!("{MOST_BLOCKERS}  {OTHERS}")));
     }
 }

@@ -3,7 +3,8 @@
 use std::fmt::Write;
 use std::time::{Duration, Instant};
 
-use tidegate::local::Login;
+use tidegate::cluster::catalog::Figures;
+use tidegate::local::{LocalCluster, Login, Options};
 
 use super::{Watched, support};
 
@@ -54,29 +55,42 @@ fn ddl() -> String {
     sql
 }
 
+/// The figures of a reading after a change.
+fn reading(cluster: &LocalCluster, watched: &Watched, table: &str) -> Figures {
+    cluster.primary().psql(&format!("create table {table} (id int)")).unwrap();
+    watched.fresh();
+    watched.keeper().figures()
+}
+
+/// The most memory this process ever held, and what it holds, as Linux tells it.
+fn memory() -> String {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    status.lines().filter(|line| line.starts_with("VmHWM") || line.starts_with("VmRSS")).collect()
+}
+
 #[test]
 #[ignore = "makes 30,000 objects: cargo test --release --test cluster_catalog -- --ignored --nocapture large"]
 fn large_catalogs_are_read_in_time() {
-    let options = tidegate::local::Options { replicas: 0, ..support::options() };
+    let options = Options { replicas: 0, ..support::options() };
     let cluster = support::exclusive_cluster(&options);
     let begin = Instant::now();
     let watched = Watched::new(&cluster, Login::App);
     watched.settled();
-    for _ in 0..3 {
-        watched.fresh();
-        println!("empty database: {:?}", watched.keeper().figures());
+    for round in 0..8 {
+        println!("empty database: {:?}", reading(&cluster, &watched, &format!("before_{round}")));
     }
     cluster.primary().psql(&ddl()).unwrap();
-    println!("made in {:?}", begin.elapsed());
+    println!("made in {:?}, {}", begin.elapsed(), memory());
     let mut fastest = Duration::MAX;
-    for _ in 0..5 {
-        watched.fresh();
-        fastest = fastest.min(watched.keeper().figures().took);
-        println!("{:?}", watched.keeper().figures());
+    for round in 0..5 {
+        let figures = reading(&cluster, &watched, &format!("after_{round}"));
+        fastest = fastest.min(figures.took);
+        println!("large database: {figures:?}");
     }
-    cluster.primary().psql("vacuum analyze; create table one_more (id int)").unwrap();
+    println!("{}", memory());
+    let begin = Instant::now();
     watched.fresh();
-    println!("after vacuum: {:?}", watched.keeper().figures());
+    println!("nothing new: {:?}", begin.elapsed());
     let figures = watched.keeper().figures();
     watched.stop();
     assert!(figures.objects >= TABLES + FUNCTIONS);

@@ -175,3 +175,94 @@ fn logs_are_quiet_and_keep_secrets() {
         }
     }
 }
+
+#[test]
+fn explain_says_where_a_statement_would_go() {
+    let schema = super::schema();
+    let objects = format!(
+        "set role app; create table {schema}.t (n int);
+         create function {schema}.f() returns int language plpgsql as 'begin return 1; end'"
+    );
+    shared().primary().psql(&objects).unwrap();
+    shared().wait_caught_up().unwrap();
+    let urls: Vec<_> = shared().replicas().iter().map(|r| r.url(Login::App)).collect();
+    let primary = shared().url(Login::App);
+    let explain = |sql: &str| {
+        let output =
+            tidegate(&["explain", sql, "--primary", &primary, "--replica", &urls[0], "--replica", &urls[1]]);
+        (output.status.code().unwrap(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, out, err) = explain(&format!("select n from {schema}.t where n = $1"));
+    assert_eq!((code, err.as_str()), (0, ""), "{out}");
+    assert!(
+        out.starts_with("to: replica 127.0.0.1:") && out.contains(&format!("reads: {schema}.t")),
+        "{out}"
+    );
+    let (code, out, _) = explain(&format!("select {schema}.f()"));
+    assert_eq!(code, 0);
+    assert!(out.contains(&format!("function {schema}.f() is VOLATILE")), "{out}");
+    let (code, _, err) = explain("selec 1");
+    assert!(code == 1 && err.contains("syntax error"), "{err}");
+    // Without a database, by the text alone.
+    let output = tidegate(&["explain", "select a.g(1) from b.c"]);
+    let out = text(&output.stdout);
+    assert!(
+        output.status.success()
+            && out.contains("calls a.g(), which is not known")
+            && out.contains("reads b.c"),
+        "{out}"
+    );
+    assert_eq!(tidegate(&["explain", "selec"]).status.code(), Some(1));
+}
+
+#[test]
+fn reports_tell_what_keeps_reads_from_replicas_and_what_was_learned() {
+    let s = super::schema();
+    shared()
+        .primary()
+        .psql(&format!(
+            "set role app; set search_path = {s}; create table log (n int);
+             create function slow() returns int language plpgsql as 'begin return 7; end';
+             create function liar() returns int language sql as 'insert into {s}.log values (1) returning n';
+             comment on function liar() is 'tidegate: read'"
+        ))
+        .unwrap();
+    shared().wait_caught_up().unwrap();
+    let proxy = proxy("tidegate_mode=observe");
+    let routing = super::proxy("");
+    let ask = |proxy: &super::RunningProxy, args: &[&str]| {
+        let admin = proxy.admin().to_string();
+        let output = tidegate(&[args, &["--admin", &admin]].concat());
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        text(&output.stdout)
+    };
+    let mut raw = Raw::app(proxy.address());
+    for _ in 0..3 {
+        raw.ok(&format!("select {s}.slow() as n, 'secret'"));
+    }
+    support::wait_until("replicas are fresh", || {
+        raw.ok("select 1");
+        ask(&proxy, &["report"]).contains("fresh: a read")
+    });
+    let report = ask(&proxy, &["report"]);
+    for part in [
+        "(mode observe)",
+        "would go to replicas: ",
+        &format!("function {s}.slow() is VOLATILE"),
+        "for example: select",
+    ] {
+        assert!(report.contains(part), "{part} is not in\n{report}");
+    }
+    assert!(!report.contains("secret"), "{report}");
+    assert!(proxy.metric("tidegate_decisions_total", &["reason=\"unknown\""]) >= 3.0);
+    assert!(proxy.metric("tidegate_catalog_objects", &[]) > 3.0);
+    // What replicas have refused is learned, shown, and can be forgotten.
+    assert!(ask(&routing, &["learned"]).starts_with("nothing"));
+    super::wait_open(&routing);
+    Raw::app(routing.address()).ok(&format!("select {s}.liar()"));
+    assert_eq!(ask(&routing, &["learned"]), format!("select {s}.liar()\n"));
+    assert_eq!(ask(&routing, &["learned", "--clear"]), "1 forgotten\n");
+    assert!(ask(&routing, &["learned"]).starts_with("nothing"));
+    let refused = tidegate(&["report", "--admin", "127.0.0.1:1"]);
+    assert!(refused.status.code() == Some(1) && text(&refused.stderr).contains("cannot be asked"));
+}

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use tokio_postgres::Row;
 use tokio_postgres::types::{FromSql, Type as SqlType};
 
-use super::paths::PathSetting;
+use super::paths::{Of, PathSetting, Seen};
 use crate::sql::catalog::{
     Body, Builtin, Cast, Child, Class, Comparison, Facts, ForeignKey, Function, Language, Logged, Object,
     Operator, Parameters, Part, PartKind, Relation, RelationKind, RowSecurity, Said, Schema, System, Tree,
@@ -258,13 +258,15 @@ fn class(oid: u32) -> Option<Class> {
 pub(super) fn paths(rows: &[Row]) -> Result<Vec<PathSetting>, Error> {
     let mut paths = all(rows, |row| {
         let here: bool = row.try_get(0)?;
-        Ok(PathSetting { role: optional(row, 1)?, here: here.into(), value: text(row, 2)? })
+        let isolation: bool = row.try_get(3)?;
+        let of = if isolation { Of::Isolation } else { Of::Path };
+        Ok(PathSetting { of, role: optional(row, 1)?, here: here.into(), value: text(row, 2)? })
     })?;
     paths.sort();
     Ok(paths)
 }
 
-/// The name of the user who asks, and its `search_path`.
-pub(super) fn own_path(row: &Row) -> Result<(Box<str>, Box<str>), Error> {
-    Ok((text(row, 0)?, text(row, 1)?))
+/// The name of the user who asks, and its `search_path` and isolation level.
+pub(super) fn own_path(row: &Row) -> Result<(Box<str>, Seen), Error> {
+    Ok((text(row, 0)?, Seen { path: text(row, 1)?, isolation: text(row, 2)? }))
 }

@@ -71,39 +71,36 @@ async fn attend(
     let (client, connection) = control.open(&primary.settings, "tidegate catalog").await?;
     let mut driver = Driver(tokio::spawn(drive(connection, Arc::clone(cluster))));
     let reader = Reader::new(client).await?;
-    let mut reason = Reason::Announced;
-    let mut last = None;
+    let mut print = String::new();
     while is_primary(cluster, primary) && !reader.is_closed() {
-        // Taken before the reading: what changes in between is found by the next.
-        let print = if reason == Reason::Time { Some(reader.fingerprint().await?) } else { None };
-        if print.is_none() || print != last {
-            look(cluster, primary, &reader).await?;
-        }
-        last = print;
+        look(cluster, primary, &reader, &mut print).await?;
         *quiet = false;
-        reason = wait(cluster, primary, &mut driver).await;
+        wait(cluster, primary, &mut driver).await;
     }
     Ok(())
-}
-
-/// Why to look again.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Reason {
-    /// Something is known, or thought, to have changed.
-    Announced,
-    /// It is a while since the last look.
-    Time,
 }
 
 fn is_primary(cluster: &Cluster, node: &Node) -> bool {
     cluster.primary().is_none_or(|primary| primary.id == node.id)
 }
 
-/// One reading.
-async fn look(cluster: &Cluster, primary: &Node, reader: &Reader) -> Result<(), ReadError> {
+/// One look, and a reading if the fingerprint is not the last reading's. Most changes that are announced are none: a
+/// function that may make tables makes temporary ones.
+async fn look(
+    cluster: &Cluster,
+    primary: &Node,
+    reader: &Reader,
+    last: &mut String,
+) -> Result<(), ReadError> {
     let keeper = &cluster.catalog;
     let announced = keeper.announced.load(Ordering::Acquire);
     let began = Instant::now();
+    // Taken before the reading: what changes in between is found by the next look.
+    let print = reader.fingerprint().await?;
+    if print == *last {
+        keeper.seen.store(announced, Ordering::Release);
+        return Ok(());
+    }
     let reading = reader.read().await?;
     let vouched = keeper.vouched.clone();
     let build = move || Snapshot {
@@ -116,6 +113,7 @@ async fn look(cluster: &Cluster, primary: &Node, reader: &Reader) -> Result<(), 
         Err(panic) => std::panic::resume_unwind(panic.into_panic()),
     };
     let took = began.elapsed();
+    *last = print;
     if keeper.publish(snapshot, announced, took) {
         let figures = keeper.figures();
         tracing::info!(node = %primary.name, generation = figures.generation, objects = figures.objects, ?took, "catalog read");
@@ -124,12 +122,12 @@ async fn look(cluster: &Cluster, primary: &Node, reader: &Reader) -> Result<(), 
 }
 
 /// Waits for a reason to read again, or to connect again.
-async fn wait(cluster: &Cluster, primary: &Node, driver: &mut Driver) -> Reason {
+async fn wait(cluster: &Cluster, primary: &Node, driver: &mut Driver) {
     let keeper = &cluster.catalog;
     let since = Instant::now();
     loop {
         tokio::select! {
-            () = keeper.change.notified() => return Reason::Announced,
+            () = keeper.change.notified() => return,
             () = keeper.question.notified() => {
                 // A change does not wait for a question's patience.
                 let rest = PATIENCE.saturating_sub(since.elapsed());
@@ -137,12 +135,12 @@ async fn wait(cluster: &Cluster, primary: &Node, driver: &mut Driver) -> Reason 
                     () = tokio::time::sleep(rest) => {}
                     () = keeper.change.notified() => {}
                 }
-                return Reason::Announced;
+                return;
             }
-            _ = &mut driver.0 => return Reason::Announced,
+            _ = &mut driver.0 => return,
             () = tokio::time::sleep(LOOK) => {
                 if since.elapsed() >= REGULARLY || !is_primary(cluster, primary) {
-                    return Reason::Time;
+                    return;
                 }
             }
         }

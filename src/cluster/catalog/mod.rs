@@ -37,6 +37,11 @@ impl Snapshot {
         self.paths.of(user)
     }
 
+    /// Whether the transactions of a user who has not set that are serializable, which no standby takes.
+    pub fn is_serializable(&self, user: &str) -> bool {
+        self.paths.is_serializable(user)
+    }
+
     /// Whether both say the same.
     fn says_what(&self, other: &Snapshot) -> bool {
         self.catalog.digest() == other.catalog.digest() && self.paths == other.paths

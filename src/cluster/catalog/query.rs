@@ -77,14 +77,15 @@ pub(super) const CHILDREN: &str = "select inhrelid, inhparent from pg_catalog.pg
 pub(super) const FOREIGN_KEYS: &str = "select conrelid, confrelid from pg_catalog.pg_constraint \
      where contype = 'f' and (confdeltype in ('c', 'n', 'd') or confupdtype in ('c', 'n', 'd'))";
 
-/// The parts of relations: where they are, their OID, whose they are, what they are, a trigger's function, their tree.
+/// The parts of relations: where they are, their OID, whose they are, what they are, a trigger's function, their tree. The
+/// commonest defaults are left out: constants, `now()` and `gen_random_uuid()`, which have no arguments.
 pub(super) const PARTS: &str = "\
      select 2618::oid, oid, ev_class, case when ev_type = '1' then 'v' else 'r' end::\"char\", 0::oid, \
             pg_catalog.concat(ev_qual::text, ev_action::text) from pg_catalog.pg_rewrite where oid >= 16384 \
      union all select 3256, oid, polrelid, case when polcmd in ('r', '*') then 'p' else 'w' end::\"char\", 0, \
             pg_catalog.concat(polqual::text, polwithcheck::text) from pg_catalog.pg_policy \
      union all select 2604, oid, adrelid, 'd', 0, adbin::text from pg_catalog.pg_attrdef \
-            where adbin::text not like '{CONST %' \
+            where adbin::text !~ '^[{](CONST|FUNCEXPR :funcid (1299|3432)) ' \
      union all select 2606, oid, case when contypid <> 0 then contypid else conrelid end, \
             case when contypid <> 0 then 'D' else 'c' end::\"char\", 0, conbin::text \
             from pg_catalog.pg_constraint where contype = 'c' and oid >= 16384 \
@@ -99,17 +100,21 @@ pub(super) const USES: &str = "select distinct classid, objid, refclassid, refob
      classid in (1255, 2618, 3256) and refclassid in (1247, 1255, 1259, 2617) \
      or classid in (1247, 1259, 2604, 2606, 2617, 2620) and refclassid in (1247, 1255, 2617))";
 
-/// Settings of `search_path`: of this database or any, of which role, the setting.
-pub(super) const PATHS: &str = "select s.setdatabase <> 0, r.rolname, pg_catalog.substr(c.setting, 13) \
+/// Settings of `search_path` and `default_transaction_isolation`: of this database or any, of which role, the value, whether it
+/// is the isolation's.
+pub(super) const PATHS: &str = "select s.setdatabase <> 0, r.rolname, \
+     pg_catalog.substr(c.setting, pg_catalog.strpos(c.setting, '=') + 1), c.setting like 'default%' \
      from pg_catalog.pg_db_role_setting s \
      cross join lateral pg_catalog.unnest(s.setconfig) as c(setting) \
      left join pg_catalog.pg_roles r on r.oid = s.setrole \
-     where c.setting like 'search\\_path=%' and (s.setrole = 0 or r.oid is not null) \
+     where (c.setting like 'search\\_path=%' or c.setting like 'default\\_transaction\\_isolation=%') \
+     and (s.setrole = 0 or r.oid is not null) \
      and (s.setdatabase = 0 or s.setdatabase = \
           (select d.oid from pg_catalog.pg_database d where d.datname = pg_catalog.current_database()))";
 
 /// Who asks, and the `search_path` that it got when it connected.
-pub(super) const OWN_PATH: &str = "select session_user, pg_catalog.current_setting('search_path')";
+pub(super) const OWN_PATH: &str = "select session_user, pg_catalog.current_setting('search_path'), \
+     pg_catalog.current_setting('default_transaction_isolation')";
 
 /// One text for everything that the other questions read and that can change: every change of a row gives it a new `xmin`.
 /// Without temporary relations, which come and go.

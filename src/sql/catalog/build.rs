@@ -129,13 +129,14 @@ impl<'a> Builder<'a> {
         for cast in &self.facts.casts {
             let Some(at) = self.objects.find(Object::new(Class::Function, cast.function)) else { continue };
             let effect = self.effect(at);
-            if cast.implicit && self.known.implicit.is_none() {
+            let target = self.objects.find(Object::new(Class::Type, cast.target));
+            // To a type of the server's own, which anything can be about.
+            if cast.implicit && target.is_none() && self.known.implicit.is_none() {
                 self.known.implicit.clone_from(&effect.blame);
             }
             if !is_remarkable(&effect) {
                 continue;
             }
-            let target = self.objects.find(Object::new(Class::Type, cast.target));
             if let Some(Item::Type(kind)) = target.and_then(|at| self.objects.get(at)) {
                 self.add_type(kind.schema, &kind.name, effect);
             } else if let Some((_, name)) =

@@ -135,7 +135,8 @@ impl Catalog {
         self.known.as_ref().is_some_and(|known| known.suspects == Suspects::Something)
     }
 
-    /// A harmful function that any statement may call without naming it: behind an implicit cast.
+    /// A harmful function that any statement may call without naming it: behind an implicit cast to one of the server's own
+    /// types. (What makes values of other types counts for whatever uses these types.)
     pub fn implicit(&self) -> Option<&Arc<Blame>> {
         self.known.as_ref()?.implicit.as_ref()
     }

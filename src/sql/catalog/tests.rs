@@ -84,7 +84,7 @@ fn nothing_is_known_at_first() {
     assert_eq!(call(&catalog, "mine").as_deref(), Some(unread));
     let read = catalog.read(&path(), &name("pg_class"));
     assert_eq!(read.blame.unwrap().why, Why::NotRead);
-    assert!(read.tables == Tables::Any && read.does.contains(Does::CHANGES_CATALOG));
+    assert!(read.tables == Tables::Any && read.does.contains(Does::WRITES));
     assert!(!catalog.suspects_anything() && catalog.implicit().is_none());
     assert_eq!((catalog.bytes(), catalog.digest(), catalog.objects()), (0, 0, 0));
 }

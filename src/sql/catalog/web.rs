@@ -52,6 +52,15 @@ pub(super) fn weave(facts: &Facts, objects: &Objects<'_>, vouched: &Vouched) -> 
             weaver.arrow(parent, child);
         }
     }
+    // What makes a value of a type without being asked may run wherever the type is used.
+    for cast in facts.casts.iter().filter(|cast| cast.implicit) {
+        let function = objects.find(Object::new(Class::Function, cast.function));
+        if let (Some(target), Some(function)) =
+            (objects.find(Object::new(Class::Type, cast.target)), function)
+        {
+            weaver.arrow(target, function);
+        }
+    }
     let settled = weaver
         .graph
         .settle(|at| objects.get(at).filter(|item| item.has_name()).map(|item| objects.label(item)));
@@ -123,6 +132,11 @@ impl<'a> Weaver<'a> {
                     self.blame(owner, Why::Locks);
                 }
             }
+            if matches!(part.kind, PartKind::Check | PartKind::Index) {
+                // The planner compares them with a query's conditions, and runs what is declared IMMUTABLE to know its result.
+                let run: Vec<u32> = uses.iter().copied().filter(|used| self.is_immutable(*used)).collect();
+                self.arrows(owner, &run);
+            }
             self.limbs.entry(owner).or_default().push(Limb { kind: part.kind, uses });
         }
     }
@@ -135,6 +149,11 @@ impl<'a> Weaver<'a> {
             (PartKind::DomainCheck, _) => true,
             _ => false,
         }
+    }
+
+    fn is_immutable(&self, at: u32) -> bool {
+        let item = self.objects.get(at);
+        matches!(item, Some(Item::Function(function)) if function.volatility == Volatility::Immutable)
     }
 
     fn is_cleared(&self, at: u32) -> bool {

@@ -72,12 +72,12 @@ impl Parsed {
         let suspicious = catalog.suspects_anything();
         for (how, name) in self.mentions.iter() {
             match how {
-                Use::Read => judging.reads(catalog.read(path, &name)),
-                Use::Written => judging.writes(catalog.written(path, &name)),
-                Use::Called(arguments) => judging.reads(catalog.call(path, &name, arguments)),
-                Use::CastTo if suspicious => judging.reads(catalog.cast(path, &name)),
-                Use::Operator if suspicious => judging.reads(catalog.operator(path, &name)),
-                Use::Field if suspicious => judging.reads(catalog.field(&name.name)),
+                Use::Read => judging.reads(&catalog.read(path, &name)),
+                Use::Written => judging.writes(&catalog.written(path, &name)),
+                Use::Called(arguments) => judging.calls(&catalog.call(path, &name, arguments)),
+                Use::CastTo if suspicious => judging.reads(&catalog.cast(path, &name)),
+                Use::Operator if suspicious => judging.reads(&catalog.operator(path, &name)),
+                Use::Field if suspicious => judging.reads(&catalog.field(&name.name)),
                 Use::CastTo | Use::Operator | Use::Field => {}
             }
         }
@@ -119,7 +119,18 @@ impl Judging {
         Self { statement, touched: Touched { reads: Tables::none(), writes } }
     }
 
-    fn reads(&mut self, effect: Effect) {
+    fn calls(&mut self, effect: &Effect) {
+        // What these write is a sequence, and sequences are always read on the primary.
+        let counts = ["function nextval", "function setval"];
+        let is_sequence =
+            |blame: &Arc<Blame>| matches!(blame.why, Why::Listed(_)) && counts.contains(&&*blame.object);
+        if effect.blame.as_ref().is_some_and(is_sequence) {
+            return self.takes_part(effect.blame.as_ref(), effect.does);
+        }
+        self.reads(effect);
+    }
+
+    fn reads(&mut self, effect: &Effect) {
         if effect.does.contains(Does::WRITES) {
             self.touched.writes = Tables::Any;
         }
@@ -127,7 +138,7 @@ impl Judging {
         self.takes_part(effect.blame.as_ref(), effect.does);
     }
 
-    fn writes(&mut self, effect: Effect) {
+    fn writes(&mut self, effect: &Effect) {
         self.touched.reads = self.touched.reads.and(&effect.tables);
         self.touched.writes = self.touched.writes.and(&effect.tables);
         self.takes_part(effect.blame.as_ref(), effect.does);

@@ -100,7 +100,9 @@ impl Notes {
         }
         for cte in ctes {
             self.node(cte);
-            cte_name(cte).into_iter().for_each(|name| self.add_cte(name));
+            if let Some(name) = cte_name(cte) {
+                self.add_cte(name);
+            }
         }
     }
 

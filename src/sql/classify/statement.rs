@@ -144,10 +144,7 @@ impl Statement {
 
     /// Whether it runs code that nobody has read, and that may have left anything in the session.
     pub fn is_opaque(&self) -> bool {
-        match &self.cause {
-            Cause::Do | Cause::Call | Cause::NotUnderstood(_) | Cause::TooLarge => true,
-            _ => false,
-        }
+        matches!(self.cause, Cause::Do | Cause::Call | Cause::NotUnderstood(_) | Cause::TooLarge)
     }
 
     /// A text that must not be read, or cannot be.

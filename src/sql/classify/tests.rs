@@ -152,6 +152,21 @@ fn may_write() {
 }
 
 #[test]
+fn long_texts_change_the_catalog_only_if_they_can() {
+    let list = ", ($$x;y$$)".repeat(LONGEST_TEXT / 10);
+    let changes = |text: &str| {
+        let statement = classify(text);
+        assert_eq!((statement.cause.label(), statement.may_write()), ("too_large", true));
+        statement.does.contains(Does::CHANGES_CATALOG)
+    };
+    assert!(!changes(&format!("insert into t values (1){list}")));
+    assert!(!changes(&format!("/* ; */ INSERT into t values (1){list} ; ;")));
+    assert!(changes(&format!("insert into t values (1){list}; drop table t")));
+    assert!(changes(&format!("create table t as values (1){list}")));
+    assert!(changes(&format!("insert into t values ('{list}")), "no tokens by PostgreSQL's rules");
+}
+
+#[test]
 fn count() {
     for (text, count) in
         [("", 0), (";;", 0), ("-- x", 0), ("select 1", 1), (";select 1;;", 1), ("select 1; select 2", 2)]
