@@ -5,6 +5,7 @@ use std::fmt;
 use tidegate::wire::{Backend, ErrorFields, TransactionStatus, data_row};
 
 use crate::peer::Message;
+use crate::word::Word;
 
 /// An answer up to `ReadyForQuery`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +16,8 @@ pub struct Answer {
     pub error: Option<Failure>,
     /// The session's state afterwards.
     pub status: TransactionStatus,
+    /// What Tidegate says of it.
+    pub word: Option<Word>,
     open: ResultSet,
 }
 
@@ -57,6 +60,7 @@ impl Answer {
                 let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
                 self.error = Some(Failure { code: text(fields.code), message: text(fields.message) });
             }
+            Backend::NoticeResponse => self.word = self.word.take().or_else(|| Word::read(message.body())),
             Backend::ReadyForQuery => {
                 self.status = TransactionStatus::read(message.body()).unwrap_or_default();
             }

@@ -74,7 +74,6 @@ struct Session {
 /// An answer that has been passed on, all but its `ReadyForQuery`.
 struct Passed {
     answer: Answer,
-    word: Option<Word>,
     ready: Vec<u8>,
 }
 
@@ -94,12 +93,13 @@ impl Session {
 
     fn query(&mut self, message: &Message<Frontend>) -> io::Result<()> {
         let before = self.status;
-        let passed = self.pass()?;
+        let mut passed = self.pass()?;
         self.status = passed.answer.status;
+        let word = passed.answer.word.take();
         // A text in another encoding than UTF-8 is not read.
         let text = wire::query_text(message.body()).ok().and_then(|text| std::str::from_utf8(text).ok());
         if let Some(text) = text {
-            self.try_it(text, before, passed.word, &passed.answer)?;
+            self.try_it(text, before, word, &passed.answer)?;
         }
         self.client.write(&passed.ready)
     }
@@ -142,7 +142,7 @@ impl Session {
 
     /// Passes on everything before `ReadyForQuery`, without what Tidegate says to us.
     fn pass(&mut self) -> io::Result<Passed> {
-        let (mut answer, mut word, mut held) = (Answer::default(), None, Vec::new());
+        let (mut answer, mut held) = (Answer::default(), Vec::new());
         loop {
             let message = match self.tidegate.read_backend() {
                 Ok(message) => message,
@@ -153,16 +153,10 @@ impl Session {
             };
             answer.take(&message);
             match message.kind {
-                Backend::NoticeResponse => {
-                    let said = Word::read(message.body());
-                    if said.is_none() {
-                        held.extend(message.bytes);
-                    }
-                    word = word.or(said);
-                }
+                Backend::NoticeResponse if Word::read(message.body()).is_some() => {}
                 Backend::ReadyForQuery => {
                     self.client.write(&held)?;
-                    return Ok(Passed { answer, word, ready: message.bytes });
+                    return Ok(Passed { answer, ready: message.bytes });
                 }
                 Backend::CopyInResponse => {
                     held.extend(message.bytes);

@@ -13,8 +13,12 @@ use crate::word::Word;
 const LIMIT: Duration = Duration::from_secs(2);
 const PAUSE: Duration = Duration::from_millis(20);
 
-/// What Tidegate says of the statement now, without running it. `None` if it does not say, as of an EXPLAIN.
+/// What Tidegate says of the statement now, without running it, unless it is an EXPLAIN itself: that does nothing.
+/// `None` if it does not say, as of several statements.
 pub fn ask(tidegate: &mut Peer, text: &str) -> io::Result<Option<Word>> {
+    if text.trim_start().get(..7).is_some_and(|word| word.eq_ignore_ascii_case("explain")) {
+        return Ok(tidegate.query(text)?.word);
+    }
     let answer = tidegate.query(&format!("explain (route) {text}"))?;
     Ok(if answer.error.is_some() { None } else { Word::from_lines(&answer.texts()) })
 }

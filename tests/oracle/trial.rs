@@ -5,7 +5,7 @@ use std::io;
 use tidegate::wire::{StartupParameters, TransactionStatus};
 
 use crate::Places;
-use crate::answer::Answer;
+use crate::answer::{Answer, Failure};
 use crate::kind::Kind;
 use crate::peer::Peer;
 use crate::record::{Obstacle, Outcome};
@@ -76,6 +76,9 @@ impl Trial {
         match (outcome, done.claim) {
             _ if done.answer.error.is_some() => Ok(Outcome::FailedOnPrimary),
             (Outcome::Different(_), Claim::Replica) => self.compare_again(done, again),
+            (Outcome::Refused(failure), Claim::Replica) if failure.is_about_names() => {
+                self.look_again(done, failure, again)
+            }
             (outcome @ (Outcome::Refused(_) | Outcome::Different(_)), Claim::PinnedRead) => {
                 self.ask_twin(done, outcome)
             }
@@ -142,6 +145,21 @@ impl Trial {
             }
         }
         Ok(last)
+    }
+
+    /// Something is not there on the standby. Perhaps another session has dropped it meanwhile, or has it made anew.
+    fn look_again(
+        &mut self,
+        done: &Done<'_>,
+        failure: Failure,
+        again: &mut dyn FnMut() -> io::Result<Answer>,
+    ) -> io::Result<Outcome> {
+        let answer = again()?;
+        match &answer.error {
+            Some(error) if error.code == failure.code => Ok(Outcome::NotDeterministic),
+            Some(_) => Ok(Outcome::Refused(failure)),
+            None => self.run(done.text, done.kind, &answer),
+        }
     }
 
     /// A pinned session stays on the primary with what it has of its own, and that is missing on the standby. What the
