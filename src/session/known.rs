@@ -13,6 +13,30 @@ use crate::stats::{Blocker, Tally};
 /// Bytes an entry of a map takes beside its value, about.
 const ENTRY: usize = 64;
 
+/// What the texts of one shape tell by themselves, whoever sends them.
+#[derive(Debug)]
+pub(super) struct Told {
+    parsed: Parsed,
+    /// The text without its literals, for logs; cut where it is long.
+    shape: Arc<str>,
+}
+
+impl Told {
+    pub(super) fn new(parsed: Parsed, shape: &str) -> Arc<Self> {
+        Arc::new(Self { parsed, shape: shape.into() })
+    }
+
+    /// Whether every text of the same shape tells the same.
+    pub(super) fn belongs_to_shape(&self) -> bool {
+        self.parsed.belongs_to_shape()
+    }
+
+    /// Bytes it takes, about.
+    pub(super) fn bytes(&self) -> usize {
+        size_of::<Self>() + self.parsed.bytes() + self.shape.len() + ENTRY
+    }
+}
+
 /// What is known of the statements of one shape, in one database, for sessions with the same path.
 #[derive(Debug)]
 pub(super) struct Known {
@@ -22,7 +46,7 @@ pub(super) struct Known {
     pub(super) shape: Arc<str>,
     /// The numbers of the rules that speak of this shape.
     pub(super) rules: Arc<[usize]>,
-    parsed: Arc<Parsed>,
+    told: Arc<Told>,
     /// Which reading of the catalog this was judged by.
     generation: u64,
     refused: AtomicBool,
@@ -31,47 +55,43 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// Of what was not read, or is not kept.
     pub(super) fn unread(statement: Statement) -> Arc<Self> {
-        Self::new(Arc::default(), Arc::new(Parsed::from(statement.clone())), Arc::default(), statement, 0)
+        let told = Told::new(Parsed::from(statement.clone()), "");
+        Self::new(told, Arc::default(), statement, 0)
     }
 
-    fn new(
-        shape: Arc<str>,
-        parsed: Arc<Parsed>,
-        rules: Arc<[usize]>,
-        statement: Statement,
-        generation: u64,
-    ) -> Arc<Self> {
-        let (refused, writes) = (AtomicBool::new(false), AtomicBool::new(false));
-        let blocker = OnceLock::new();
-        Arc::new(Self { statement, shape, rules, parsed, generation, refused, writes, blocker })
+    fn new(told: Arc<Told>, rules: Arc<[usize]>, statement: Statement, generation: u64) -> Arc<Self> {
+        Arc::new(Self {
+            statement,
+            shape: Arc::clone(&told.shape),
+            rules,
+            told,
+            generation,
+            refused: AtomicBool::new(false),
+            writes: AtomicBool::new(false),
+            blocker: OnceLock::new(),
+        })
     }
 
-    /// The judgement of the newest catalog on what was parsed.
+    /// The judgement of the newest catalog on what was told.
     pub(super) fn judged(
-        shape: Arc<str>,
-        parsed: Arc<Parsed>,
+        told: Arc<Told>,
         rules: Arc<[usize]>,
         ground: &Ground,
         catalog: &Keeper,
     ) -> Arc<Self> {
         let snapshot = catalog.current();
-        let statement = parsed.judge(&snapshot.catalog, &ground.path);
+        let statement = told.parsed.judge(&snapshot.catalog, &ground.path);
         if statement.is_unresolved() {
             catalog.ask();
         }
-        Self::new(shape, parsed, rules, statement, snapshot.generation)
+        Self::new(told, rules, statement, snapshot.generation)
     }
 
-    /// The same, judged by the newest catalog: parsing is dear, and the text has not changed.
+    /// The same, judged by the newest catalog.
     pub(super) fn anew(&self, ground: &Ground, catalog: &Keeper) -> Arc<Self> {
-        let (shape, parsed) = (Arc::clone(&self.shape), Arc::clone(&self.parsed));
-        Self::judged(shape, parsed, Arc::clone(&self.rules), ground, catalog)
-    }
-
-    /// Whether every text of the same shape is known by it.
-    pub(super) fn belongs_to_shape(&self) -> bool {
-        self.parsed.belongs_to_shape()
+        Self::judged(Arc::clone(&self.told), Arc::clone(&self.rules), ground, catalog)
     }
 
     /// Whether it was judged by the newest reading of the catalog. What the catalog does not know is asked for again.
@@ -84,7 +104,7 @@ impl Known {
 
     /// Whether it uses any name that only the catalog can know.
     pub(super) fn depends_on_catalog(&self) -> bool {
-        self.parsed.names_something()
+        self.told.parsed.names_something()
     }
 
     /// A replica has refused this shape.
@@ -132,10 +152,10 @@ impl Known {
         self.writes.store(false, Ordering::Relaxed);
     }
 
-    /// Bytes it takes, about.
+    /// Bytes it takes, about, beside what was told.
     pub(super) fn bytes(&self) -> usize {
+        let names: usize = self.statement.setting_names.iter().map(|name| name.len() + 16).sum();
         let tables = self.statement.touched.as_ref().map_or(0, |touched| touched.bytes());
-        let texts = self.parsed.bytes() * 2 + self.shape.len();
-        size_of::<Self>() + size_of::<Parsed>() + texts + size_of_val(&*self.rules) + tables + ENTRY
+        size_of::<Self>() + names + tables + ENTRY
     }
 }

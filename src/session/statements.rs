@@ -11,12 +11,12 @@ use arc_swap::ArcSwap;
 
 use super::generations::Generations;
 use super::ground::Ground;
-use super::known::Known;
+use super::known::{Known, Told};
 use crate::cluster::catalog::Keeper;
 use crate::sql::{self, Deallocated, HintError, Hints, Parsed, ShapeKey, Shaper, Statement, Strings};
 
-/// Bytes of one generation of the shape cache.
-const SHAPE_BYTES: usize = 12 * 1024 * 1024;
+/// Bytes of one generation of each of the two caches of shapes.
+const SHAPE_BYTES: usize = 6 * 1024 * 1024;
 /// Bytes of statement text in one generation of the cache of prepared statements.
 const TEXT_BYTES: usize = 8 * 1024 * 1024;
 /// Texts longer than this, in bytes, are parsed on a thread of their own, so that nobody else waits.
@@ -72,6 +72,9 @@ impl Prepared {
 #[derive(Debug)]
 pub(super) struct Statements {
     shaper: Shaper,
+    /// What texts tell, by shape.
+    told: Mutex<Generations<ShapeKey, Arc<Told>>>,
+    /// What is known of them, by shape and ground.
     shapes: Mutex<Generations<(ShapeKey, u64), Arc<Known>>>,
     texts: Mutex<Generations<u64, Arc<Prepared>>>,
     pub(super) hasher: RandomState,
@@ -84,6 +87,7 @@ impl Statements {
     pub(super) fn new(seed: u64) -> Self {
         Self {
             shaper: Shaper::new(seed),
+            told: Mutex::new(Generations::new(SHAPE_BYTES)),
             shapes: Mutex::new(Generations::new(SHAPE_BYTES)),
             texts: Mutex::new(Generations::new(TEXT_BYTES)),
             hasher: RandomState::new(),
@@ -138,18 +142,31 @@ impl Statements {
             Some(known) if known.is_current(catalog) => return (known, hints),
             Some(known) => known.anew(ground, catalog),
             None => {
-                let parsed = parse(text, ground.strings).await;
-                let shape =
-                    if parsed.belongs_to_shape() { shape_of(text, ground.strings) } else { Arc::default() };
-                let rules = ground.rules.about(scan.key);
-                Known::judged(shape, Arc::new(parsed), rules, ground, catalog)
+                let told = self.told(scan.key, text, ground.strings).await;
+                let known = Known::judged(Arc::clone(&told), ground.rules.about(scan.key), ground, catalog);
+                if !told.belongs_to_shape() {
+                    return (known, hints);
+                }
+                known
             }
         };
-        if known.belongs_to_shape() {
-            let weight = known.bytes();
-            lock(&self.shapes).insert(key, Arc::clone(&known), weight);
-        }
+        lock(&self.shapes).insert(key, Arc::clone(&known), known.bytes());
         (known, hints)
+    }
+
+    /// What the text tells by itself. Parsing is dear, so that is kept for every database and path.
+    async fn told(&self, key: ShapeKey, text: &[u8], strings: Strings) -> Arc<Told> {
+        let found = lock(&self.told).get(&key);
+        if let Some(told) = found {
+            return told;
+        }
+        let parsed = parse(text, strings).await;
+        if !parsed.belongs_to_shape() {
+            return Told::new(parsed, "");
+        }
+        let told = Told::new(parsed, &shape_of(text, strings));
+        lock(&self.told).insert(key, Arc::clone(&told), told.bytes());
+        told
     }
 
     /// The statement of this text and these types, known already or not. `readable` is false where the text must
@@ -207,7 +224,8 @@ impl Statements {
 
     /// How many shapes are known, and the bytes they take, about.
     pub(super) fn size(&self) -> (usize, usize) {
-        lock(&self.shapes).size()
+        let (told, known) = (lock(&self.told).size(), lock(&self.shapes).size());
+        (known.0, told.1 + known.1)
     }
 
     /// What servers have prepared for this statement no longer fits the tables: whoever prepares its text from now
@@ -240,10 +258,10 @@ async fn parse(text: &[u8], strings: Strings) -> Parsed {
 }
 
 /// The text without its literals, as far as it is worth keeping.
-fn shape_of(text: &[u8], strings: Strings) -> Arc<str> {
+fn shape_of(text: &[u8], strings: Strings) -> String {
     let start = text.get(..PARSE_INLINE).unwrap_or(text);
     let redacted = std::str::from_utf8(start).map(|text| sql::redact_with(text, strings)).unwrap_or_default();
-    redacted.chars().take(SHAPE_CHARS).collect::<String>().into()
+    redacted.chars().take(SHAPE_CHARS).collect()
 }
 
 fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
@@ -273,10 +291,22 @@ mod tests {
         for i in 0..60_000 {
             let text = format!("select a_column_of_this_table_{i} from a_table_with_a_name_{i}");
             let _ = statements.look_up(text.as_bytes(), &ground, &catalog).await;
-            assert!(statements.size().1 <= 2 * SHAPE_BYTES);
+            assert!(statements.size().1 <= 4 * SHAPE_BYTES);
         }
         let (shapes, bytes) = statements.size();
         assert!(shapes < 60_000 && bytes > SHAPE_BYTES / 2, "{shapes} shapes, {bytes} bytes");
+    }
+
+    #[tokio::test]
+    async fn a_shape_is_parsed_once_for_all_search_paths() {
+        let (statements, catalog) = (Statements::new(1), Keeper::default());
+        for tenant in 0..100 {
+            let path = SearchPath::parse(&format!("tenant_{tenant}"), "app");
+            let ground = Ground::new(&statements.hasher, "app", path, Strings::Standard, Arc::default());
+            let _ = statements.look_up(b"select a from t", &ground, &catalog).await;
+        }
+        assert_eq!(lock(&statements.told).size().0, 1);
+        assert_eq!(lock(&statements.shapes).size().0, 100);
     }
 
     #[tokio::test]
