@@ -10,4 +10,4 @@ TIDEGATE_ORACLE_POSTGRES=$(scripts/build-postgres.sh | tail -n 1)
 TIDEGATE_ORACLE_CORPUS=$*
 TIDEGATE_ORACLE_TESTS=${TESTS:+test_setup $TESTS}
 export TIDEGATE_ORACLE_POSTGRES TIDEGATE_ORACLE_CORPUS TIDEGATE_ORACLE_TESTS
-exec "${CARGO:-cargo}" test --locked --quiet --test oracle -- --ignored --nocapture
+exec "${CARGO:-cargo}" test --locked --quiet --test oracle -- --ignored --nocapture --test-threads=1

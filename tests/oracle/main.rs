@@ -45,12 +45,20 @@ struct Places {
 }
 
 #[test]
+#[ignore = "needs PostgreSQL's regression suite: run `make oracle`"]
+fn what_is_wrong_is_found() {
+    let records = files(&home(), "control");
+    let misses: Vec<&str> =
+        records.iter().filter(|record| record.is_miss()).map(|record| record.text.as_str()).collect();
+    let mark = "/* tidegate: intent=replica */ ";
+    let expected = ["select pg_is_in_recovery();", "select writes();", "select inet_server_port();"];
+    assert_eq!(misses, expected.map(|text| format!("{mark}{text}")));
+}
+
+#[test]
 #[ignore = "takes minutes and PostgreSQL's regression suite: run `make oracle`"]
 fn nothing_that_needs_the_primary_goes_to_a_replica() {
-    let setting = |name| std::env::var(name).unwrap_or_default();
-    let home = setting("TIDEGATE_ORACLE_POSTGRES");
-    assert!(!home.is_empty(), "run `make oracle`: scripts/oracle.sh says where PostgreSQL is");
-    let home = Home::new(&home);
+    let home = home();
     report::begin();
     let (mut records, mut preface) = (Vec::new(), String::new());
     for corpus in words(&setting("TIDEGATE_ORACLE_CORPUS")) {
@@ -72,6 +80,17 @@ fn nothing_that_needs_the_primary_goes_to_a_replica() {
     }
     println!("{}", report::write(&records, &preface));
     judge(&records);
+}
+
+/// Where PostgreSQL is.
+fn home() -> Home {
+    let home = setting("TIDEGATE_ORACLE_POSTGRES");
+    assert!(!home.is_empty(), "run `make oracle`: scripts/oracle.sh says where PostgreSQL is");
+    Home::new(&home)
+}
+
+fn setting(name: &str) -> String {
+    std::env::var(name).unwrap_or_default()
 }
 
 fn files(home: &Home, corpus: &str) -> Vec<Record> {
