@@ -7,7 +7,7 @@ PG ?=
 ARGS ?=
 # make fuzz SECONDS_EACH=600: how long each fuzz target runs
 SECONDS_EACH ?= 60
-# make oracle CORPUS=orm: only these of regress, traps, orm
+# make oracle CORPUS=orm: only these of regress, contrib, traps, orm
 CORPUS ?=
 
 .DEFAULT_GOAL := help

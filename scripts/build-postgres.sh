@@ -4,6 +4,7 @@
 #
 #   install/bin         the programs
 #   regress             pg_regress, its tests, and regress.so
+#   contrib/NAME        the tests of an extension that comes with PostgreSQL; the file `tests` lists them
 #
 # The source is found with package lists of its own, so the system's configuration stays as it is.
 set -euo pipefail
@@ -22,7 +23,7 @@ if [ "$(id -u)" = 0 ]; then
 else
     cache=${XDG_CACHE_HOME:-$HOME/.cache}/tidegate
 fi
-place=$cache/$package-regress
+place=$cache/$package-suites
 if [ -e "$place/complete" ]; then
     echo "$place"
     exit 0
@@ -33,7 +34,7 @@ for tool in cc make perl tar bzip2; do
     command -v $tool >/dev/null || fail "$tool is missing: apt-get install build-essential perl bzip2"
 done
 mkdir -p "$cache"
-exec 9>"$cache/$package-regress.lock"
+exec 9>"$cache/$package-suites.lock"
 flock 9
 if [ -e "$place/complete" ]; then
     echo "$place"
@@ -66,10 +67,26 @@ build() {
     ./configure --prefix="$place/install" --without-icu --without-readline --without-zlib CFLAGS=-O2 &&
         nice make -s -j"$(nproc)" &&
         make -s install &&
+        nice make -s -j"$(nproc)" -C contrib &&
+        make -s -C contrib install &&
         nice make -s -C src/test/regress &&
-        nice make -s -C contrib/spi &&
         # The suite loads these two from where it loads regress.so.
         cp contrib/spi/{autoinc,refint}.so src/test/regress/
+}
+# Keeps the tests of extensions that need no settings of their own, and of PL/pgSQL.
+keep_contrib() {
+    local folder name tests
+    for folder in contrib/* src/pl/plpgsql/src; do
+        name=$(basename "${folder%/src}")
+        grep -qsE '^REGRESS *=' "$folder/Makefile" && ! grep -qE 'temp-config|NO_INSTALLCHECK' "$folder/Makefile" || continue
+        # Built only with libraries that were not asked for.
+        [ -e "$place/install/share/extension/$name.control" ] || continue
+        tests=$(make -s --no-print-directory -C "$folder" --eval='list: ; @echo $(REGRESS)' list)
+        mkdir -p "$place/contrib/$name"
+        cp -r "$folder"/{sql,expected} "$place/contrib/$name/"
+        [ ! -d "$folder/data" ] || cp -r "$folder/data" "$place/contrib/$name/"
+        echo "$tests" >"$place/contrib/$name/tests"
+    done
 }
 
 echo "Building $package from source, once: this takes some minutes ($place/log)" >&2
@@ -78,6 +95,7 @@ fetch >"$place/log" 2>&1 || fail "no source of $package to be had: see $place/lo
 tar --extract --strip-components=1 --file "$package"_*.orig.tar.bz2
 build >>"$place/log" 2>&1 || fail "the build failed: see $place/log"
 
+keep_contrib
 mv src/test/regress "$place/regress"
 cd "$place"
 rm -rf source apt

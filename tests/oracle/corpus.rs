@@ -1,4 +1,4 @@
-//! What can be run through the oracle: PostgreSQL's regression suite, and folders of files for psql.
+//! Folders of files for psql, to be run through the oracle.
 
 use std::fs;
 use std::net::SocketAddr;
@@ -23,9 +23,7 @@ pub fn run(file: &Path, bin: &Path, address: SocketAddr) {
     let mut psql = Command::new(bin.join("psql"));
     psql.args(["-XAtq", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-U", "postgres", "-d", DATABASE]);
     psql.args(["-p", &address.port().to_string(), "-f"]).arg(file);
-    let corpus = file.parent().and_then(Path::file_name).unwrap_or_default().to_string_lossy();
-    let name = file.file_stem().unwrap_or_default().to_string_lossy();
-    psql.env("PGAPPNAME", format!("{corpus}/{name}")).env("PGSSLMODE", "disable");
+    psql.env("PGAPPNAME", file.file_stem().unwrap_or_default()).env("PGSSLMODE", "disable");
     let output = psql.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{} failed:\n{said}", file.display());

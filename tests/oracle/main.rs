@@ -23,19 +23,21 @@ mod tide;
 mod trial;
 mod word;
 
+use std::fmt::Write;
 use std::io;
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 
 use kind::Kind;
-use record::Record;
-use regress::Regress;
+use record::{Outcome, Record};
+use regress::Home;
 use stage::Stage;
 
 /// Where everything is, and what has been found.
 struct Places {
+    /// What is being run.
+    corpus: String,
     tidegate: SocketAddr,
     primary: SocketAddr,
     standby: SocketAddr,
@@ -48,27 +50,45 @@ fn nothing_that_needs_the_primary_goes_to_a_replica() {
     let setting = |name| std::env::var(name).unwrap_or_default();
     let home = setting("TIDEGATE_ORACLE_POSTGRES");
     assert!(!home.is_empty(), "run `make oracle`: scripts/oracle.sh says where PostgreSQL is");
-    let (suite, bin) = (Path::new(&home).join("regress"), Path::new(&home).join("install/bin"));
-    let tests: Vec<String> = words(&setting("TIDEGATE_ORACLE_TESTS"));
+    let home = Home::new(&home);
+    report::begin();
     let (mut records, mut preface) = (Vec::new(), String::new());
     for corpus in words(&setting("TIDEGATE_ORACLE_CORPUS")) {
-        if corpus == "regress" {
-            let suite = Regress { suite: &suite, bin: &bin, tests: &tests };
-            records.extend(on_stage(&bin, |stage, address| {
-                preface += &summary(&suite.run(&stage.cluster, address));
+        let suites = match corpus.as_str() {
+            "regress" => vec![home.regress(&words(&setting("TIDEGATE_ORACLE_TESTS")))],
+            "contrib" => home.contrib(),
+            _ => {
+                records.extend(files(&home, &corpus));
+                continue;
+            }
+        };
+        let mut told = String::new();
+        for suite in &suites {
+            records.extend(on_stage(&home, &corpus, |stage, address| {
+                told += &home.run(suite, &stage.cluster, address);
             }));
-            continue;
         }
-        for file in corpus::files(&corpus) {
-            records.extend(on_stage(&bin, |_, address| corpus::run(&file, &bin, address)));
-        }
+        let _ = writeln!(preface, "{corpus}: {}", summary(&told));
     }
     println!("{}", report::write(&records, &preface));
-    let misses = records.iter().filter(|record| record.is_miss()).count();
-    assert_eq!(misses, 0, "statements that need the primary would have gone to a replica");
+    judge(&records);
+}
+
+fn files(home: &Home, corpus: &str) -> Vec<Record> {
+    let files = corpus::files(corpus);
+    let run = |file| on_stage(home, corpus, |_, address| corpus::run(file, &home.bin(), address));
+    files.iter().flat_map(|file| run(file)).collect()
+}
+
+fn judge(records: &[Record]) {
+    let count = |is: &dyn Fn(&Record) -> bool| records.iter().filter(|record| is(record)).count();
     // Some statements Tidegate answers itself, and says nothing of them.
-    let unheard = records.iter().filter(|record| record.word.is_none() && record.kind == Kind::Read).count();
+    let unheard = count(&|record| record.word.is_none() && record.kind == Kind::Read);
     assert_eq!(unheard, 0, "reads that Tidegate has said nothing about");
+    let same = count(&|record| record.outcome == Outcome::Same);
+    let lost = count(&|record| matches!(record.outcome, Outcome::NotComparable(_)));
+    assert!(same > 0 && lost * 100 <= same, "too little could be compared to tell anything");
+    assert_eq!(count(&Record::is_miss), 0, "statements that need the primary would have gone to a replica");
 }
 
 fn words(text: &str) -> Vec<String> {
@@ -76,9 +96,9 @@ fn words(text: &str) -> Vec<String> {
 }
 
 /// Has `play` send statements to the address it is given, and returns what became of them.
-fn on_stage(bin: &Path, play: impl FnOnce(&Stage, SocketAddr)) -> Vec<Record> {
-    let stage = Stage::set(bin);
-    let places = Arc::new(stage.places());
+fn on_stage(home: &Home, corpus: &str, play: impl FnOnce(&Stage, SocketAddr)) -> Vec<Record> {
+    let stage = Stage::set(&home.bin());
+    let places = Arc::new(stage.places(corpus));
     let address = listen(&places).unwrap();
     play(&stage, address);
     std::mem::take(&mut *places.records.lock().unwrap_or_else(PoisonError::into_inner))
@@ -107,5 +127,5 @@ fn summary(told: &str) -> String {
         .filter(|line| line.contains("... FAILED"))
         .filter_map(|line| line.trim_start_matches("test").split_whitespace().next())
         .collect();
-    format!("{passed} tests as without a proxy, {} otherwise: {}\n\n", failed.len(), failed.join(" "))
+    format!("{passed} tests as without a proxy, {} otherwise: {}", failed.len(), failed.join(" "))
 }

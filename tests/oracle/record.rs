@@ -10,7 +10,7 @@ use crate::word::{Target, Word};
 /// One statement that a client sent.
 #[derive(Clone, Debug)]
 pub struct Record {
-    /// The test it belongs to: what the client calls itself.
+    /// The test it belongs to: the corpus, and what the client calls itself.
     pub test: String,
     pub text: String,
     pub kind: Kind,

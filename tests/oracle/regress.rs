@@ -1,6 +1,7 @@
 //! PostgreSQL's regression suite, run through the oracle.
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::io::Write;
 use std::net::SocketAddr;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
@@ -14,40 +15,86 @@ use crate::stage::DATABASE;
 /// Tests of one group that run at the same time at most.
 const AT_ONCE: u32 = 6;
 
-/// A run of the suite.
-pub struct Regress<'a> {
-    /// `src/test/regress` of PostgreSQL's source, built.
-    pub suite: &'a Path,
-    /// PostgreSQL's programs.
-    pub bin: &'a Path,
-    /// Tests by name; none means all.
-    pub tests: &'a [String],
+/// Where PostgreSQL and its tests are, as `scripts/build-postgres.sh` leaves them.
+pub struct Home {
+    folder: PathBuf,
 }
 
-impl Regress<'_> {
-    /// Runs it through `address`, and says how the tests did in the words of `pg_regress`.
+/// A set of tests that belong together.
+pub struct Suite {
+    /// Holds `sql` and `expected`.
+    input: PathBuf,
+    tests: Tests,
+}
+
+enum Tests {
+    /// All of a schedule, which says what may run at the same time.
+    Schedule(PathBuf),
+    /// These, one after the other.
+    Named(Vec<String>),
+}
+
+impl Home {
+    pub fn new(folder: &str) -> Self {
+        Self { folder: PathBuf::from(folder) }
+    }
+
+    /// PostgreSQL's programs.
+    pub fn bin(&self) -> PathBuf {
+        self.folder.join("install/bin")
+    }
+
+    /// PostgreSQL's regression suite, or some of its tests.
+    pub fn regress(&self, tests: &[String]) -> Suite {
+        let input = self.folder.join("regress");
+        let tests = match tests {
+            [] => Tests::Schedule(input.join("parallel_schedule")),
+            some => Tests::Named(some.to_vec()),
+        };
+        Suite { input, tests }
+    }
+
+    /// The tests of the extensions that come with PostgreSQL. Each is to have a cluster of its own.
+    pub fn contrib(&self) -> Vec<Suite> {
+        let entries = fs::read_dir(self.folder.join("contrib")).unwrap();
+        let mut folders: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
+        folders.sort();
+        let suite = |input: PathBuf| {
+            let tests = fs::read_to_string(input.join("tests")).unwrap();
+            let tests = Tests::Named(tests.split_whitespace().map(str::to_owned).collect());
+            Suite { input, tests }
+        };
+        folders.into_iter().map(suite).collect()
+    }
+
+    /// Runs tests through `address`, and says how they did in the words of `pg_regress`.
     ///
     /// The tests have the server write files, so the run belongs to the account that the servers belong to.
-    pub fn run(&self, cluster: &LocalCluster, address: SocketAddr) -> String {
+    pub fn run(&self, suite: &Suite, cluster: &LocalCluster, address: SocketAddr) -> String {
         let owner = fs::metadata(cluster.folder()).unwrap();
         let output = cluster.folder().join("regress");
         fs::create_dir(&output).unwrap();
         chown(&output, Some(owner.uid()), Some(owner.gid())).unwrap();
-        let mut command = Command::new(self.suite.join("pg_regress"));
-        command.uid(owner.uid()).gid(owner.gid()).current_dir(&output).stdin(Stdio::null());
+        let regress = self.folder.join("regress");
+        let mut command = Command::new(regress.join("pg_regress"));
+        command.uid(owner.uid()).gid(owner.gid()).current_dir(&suite.input).stdin(Stdio::null());
         command.env("LC_ALL", "C").env("PGCONNECT_TIMEOUT", "20").env("PGSSLMODE", "disable");
         command.args(["--use-existing", "--host=127.0.0.1", "--user=postgres"]);
         command.arg(format!("--port={}", address.port())).arg(format!("--dbname={DATABASE}"));
         command.arg(format!("--max-connections={AT_ONCE}"));
-        for (name, path) in [("inputdir", self.suite), ("dlpath", self.suite), ("bindir", self.bin)] {
+        let folders = [
+            ("inputdir", &suite.input),
+            ("dlpath", &regress),
+            ("bindir", &self.bin()),
+            ("outputdir", &output),
+        ];
+        for (name, path) in folders {
             command.arg(format!("--{name}={}", path.display()));
         }
-        command.arg(format!("--outputdir={}", output.display()));
-        if self.tests.is_empty() {
-            command.arg(format!("--schedule={}", self.suite.join("parallel_schedule").display()));
-        } else {
-            command.args(self.tests);
-        }
+        match &suite.tests {
+            Tests::Schedule(path) => command.arg(format!("--schedule={}", path.display())),
+            Tests::Named(tests) => command.args(tests),
+        };
         let ran = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap().wait_with_output();
         let told = String::from_utf8_lossy(&ran.unwrap().stdout).into_owned();
         keep(&output.join("regression.diffs"), &crate::report::folder().join("regression.diffs"));
@@ -56,8 +103,9 @@ impl Regress<'_> {
 }
 
 /// How tests differ through Tidegate is worth a look, though it is not what is measured here.
-fn keep(from: &Path, to: &PathBuf) {
-    if from.exists() {
-        fs::copy(from, to).unwrap();
+fn keep(from: &Path, to: &Path) {
+    if let Ok(differences) = fs::read(from) {
+        let mut to = OpenOptions::new().create(true).append(true).open(to).unwrap();
+        to.write_all(&differences).unwrap();
     }
 }

@@ -22,9 +22,14 @@ pub fn folder() -> PathBuf {
     folder
 }
 
+/// Takes away what an earlier run has left.
+pub fn begin() {
+    fs::remove_dir_all(folder()).unwrap();
+}
+
 /// Writes `report.txt` and `statements.tsv`, and returns the former.
 pub fn write(records: &[Record], preface: &str) -> String {
-    let report = format!("{preface}{}{}{}", totals(records), misses(records), offload(records));
+    let report = format!("{preface}\n{}{}{}", totals(records), misses(records), offload(records));
     fs::write(folder().join("report.txt"), &report).unwrap();
     let table: String = records.iter().map(line).collect();
     let head = "outcome\tabout\ttarget\treason\tdetail\tkind\ttest\ttext\n";

@@ -39,7 +39,8 @@ pub fn serve(client: TcpStream, places: &Arc<Places>) -> io::Result<()> {
     let mut tidegate = Peer::connect(places.tidegate)?;
     tidegate.send(|out| encode::startup(out, &asking(&parameters)))?;
     let trial = Trial::begin(places, &parameters)?;
-    let test = parameters.get("application_name").unwrap_or_default().to_owned();
+    let name = parameters.get("application_name").unwrap_or_default();
+    let test = format!("{}/{}", places.corpus, name.trim_start_matches("pg_regress/"));
     let mut session = Session {
         places: Arc::clone(places),
         client,

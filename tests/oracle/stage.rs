@@ -58,9 +58,10 @@ impl Stage {
         Self { tidegate, cluster }
     }
 
-    pub fn places(&self) -> Places {
+    pub fn places(&self, corpus: &str) -> Places {
         let at = |node: &LocalNode| SocketAddr::from((Ipv4Addr::LOCALHOST, node.port()));
         Places {
+            corpus: corpus.to_owned(),
             tidegate: self.tidegate.address(),
             primary: at(self.cluster.primary()),
             standby: at(self.cluster.replica(0)),
