@@ -118,6 +118,8 @@ pub(super) enum Answer {
 pub(super) enum Rerun {
     /// On the primary: a replica cannot do it.
     OnPrimary,
+    /// On the primary: a replica lacks something that may only be new.
+    Missing,
     /// Anywhere but on this node.
     Elsewhere(NodeId),
 }

@@ -324,6 +324,9 @@ fn how_elsewhere(l: &Leased, code: &str, fatal: bool) -> Option<Rerun> {
         // transaction ids during recovery. A read has no effect, so running it on the primary is always right, and
         // what the primary says is the truth.
         "25006" | "0A000" | "55000" | "XX000" => Some(Rerun::OnPrimary),
+        // Something is not there, or not allowed: the replica may not have replayed yet that it is. Freshness does not tell, of
+        // what was made without this proxy or at level eventual.
+        "42P01" | "42703" | "42704" | "42883" | "3F000" | "42501" => Some(Rerun::Missing),
         // Conflict with recovery: on a standby nothing else is a serialization failure.
         "40001" | "40P01" => Some(Rerun::Elsewhere(node)),
         _ if fatal && code.starts_with("57P") => Some(Rerun::Elsewhere(node)),

@@ -311,7 +311,11 @@ impl Session {
                 .filter(|intent| *intent == Intent::Primary || !summary.leaves.intersects(pinning())),
             level,
             mark,
-            doubt: if again == Some(Rerun::OnPrimary) { Some(Doubt::RefusedBefore) } else { summary.doubt },
+            doubt: match again {
+                Some(Rerun::OnPrimary) => Some(Doubt::RefusedBefore),
+                Some(Rerun::Missing) => Some(Doubt::Catalog),
+                _ => summary.doubt,
+            },
             avoid: match again {
                 Some(Rerun::Elsewhere(node)) => Some(node),
                 _ => None,
@@ -330,6 +334,7 @@ impl Session {
         let how = if turn.runs > 0 { Rerun::OnPrimary } else { how };
         let cause = match how {
             Rerun::OnPrimary => "needs_primary",
+            Rerun::Missing => "missing",
             Rerun::Elsewhere(_) if exchange.is_settled() => "conflict",
             Rerun::Elsewhere(_) => "connection_lost",
         };

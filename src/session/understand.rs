@@ -89,7 +89,7 @@ impl Session {
             Frontend::Parse => {
                 let parse = parse_message(body)?;
                 let ground = self.ground();
-                let readable = !self.settings.steering.unreadable;
+                let readable = self.is_readable(parse.text);
                 let (statements, catalog) = (&self.proxy.statements, &self.database.cluster.catalog);
                 let prepared = statements.prepare(parse.text, parse.types, &ground, catalog, readable).await;
                 self.define(number, &parse, &prepared, u);
@@ -135,9 +135,15 @@ impl Session {
         Ok(None)
     }
 
+    /// Whether the lexer can follow a text: in some encodings a byte of a character can look like another character, but
+    /// never where there are only ASCII ones.
+    fn is_readable(&self, text: &[u8]) -> bool {
+        !self.settings.steering.unreadable || text.is_ascii()
+    }
+
     /// What is known of a text, for this session.
     async fn look_up(&mut self, text: &[u8]) -> (Arc<Known>, Result<Hints, HintError>) {
-        if self.settings.steering.unreadable {
+        if !self.is_readable(text) {
             return (self.proxy.statements.unreadable(), Ok(Hints::default()));
         }
         let ground = self.ground();
@@ -147,7 +153,7 @@ impl Session {
     /// What is known of a prepared statement: the catalog may have changed since it was prepared.
     async fn refreshed(&mut self, prepared: &Prepared) -> Arc<Known> {
         let known = prepared.known();
-        if known.is_current(&self.database.cluster.catalog) || self.settings.steering.unreadable {
+        if known.is_current(&self.database.cluster.catalog) || !self.is_readable(&prepared.text) {
             return known;
         }
         let (known, _) = self.look_up(&prepared.text).await;

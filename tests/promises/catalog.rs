@@ -145,3 +145,19 @@ fn strings_with_backslashes_are_read_as_the_session_writes_them() {
     let pin = "select '\\'/*', pg_backend_pid() --*/'";
     assert_eq!(goes(&proxy, &mut app, pin, false), ["primary:unknown"]);
 }
+
+#[test]
+fn where_bytes_can_look_like_other_characters_only_plain_texts_are_read() {
+    let s = schema();
+    let proxy = proxy("");
+    let mut app = Raw::app(proxy.address());
+    app.ok(&format!("create table {s}.t (v text)"));
+    app.ok("set client_encoding = sjis");
+    wait_goes(&proxy, &mut app, &format!("select v from {s}.t"), "replica:fresh");
+    // The second byte of this letter is a backslash in ASCII.
+    wait_open(&proxy);
+    let before = counts(&proxy);
+    app.send(&super::support::raw::tagged(b'Q', b"select '\x83\x5c'\0"));
+    app.answer().ok();
+    assert_eq!(since(&proxy, &before), ["primary:unknown"]);
+}

@@ -169,3 +169,33 @@ fn a_recovery_conflict_is_not_seen() {
     assert!(proxy.metric("tidegate_reruns_total", &["cause=\"conflict\""]) >= 2.0, "{}", proxy.metrics());
     thread::sleep(Duration::ZERO);
 }
+
+#[test]
+fn what_a_replica_has_not_heard_of_yet_is_asked_of_the_primary() {
+    let cluster = own(&support::options());
+    let proxy = Tidegate::before(&cluster).start();
+    wait_both(&proxy);
+    cluster.replicas().iter().for_each(|replica| replica.pause_replay().unwrap());
+    // Not through the proxy, so no mark is set, and at this level none would count.
+    let sql = "create table fresh (n int); insert into fresh values (7); grant all on fresh to app";
+    cluster.primary().psql(sql).unwrap();
+    for extended in [false, true] {
+        let mut app = Raw::app(proxy.address());
+        app.ok("set tidegate.consistency = 'eventual'");
+        let missing = || proxy.metric("tidegate_reruns_total", &["cause=\"missing\""]);
+        let before = missing();
+        support::wait_until("the catalog knows the table, and a replica was asked in vain", || {
+            let answer = if extended {
+                app.extended("select n from fresh", &[])
+            } else {
+                app.query("select n from fresh")
+            };
+            assert_eq!(answer.value(), "7");
+            missing() > before
+        });
+        // What is nowhere is PostgreSQL's to say.
+        assert_eq!(app.query("select nosuch from fresh").code(), "42703");
+        assert_eq!(app.ok("select 1").value(), "1");
+    }
+    cluster.replicas().iter().for_each(|replica| replica.resume_replay().unwrap());
+}
