@@ -88,7 +88,7 @@ fn without_the_right_to_read_it_knows_nothing() {
     run(cluster, "denied", "revoke select on pg_catalog.pg_rewrite from public");
     let watched = Watched::in_database(cluster, Login::App, "denied");
     watched.settled();
-    let expected = "the catalog, which would know relation pg_class, has not been read | * | writes+leaves";
+    let expected = "the catalog, which would know relation pg_class, has not been read | * | writes";
     assert_eq!(answer(&watched, "read pg_class"), expected);
     assert_eq!(answer(&watched, "call lower/1"), "ok", "the lists are built in");
     assert!(!watched.keeper().is_behind());

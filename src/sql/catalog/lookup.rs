@@ -235,13 +235,9 @@ impl Catalog {
     fn lacks(&self, kind: &str, name: &Name) -> Effect {
         let why = if self.known.is_some() { Why::NotFound } else { Why::NotRead };
         let effect = Effect::unknown(Blame { object: described(kind, name), why });
-        // Only code changes the catalog. (A view that calls some is rare, and a temporary table, which the catalog never
-        // has, is not.)
-        if kind == "relation" {
-            Effect { does: Does::WRITES | Does::LEAVES_ANYTHING, ..effect }
-        } else {
-            effect
-        }
+        // Only code leaves something behind or changes the catalog. (A view so new that the catalog lacks it and that calls
+        // such code is rare; tables made a moment ago, and temporary ones, which the catalog never has, are not.)
+        if kind == "relation" { Effect { does: Does::WRITES, ..effect } } else { effect }
     }
 }
 
