@@ -6,9 +6,9 @@ use std::time::{Duration, Instant};
 
 use super::refuse;
 use super::running::Running;
-use crate::cluster::{Cluster, State};
+use crate::cluster::{Cluster, ProbeError, State};
 use crate::config::{Settings, UserSettings};
-use crate::sql::{Cause, Statement, Strings, Use, parse};
+use crate::sql::{Cause, Strings, Use, parse};
 
 /// Longest wait for the primary and for the catalog.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -23,7 +23,7 @@ pub fn by_text(text: &str) -> ExitCode {
         eprintln!("tidegate: PostgreSQL's grammar refuses this statement, so it would go to the primary");
         return ExitCode::FAILURE;
     }
-    println!("{}", describe(&statement));
+    println!("{}", statement.in_words());
     for (how, name) in parsed.mentions.iter() {
         let what = match how {
             Use::Read => "reads",
@@ -37,10 +37,6 @@ pub fn by_text(text: &str) -> ExitCode {
     }
     println!("No database was asked (give --url): what its views, functions and tables do is not known.");
     ExitCode::SUCCESS
-}
-
-fn describe(statement: &Statement) -> String {
-    format!("class: {}: the statement {}", statement.class, statement.cause)
 }
 
 /// Asks the database, by way of a proxy that lives only for this question.
@@ -89,9 +85,9 @@ async fn explain(
     if let Some(password) = &user.password {
         config.password(password.expose());
     }
-    let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(|e| words(&e))?;
+    let (client, connection) = config.connect(tokio_postgres::NoTls).await.map_err(words)?;
     let driver = tokio::spawn(connection);
-    let answer = client.simple_query(&format!("explain (route) {text}")).await.map_err(|e| words(&e))?;
+    let answer = client.simple_query(&format!("explain (route) {text}")).await.map_err(words)?;
     driver.abort();
     let line = |message: &tokio_postgres::SimpleQueryMessage| match message {
         tokio_postgres::SimpleQueryMessage::Row(row) => row.get(0).map(str::to_owned),
@@ -114,9 +110,6 @@ async fn get_ready(cluster: &Cluster) -> Result<(), String> {
 }
 
 /// The server's own words.
-fn words(error: &tokio_postgres::Error) -> String {
-    match error.as_db_error() {
-        Some(db) => format!("{} (SQLSTATE {})", db.message(), db.code().code()),
-        None => error.to_string(),
-    }
+fn words(error: tokio_postgres::Error) -> String {
+    ProbeError::from(error).to_string()
 }

@@ -44,8 +44,14 @@ impl From<Decision> for Taken {
 
 impl Session {
     /// Keeps what was decided, for who asks.
-    pub(super) fn remember(&mut self, summary: &Summary, taken: Taken, node: Option<NodeId>) {
-        let route = self.route(summary, taken, node);
+    pub(super) fn remember(
+        &mut self,
+        summary: &Summary,
+        required: (Level, Tick),
+        taken: Taken,
+        node: Option<NodeId>,
+    ) {
+        let route = self.route(summary, required, taken, node);
         match &mut self.last_route {
             Some(last) => **last = route,
             None => self.last_route = Some(Box::new(route)),
@@ -53,8 +59,13 @@ impl Session {
     }
 
     /// Everything the decision on a statement went by, as it was a moment ago.
-    pub(super) fn route(&mut self, summary: &Summary, taken: Taken, node: Option<NodeId>) -> Route {
-        let (level, mark) = self.required(summary);
+    pub(super) fn route(
+        &mut self,
+        summary: &Summary,
+        (level, mark): (Level, Tick),
+        taken: Taken,
+        node: Option<NodeId>,
+    ) -> Route {
         let mut replicas =
             self.last_route.as_mut().map(|last| std::mem::take(&mut last.replicas)).unwrap_or_default();
         replicas.clone_from(&self.view);
@@ -159,7 +170,7 @@ impl Route {
         let mut lines = Vec::new();
         let Some(known) = &self.known else { return lines };
         let statement = &known.statement;
-        lines.push(format!("class: {}: the statement {}", statement.class, statement.cause));
+        lines.push(statement.in_words());
         if !self.leaves.is_empty() {
             lines.push(format!("leaves in the session: {}", self.leaves));
         }

@@ -130,20 +130,15 @@ impl Known {
 
     /// What keeps it from replicas, if that is something a report should name.
     pub(super) fn blocker(&self, reason: Reason, tally: &Tally) -> Option<&Arc<Blocker>> {
-        let cause = match (reason, &self.statement.cause) {
-            (Reason::RefusedBefore, _) => "a replica has refused it".to_owned(),
-            (
-                Reason::Unknown | Reason::Write,
-                Cause::Function(_) | Cause::Catalog(_) | Cause::SystemView(_),
-            ) => {
-                if let Some(blocker) = self.blocker.get() {
-                    return Some(blocker);
-                }
-                self.statement.cause.to_string()
-            }
-            _ => return None,
+        let cause = &self.statement.cause;
+        let refused = reason == Reason::RefusedBefore;
+        let named = matches!(reason, Reason::Unknown | Reason::Write)
+            && matches!(cause, Cause::Function(_) | Cause::Catalog(_) | Cause::SystemView(_));
+        let new = || {
+            let name = if refused { "a replica has refused it".to_owned() } else { cause.to_string() };
+            tally.blocker(&name, &self.shape)
         };
-        Some(self.blocker.get_or_init(|| tally.blocker(&cause, &self.shape)))
+        (refused || named).then(|| self.blocker.get_or_init(new))
     }
 
     /// Forgets what was learned.

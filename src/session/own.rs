@@ -116,8 +116,12 @@ impl Session {
 
     /// Whether every message of the segment is about a question, or only ends it.
     fn only_asks(&self, u: &Understood, ending: Ending) -> bool {
+        // The first statement that runs tells for nearly every segment. One that only describes has none.
+        if u.summary.known.as_ref().is_some_and(|known| question(known).is_none()) {
+            return false;
+        }
         if ending == Ending::Query {
-            return u.summary.known.as_ref().is_some_and(|known| question(known).is_some());
+            return u.summary.known.is_some();
         }
         let asks =
             |about: &Option<Arc<Prepared>>| about.as_ref().is_some_and(|p| question(&p.known()).is_some());
@@ -185,7 +189,7 @@ impl Session {
         let taken = if held.is_some() { Taken::from(decision) } else { self.carry_out(decision) };
         let node = self.leased.as_ref().map(|leased| leased.node.node().id);
         let last = self.last_route.take();
-        let route = self.route(&summary, taken, node);
+        let route = self.route(&summary, self.required(&summary), taken, node);
         self.last_route = last;
         self.lines(&route)
     }

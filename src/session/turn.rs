@@ -216,13 +216,14 @@ impl Session {
         }
         let (node, reason) = (leased.node.node().id, taken.decision.reason);
         let stats = &self.database.stats;
-        stats.ran(node.0, leased.serves_as == ServesAs::Replica, reason, summary.count);
+        let on_replica = leased.serves_as == ServesAs::Replica;
+        stats.ran(node.0, on_replica, reason, summary.count);
         if reason == Reason::Stale {
             stats.prevented.increment(summary.count);
         }
-        let on_replica = leased.serves_as == ServesAs::Replica;
-        self.tally(summary, taken, on_replica);
-        self.remember(summary, taken, Some(node));
+        let required = self.required(summary);
+        self.tally(summary, required.1, taken, on_replica);
+        self.remember(summary, required, taken, Some(node));
         if let Some(route) = self.last_route.as_ref().filter(|_| trace) {
             let text = format!("tidegate: {}", self.headline(route));
             encode::notice(&mut client.outbox, &text, &route.why().join("\n"));
@@ -230,7 +231,7 @@ impl Session {
     }
 
     /// Counts a decision for the report.
-    fn tally(&self, summary: &Summary, taken: Taken, on_replica: bool) {
+    fn tally(&self, summary: &Summary, mark: Tick, taken: Taken, on_replica: bool) {
         let Decision { target, reason } = taken.would.unwrap_or(taken.decision);
         let tally = &self.database.stats.tally;
         let to_replica = match target {
@@ -242,7 +243,6 @@ impl Session {
         if matches!(reason, Reason::Fresh | Reason::Stale) && !self.view.is_empty() {
             let any = self.dice % self.view.len() as u64;
             let any = usize::try_from(any).ok().and_then(|any| self.view.get(any));
-            let (_, mark) = self.required(summary);
             tally.read(any.is_some_and(|replica| replica.horizon < mark), summary.count);
         }
         if let Some(known) = summary.known.as_ref().filter(|_| !to_replica)

@@ -123,6 +123,11 @@ impl Statement {
         self.does.contains(Does::WRITES)
     }
 
+    /// Its class and why it is of that class, in a line for people.
+    pub fn in_words(&self) -> String {
+        format!("class: {}: the statement {}", self.class, self.cause)
+    }
+
     /// Whether it uses a name that the catalog does not know.
     pub fn is_unresolved(&self) -> bool {
         matches!(&self.cause, Cause::Catalog(blame) if matches!(blame.root().why, Why::NotFound | Why::NotRead))
