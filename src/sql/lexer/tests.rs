@@ -156,7 +156,7 @@ fn agrees_with_postgresql_on_files() {
 fn sql_files() -> Vec<PathBuf> {
     let here = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     let cache = std::env::var_os("TIDEGATE_REGRESS_SQL").map(PathBuf::from);
-    let regress = cache.unwrap_or("/var/tmp/tidegate-cache/postgresql-15-regress/regress/sql".into());
+    let regress = cache.unwrap_or("/var/tmp/tidegate-cache/postgresql-15-suites/regress/sql".into());
     let folders = [regress, here.join("tests/promises"), here.join("src/sql/classify/tests")];
     let entries = folders.iter().filter_map(|folder| std::fs::read_dir(folder).ok()).flatten();
     entries.filter_map(|entry| entry.ok().map(|entry| entry.path())).filter(|path| path.is_file()).collect()
