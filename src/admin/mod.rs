@@ -14,6 +14,7 @@ use axum::routing::get;
 use crate::cluster;
 use crate::config::Mode;
 use crate::session::{Database, Proxy};
+use crate::stats::HISTOGRAMS;
 
 /// Serves the admin address until the task is dropped.
 pub async fn serve(proxy: Arc<Proxy>, listener: tokio::net::TcpListener) -> std::io::Result<()> {
@@ -68,6 +69,7 @@ async fn forget(State(proxy): State<Arc<Proxy>>) -> String {
 async fn metrics(State(proxy): State<Arc<Proxy>>) -> Response {
     for (name, database) in &proxy.databases {
         gauge_nodes(&proxy, name, database);
+        gauge_marks(&proxy, name, database);
         count_decisions(&proxy, name, database);
         gauge_catalog(&proxy, name, database);
         gauge_pools(&proxy, database);
@@ -76,7 +78,8 @@ async fn metrics(State(proxy): State<Arc<Proxy>>) -> Response {
     for (name, value) in [("tidegate_known_shapes", shapes), ("tidegate_known_shapes_bytes", bytes)] {
         proxy.stats.gauge(name, &[]).set(value as f64);
     }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], proxy.stats.render()).into_response()
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], proxy.stats.render() + &histograms(&proxy))
+        .into_response()
 }
 
 /// What nodes are good for is read off at the moment somebody asks.
@@ -96,7 +99,35 @@ fn gauge_nodes(proxy: &Proxy, name: &str, database: &Database) {
             _ => f64::NAN,
         };
         proxy.stats.gauge("tidegate_replica_staleness_seconds", &labels).set(staleness);
+        let catch_up = if state == cluster::State::Replica { node.catch_up() as f64 / 1e9 } else { f64::NAN };
+        proxy.stats.gauge("tidegate_replica_catch_up_seconds", &labels).set(catch_up);
     }
+}
+
+/// How many marks are outstanding, and what they all take.
+fn gauge_marks(proxy: &Proxy, name: &str, database: &Database) {
+    let cluster = &database.cluster;
+    let replicas = cluster.nodes.iter().filter(|node| node.state() == cluster::State::Replica);
+    let open =
+        replicas.map(|node| node.horizon()).min().map_or(0, |horizon| cluster.marks.newer_than(horizon));
+    let labels = [("database", name)];
+    proxy.stats.gauge("tidegate_open_marks", &labels).set(open as f64);
+    proxy.stats.gauge("tidegate_marks_bytes", &labels).set(cluster.marks.bytes() as f64);
+}
+
+/// The histograms of all databases, which the recorder does not keep.
+fn histograms(proxy: &Proxy) -> String {
+    let mut text = String::new();
+    let databases: Vec<_> =
+        proxy.databases.iter().map(|(name, database)| (name, database.stats.histograms())).collect();
+    for (number, (metric, help)) in HISTOGRAMS.into_iter().enumerate() {
+        let _ = writeln!(text, "# HELP {metric} {help}\n# TYPE {metric} histogram");
+        for (database, histograms) in &databases {
+            let labels = format!("database=\"{}\"", database.replace('\\', "\\\\").replace('"', "\\\""));
+            histograms[number].write(&mut text, metric, &labels);
+        }
+    }
+    text
 }
 
 /// Decisions are tallied apart from the metrics; here they become some.

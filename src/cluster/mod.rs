@@ -5,13 +5,16 @@
 
 pub mod catalog;
 mod clock;
+mod history;
 mod identity;
 mod monitor;
 mod node;
+mod pace;
 mod probe;
 mod replica;
 mod sampler;
 mod survey;
+mod under_way;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -21,15 +24,18 @@ use std::time::Duration;
 use tokio::sync::{Notify, watch};
 
 pub use clock::Clock;
+pub use history::Lost;
 pub use identity::Identity;
 pub use monitor::spawn;
 pub use node::{Node, Outstanding, State};
 pub use probe::{Control, ProbeError, probe};
 pub use survey::{Finding, Survey};
+pub use under_way::UnderWay;
 
 use crate::config::DatabaseSettings;
-use crate::freshness::{Sample, Tick};
+use crate::freshness::{Flights, Footprint, Group, Marks, Sample, Tick};
 use crate::routing::{NodeId, ReplicaView};
+use crate::sql::catalog::Tables;
 
 const NO_PRIMARY: usize = usize::MAX;
 
@@ -43,14 +49,25 @@ pub struct Cluster {
     /// Every node of the configuration, by its [`NodeId`].
     pub nodes: Vec<Arc<Node>>,
     primary: AtomicUsize,
-    /// Everything acknowledged before this instant must be visible to a read of scope `database`.
-    mark: AtomicU64,
+    /// What reads must see.
+    pub marks: Marks,
+    flights: std::sync::Mutex<Flights>,
+    history: history::History,
+    /// The newest instant that somebody needs horizons to come to.
+    wanted: AtomicU64,
+    /// The newest one that somebody waits for at this moment.
+    urgent: AtomicU64,
+    /// Nobody has asked for anything newer than the last sample: whoever does wakes the sampler.
+    is_dozing: AtomicBool,
     /// Whether acknowledged commits can lie above the flush position (`synchronous_commit = off` was seen).
     async_commit: AtomicBool,
     /// Whether transactions of some user are serializable unless they say otherwise.
     serializable: AtomicBool,
     samples: watch::Sender<Term>,
+    /// Told whenever a horizon has moved on.
+    progress: watch::Sender<()>,
     demand: Notify,
+    hurry: Notify,
     nudge: Notify,
     system: std::sync::Mutex<Option<String>>,
 }
@@ -73,11 +90,18 @@ impl Cluster {
             catalog: catalog::Keeper::new(settings.vouched()),
             nodes: nodes.map(|(i, n)| Arc::new(Node::new(NodeId(i), n.clone()))).collect(),
             primary: AtomicUsize::new(NO_PRIMARY),
-            mark: AtomicU64::new(clock.now().0),
+            marks: Marks::new(clock.now()),
+            flights: std::sync::Mutex::default(),
+            history: history::History::default(),
+            wanted: AtomicU64::new(clock.now().0),
+            urgent: AtomicU64::new(0),
+            is_dozing: AtomicBool::new(false),
             async_commit: AtomicBool::new(false),
             serializable: AtomicBool::new(false),
             samples: watch::Sender::new(Term::default()),
+            progress: watch::Sender::new(()),
             demand: Notify::new(),
+            hurry: Notify::new(),
             nudge: Notify::new(),
             system: std::sync::Mutex::new(None),
             clock,
@@ -107,25 +131,64 @@ impl Cluster {
     /// The healthy replicas at this moment.
     pub fn replicas(&self, into: &mut Vec<ReplicaView>) {
         into.clear();
-        into.extend(self.nodes.iter().filter(|n| n.state() == State::Replica).map(|n| ReplicaView {
-            id: n.id,
-            horizon: n.horizon(),
-            outstanding: n.outstanding(),
-        }));
+        into.extend(self.nodes.iter().filter(|n| n.state() == State::Replica).map(|n| n.view()));
     }
 
-    /// The mark of scope `database`.
-    pub fn mark(&self) -> Tick {
-        Tick(self.mark.load(Ordering::Acquire))
-    }
-
-    /// A transaction that may have written was acknowledged just now, or its outcome became unknown.
+    /// What wrote to `written`, by members of `groups`, was acknowledged just now, or its outcome became unknown.
     /// Returns the mark it sets.
-    pub fn wrote(&self) -> Tick {
+    pub fn wrote(&self, written: &Tables, groups: &[Group]) -> Tick {
         let now = self.clock.now();
-        self.mark.fetch_max(now.0, Ordering::AcqRel);
-        self.demand.notify_one();
+        self.marks.set(now, footprint(written), groups);
+        self.want(now);
         now
+    }
+
+    /// Counts changes of the primary or its timeline.
+    pub fn term(&self) -> u64 {
+        self.samples.borrow().number
+    }
+
+    /// Somebody will need horizons that are not before `mark`.
+    pub fn want(&self, mark: Tick) {
+        if self.wanted.fetch_max(mark.0, Ordering::SeqCst) < mark.0
+            && self.is_dozing.load(Ordering::SeqCst)
+            && self.is_dozing.swap(false, Ordering::SeqCst)
+        {
+            self.demand.notify_one();
+        }
+    }
+
+    /// Somebody waits for horizons that have come to this instant. Returns it.
+    pub fn want_now(&self) -> Tick {
+        let now = self.clock.now();
+        self.urgent.fetch_max(now.0, Ordering::SeqCst);
+        self.want(now);
+        self.hurry.notify_one();
+        now
+    }
+
+    /// Waits until `is_so`, which may change whenever a horizon moves on. Cancel safe. False when it was not in time.
+    pub async fn progress_within(&self, within: Duration, mut is_so: impl FnMut() -> bool) -> bool {
+        if is_so() {
+            return true;
+        }
+        let mut progress = self.progress.subscribe();
+        let wait = async {
+            while !is_so() {
+                // The sender lives as long as the cluster.
+                let _ = progress.changed().await;
+            }
+        };
+        tokio::time::timeout(within, wait).await.is_ok()
+    }
+
+    /// Waits until everything acknowledged before `mark` is visible on a node. Cancel safe. False when it was not in
+    /// time.
+    pub async fn passes(&self, node: &Node, mark: Tick, within: Duration) -> bool {
+        node.horizon() >= mark || {
+            self.want(mark);
+            self.progress_within(within, || node.horizon() >= mark).await
+        }
     }
 
     /// A session uses `synchronous_commit = off`: from now on samples take the insert position.
@@ -150,9 +213,22 @@ impl Cluster {
         }
     }
 
-    /// Whether some healthy replica has yet to reach the newest mark.
+    /// Whether some healthy replica has yet to reach the newest instant that is wanted.
     fn is_gate_closed(&self) -> bool {
-        let mark = self.mark();
-        self.nodes.iter().any(|n| n.state() == State::Replica && n.horizon() < mark)
+        let wanted = Tick(self.wanted.load(Ordering::SeqCst));
+        self.nodes.iter().any(|n| n.state() == State::Replica && n.horizon() < wanted)
+    }
+
+    /// A horizon has moved on.
+    fn progressed(&self) {
+        self.progress.send_replace(());
+    }
+}
+
+/// The tables as `freshness` knows them.
+pub fn footprint(tables: &Tables) -> Footprint<'_> {
+    match tables {
+        Tables::Known(known) => Footprint::Tables(known),
+        Tables::Any => Footprint::Anything,
     }
 }

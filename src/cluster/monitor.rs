@@ -95,13 +95,13 @@ impl Cluster {
             }
             None if identity.in_recovery => State::Replica,
             None => {
-                self.crown(node, identity.timeline);
+                self.crown(node, identity);
                 State::Primary
             }
         };
         let before = node.state();
         if state == State::Replica && before != State::Replica {
-            node.set_horizon(crate::freshness::Tick::NEVER, crate::freshness::Lsn::default());
+            node.forget_horizon();
         }
         // A replica opens when its first horizon is known (see `replica`).
         if state != State::Replica {
@@ -140,7 +140,8 @@ impl Cluster {
         })
     }
 
-    fn crown(&self, node: &Node, timeline: u32) {
+    fn crown(&self, node: &Node, identity: &Identity) {
+        let timeline = identity.timeline;
         let before = self.primary.swap(node.id.0, Ordering::AcqRel);
         if before != node.id.0 {
             if let Some(rival) = self.nodes.get(before) {
@@ -150,6 +151,7 @@ impl Cluster {
         }
         self.samples.send_modify(|term| {
             if before != node.id.0 || term.timeline != timeline || term.number == 0 {
+                self.history.begin(&identity.system, timeline, node.reached());
                 *term = super::Term { number: term.number + 1, timeline, sample: None };
             }
         });
@@ -158,7 +160,7 @@ impl Cluster {
     /// The node is not to be used any more.
     fn resign(&self, node: &Node) {
         node.set_state(State::Down);
-        node.set_horizon(crate::freshness::Tick::NEVER, crate::freshness::Lsn::default());
+        node.forget_horizon();
         let _ = self.primary.compare_exchange(node.id.0, NO_PRIMARY, Ordering::AcqRel, Ordering::Acquire);
     }
 }

@@ -1,7 +1,7 @@
 //! One node of a cluster.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use arc_swap::ArcSwapOption;
@@ -10,7 +10,7 @@ use tokio::sync::{Notify, watch};
 use super::Identity;
 use crate::config::NodeSettings;
 use crate::freshness::{Lsn, Tick};
-use crate::routing::NodeId;
+use crate::routing::{NodeId, ReplicaView};
 
 /// What a node is good for at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -39,6 +39,10 @@ pub struct Node {
     horizon: AtomicU64,
     replayed: AtomicU64,
     outstanding: AtomicUsize,
+    catch_up: AtomicU64,
+    life: AtomicU64,
+    /// How far of which timeline it was last seen to have replayed.
+    reached: Mutex<(u32, Lsn)>,
     identity: ArcSwapOption<Identity>,
     confirmed: watch::Sender<Tick>,
     wake: Notify,
@@ -54,6 +58,9 @@ impl Node {
             horizon: AtomicU64::new(0),
             replayed: AtomicU64::new(0),
             outstanding: AtomicUsize::new(0),
+            catch_up: AtomicU64::new(0),
+            life: AtomicU64::new(0),
+            reached: Mutex::default(),
             identity: ArcSwapOption::empty(),
             confirmed: watch::Sender::new(Tick::NEVER),
             wake: Notify::new(),
@@ -73,6 +80,29 @@ impl Node {
     /// Everything acknowledged before this instant is visible there.
     pub fn horizon(&self) -> Tick {
         Tick(self.horizon.load(Ordering::Acquire))
+    }
+
+    /// How long its horizon takes to come to an instant, in nanoseconds, by what was measured lately; 0 when unknown.
+    pub fn catch_up(&self) -> u64 {
+        self.catch_up.load(Ordering::Relaxed)
+    }
+
+    /// What is known of it as a replica at this moment.
+    pub fn view(&self) -> ReplicaView {
+        // In this order: a life that ended in between makes what was read of it void.
+        let life = self.life.load(Ordering::Acquire);
+        ReplicaView {
+            id: self.id,
+            horizon: self.horizon(),
+            outstanding: self.outstanding(),
+            catch_up: self.catch_up(),
+            life,
+        }
+    }
+
+    /// Counts its restarts and absences, as far as they were seen.
+    pub fn life(&self) -> u64 {
+        self.life.load(Ordering::Acquire)
     }
 
     /// The replay position last heard of.
@@ -111,16 +141,6 @@ impl Node {
         tokio::time::timeout(within, wait).await.is_ok_and(|answer| answer.is_ok())
     }
 
-    /// Waits until everything acknowledged before `mark` is visible there. Cancel safe. False when it was not in time.
-    pub async fn passes(&self, mark: Tick, within: Duration) -> bool {
-        if self.horizon() >= mark {
-            return true;
-        }
-        let mut answers = self.confirmed.subscribe();
-        let wait = answers.wait_for(|_| self.horizon() >= mark);
-        tokio::time::timeout(within, wait).await.is_ok_and(|answer| answer.is_ok())
-    }
-
     pub(super) fn answered(&self, asked_at: Tick) {
         self.confirmed.send_replace(asked_at);
     }
@@ -131,9 +151,27 @@ impl Node {
         before
     }
 
-    pub(super) fn set_horizon(&self, horizon: Tick, replayed: Lsn) {
+    /// What the monitor has learned of its replay.
+    pub(super) fn set_horizon(&self, horizon: Tick, replayed: Lsn, catch_up: u64) {
         self.replayed.store(replayed.0, Ordering::Relaxed);
+        self.catch_up.store(catch_up, Ordering::Relaxed);
         self.horizon.store(horizon.0, Ordering::Release);
+    }
+
+    /// Nothing that was learned of its replay holds any more.
+    pub(super) fn forget_horizon(&self) {
+        self.life.fetch_add(1, Ordering::AcqRel);
+        self.set_horizon(Tick::NEVER, Lsn::default(), 0);
+    }
+
+    /// It has replayed so far of a timeline.
+    pub(super) fn has_reached(&self, timeline: u32, lsn: Lsn) {
+        *self.reached.lock().unwrap_or_else(PoisonError::into_inner) = (timeline, lsn);
+    }
+
+    /// How far of which timeline it was last seen to have replayed.
+    pub(super) fn reached(&self) -> (u32, Lsn) {
+        *self.reached.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(super) fn set_identity(&self, identity: Identity) {
@@ -143,7 +181,7 @@ impl Node {
     /// Takes the node out at once and asks the monitor to look. True when it was in use until now.
     pub(super) fn suspect(&self) -> bool {
         let before = self.set_state(State::Down);
-        self.horizon.store(0, Ordering::Release);
+        self.forget_horizon();
         self.wake.notify_one();
         before != State::Down
     }

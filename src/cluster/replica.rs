@@ -3,28 +3,30 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use tokio::sync::watch;
 use tokio_postgres::Client;
 
 use super::monitor::ROLE_TRUST;
+use super::pace::Budget;
 use super::probe::{ANSWER, ProbeError, bounded};
 use super::{Cluster, Node, State, Term};
-use crate::freshness::{Horizon, Lsn};
+use crate::freshness::{Horizon, Lsn, Tick};
 
-/// Between questions while a sample has not been reached.
-const BUSY: Duration = Duration::from_millis(3);
-/// Between questions when replay has stood still for `STILL`.
+/// Between questions while a sample has not been reached, at least.
+const BUSY: Duration = Duration::from_millis(1);
+/// Between questions when replay has stood still for `STUCK_AFTER`.
 const STUCK: Duration = Duration::from_millis(20);
-/// Replay that has not moved for this long, though a sample waits, is stuck.
-const STILL: Duration = Duration::from_millis(15);
+const STUCK_AFTER: Duration = Duration::from_millis(120);
+/// Replay that has not moved for this long, though a sample waits, may wait for the primary to flush.
+const STILL: Duration = Duration::from_millis(8);
 /// A gap this small (two WAL pages) may be no lag at all: the flush position can stand on a page boundary inside a
 /// record that is not complete, and replay then stays below it until the primary flushes again.
 const PAGE_GAP: u64 = 16 * 1024;
+/// Between questions when nothing waits.
+const IDLE: Duration = Duration::from_millis(400);
 
 const REPLAYED: &str = "select pg_catalog.pg_is_in_recovery(), \
      (pg_catalog.pg_last_wal_replay_lsn() - '0/0'::pg_catalog.pg_lsn)::int8";
-
-/// Between questions when nothing waits.
-const IDLE: Duration = Duration::from_millis(400);
 
 /// Follows replay until the role must be asked for again (`Ok`) or the connection fails.
 pub(super) async fn run(
@@ -38,22 +40,17 @@ pub(super) async fn run(
     let trusted_until = Instant::now() + ROLE_TRUST;
     while Instant::now() < trusted_until {
         let at = cluster.clock.now();
+        follow.budget.spend(at);
         let row = bounded(ANSWER, client.query_one(&question, &[])).await?;
         let (true, Some(lsn)) = (row.try_get(0)?, row.try_get::<_, Option<i64>>(1)?) else { return Ok(()) };
         let term = *samples.borrow_and_update();
-        if !follow.answered(cluster, node, term, Lsn(u64::try_from(lsn).unwrap_or(0))) {
+        if !follow.sampled(term) {
             return Ok(());
         }
+        follow.answered(cluster, node, term, Lsn(u64::try_from(lsn).unwrap_or(0)));
         node.answered(at);
-        let pace = follow.pace();
-        if pace < IDLE {
-            tokio::time::sleep(pace).await;
-            continue;
-        }
-        tokio::select! {
-            () = tokio::time::sleep(IDLE) => {}
-            _ = samples.changed() => {}
-            () = node.woken() => {}
+        if !follow.until_due(cluster, node, &mut samples, trusted_until).await {
+            return Ok(());
         }
     }
     Ok(())
@@ -65,13 +62,20 @@ pub(super) struct Follow {
     horizon: Horizon,
     moved: Instant,
     nudged: Option<Lsn>,
+    budget: Budget,
 }
 
 impl Follow {
     /// Nothing is known yet; samples of the primary of `cluster` at this moment will count.
     pub(super) fn new(cluster: &Cluster) -> Self {
         let term = cluster.samples.borrow().number;
-        Self { term, horizon: Horizon::default(), moved: Instant::now(), nudged: None }
+        Self {
+            term,
+            horizon: Horizon::default(),
+            moved: Instant::now(),
+            nudged: None,
+            budget: Budget::default(),
+        }
     }
 
     /// Whether what is known was learned under the primary there is now.
@@ -79,41 +83,102 @@ impl Follow {
         cluster.samples.borrow().number == self.term
     }
 
-    /// Takes the replica's answer and the newest sample. False when the sample comes from another primary: the
-    /// replica must be asked for its timeline first.
-    fn answered(&mut self, cluster: &Cluster, node: &Node, term: Term, lsn: Lsn) -> bool {
+    /// Takes the newest sample. False when it comes from another primary: the replica must be asked for its timeline
+    /// first.
+    fn sampled(&mut self, term: Term) -> bool {
         if term.number != self.term {
             return false;
-        }
-        if lsn != self.horizon.replayed_lsn() {
-            self.moved = Instant::now();
         }
         if let Some(sample) = term.sample {
             self.horizon.sampled(sample);
         }
-        self.horizon.replayed(lsn);
-        node.set_horizon(self.horizon.get(), lsn);
-        if node.state() != State::Replica {
-            node.set_state(State::Replica);
-        }
-        self.nudge(cluster, lsn);
         true
     }
 
-    fn pace(&self) -> Duration {
-        match self.horizon.next() {
-            None => IDLE,
-            Some(_) if self.moved.elapsed() > STILL * 8 => STUCK,
-            Some(_) => BUSY,
+    /// Takes the replica's answer to how far it has replayed.
+    fn answered(&mut self, cluster: &Cluster, node: &Node, term: Term, lsn: Lsn) {
+        if lsn != self.horizon.replayed_lsn() {
+            self.moved = Instant::now();
+        }
+        self.horizon.replayed(lsn, cluster.clock.now());
+        node.has_reached(term.timeline, lsn);
+        self.publish(cluster, node);
+        if node.state() != State::Replica {
+            node.set_state(State::Replica);
+        }
+        self.nudge(cluster);
+    }
+
+    fn publish(&self, cluster: &Cluster, node: &Node) {
+        let before = node.horizon();
+        // One that is overdue takes at least as long as it is late.
+        let overdue = self.horizon.next().map_or(0, |next| cluster.clock.now().since(next.at));
+        let catch_up = self.horizon.catch_up().max(overdue);
+        node.set_horizon(self.horizon.get(), self.horizon.replayed_lsn(), catch_up);
+        if self.horizon.get() > before {
+            cluster.progressed();
         }
     }
 
+    /// Waits until the replica is to be asked again. New samples are taken meanwhile: one that the replica has reached
+    /// already moves the horizon without a question. False when the role must be asked for.
+    async fn until_due(
+        &mut self,
+        cluster: &Cluster,
+        node: &Node,
+        samples: &mut watch::Receiver<Term>,
+        latest: Instant,
+    ) -> bool {
+        let mut due = Instant::now() + self.pause(cluster.clock.now());
+        loop {
+            let until = due.min(latest);
+            tokio::select! {
+                () = tokio::time::sleep_until(until.into()) => return true,
+                () = node.woken() => return true,
+                _ = samples.changed() => {}
+            }
+            let term = *samples.borrow_and_update();
+            if !self.sampled(term) {
+                return false;
+            }
+            self.publish(cluster, node);
+            if self.horizon.next().is_some() {
+                due = due.min(Instant::now() + self.delay(cluster));
+            }
+        }
+    }
+
+    /// How long to wait after an answer.
+    fn pause(&self, now: Tick) -> Duration {
+        match self.horizon.next() {
+            None => IDLE,
+            Some(_) if self.still(now) > STUCK_AFTER => STUCK,
+            Some(_) => BUSY.max(Duration::from_nanos(self.budget.wait(now))),
+        }
+    }
+
+    /// How long to wait after a new sample, which the replica may reach in the next moment.
+    fn delay(&self, cluster: &Cluster) -> Duration {
+        let now = cluster.clock.now();
+        let is_urgent = cluster.urgent.load(Ordering::Relaxed) > self.horizon.get().0;
+        if is_urgent || self.budget.is_ample(now) {
+            return Duration::ZERO;
+        }
+        BUSY.max(Duration::from_nanos(self.budget.wait(now)))
+    }
+
+    /// For how long replay has stood still although a sample waits.
+    fn still(&self, now: Tick) -> Duration {
+        let waited = self.horizon.next().map_or(0, |next| now.since(next.at));
+        self.moved.elapsed().min(Duration::from_nanos(waited))
+    }
+
     /// Asks the primary to flush, once for each position replay is stuck at, when that may be all it waits for.
-    fn nudge(&mut self, cluster: &Cluster, at: Lsn) {
-        let Some(next) = self.horizon.next() else { return };
+    fn nudge(&mut self, cluster: &Cluster) {
+        let (Some(next), at) = (self.horizon.next(), self.horizon.replayed_lsn()) else { return };
         let near = next.flushed.0.saturating_sub(at.0) <= PAGE_GAP;
         let may_be_unflushed = cluster.async_commit.load(Ordering::Relaxed);
-        if self.moved.elapsed() > STILL && self.nudged != Some(at) && (near || may_be_unflushed) {
+        if self.still(cluster.clock.now()) > STILL && self.nudged != Some(at) && (near || may_be_unflushed) {
             self.nudged = Some(at);
             cluster.nudge.notify_one();
         }

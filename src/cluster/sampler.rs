@@ -1,6 +1,7 @@
 //! Asks the primary how far it has flushed.
 //!
-//! Seldom while every replica has passed the newest mark; every few milliseconds while one has not.
+//! Seldom while every replica has passed the newest mark; at once after a write, and every few milliseconds while there
+//! are more; back to back while somebody waits.
 
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
@@ -8,16 +9,17 @@ use std::time::{Duration, Instant};
 use tokio_postgres::Client;
 
 use super::monitor::ROLE_TRUST;
+use super::pace::Budget;
 use super::probe::{ProbeError, bounded};
-use super::{Cluster, Node};
-use crate::freshness::{Lsn, Sample};
+use super::{Cluster, Node, State};
+use crate::freshness::{Lsn, Sample, Tick};
 
 /// Between samples when nothing waits.
 const IDLE: Duration = Duration::from_millis(500);
-/// Between samples while a mark is outstanding: together with the replicas' own pace this bounds the load.
-const BUSY: Duration = Duration::from_millis(3);
-/// Between samples when replicas have not moved for a while, however many marks are outstanding.
-const STUCK: Duration = Duration::from_millis(25);
+/// Between samples when it is the replicas' turn: the primary was asked after the newest mark was set.
+const REPLICAS_TURN: Duration = Duration::from_millis(25);
+/// Between samples while somebody waits for one: those who come in the meantime share the next.
+const SHARED: Duration = Duration::from_millis(1);
 
 /// Longest wait for the primary's answer. A primary that is slow is still the only one there is: reads leave it for
 /// the replicas or wait with it, and nothing is gained by calling it lost.
@@ -37,37 +39,71 @@ pub(super) async fn run(cluster: &Cluster, node: &Node, client: &Client) -> Resu
     let flushed = bounded(ANSWER, client.prepare(FLUSHED)).await?;
     let inserted = bounded(ANSWER, client.prepare(INSERTED)).await?;
     let trusted_until = Instant::now() + ROLE_TRUST;
+    let mut budget = Budget::default();
+    cluster.history.read(client).await;
     while Instant::now() < trusted_until {
         let at = cluster.clock.now();
+        budget.spend(at);
         let question = if cluster.async_commit.load(Ordering::Relaxed) { &inserted } else { &flushed };
         let row = bounded(ANSWER, client.query_one(question, &[])).await?;
         let Some(lsn) = row.try_get::<_, Option<i64>>(1)? else { return Ok(()) };
         let sample = Sample { at, flushed: Lsn(u64::try_from(lsn).unwrap_or(0)) };
+        cluster.history.sampled(sample);
         cluster.samples.send_modify(|term| term.sample = Some(sample));
         node.answered(at);
-        pause(cluster, node, client, at.0).await?;
+        until_due(cluster, node, client, at, budget).await?;
     }
     Ok(())
 }
 
 /// Waits until the next sample is due.
-async fn pause(cluster: &Cluster, node: &Node, client: &Client, sampled_at: u64) -> Result<(), ProbeError> {
-    let gap = match (cluster.is_gate_closed(), cluster.mark().0 > sampled_at) {
-        (false, _) => IDLE,
-        (true, true) => BUSY,
-        // The newest mark lies before the last sample: it is the replicas' turn, another sample changes little.
-        (true, false) => STUCK,
-    };
-    if gap != IDLE {
-        tokio::time::sleep(BUSY).await;
-    }
-    tokio::select! {
-        () = tokio::time::sleep(gap.saturating_sub(BUSY)) => {}
-        () = cluster.demand.notified() => {}
-        () = node.woken() => {}
-        () = cluster.nudge.notified() => {
-            bounded(ANSWER, client.execute(NUDGE, &[])).await?;
+async fn until_due(
+    cluster: &Cluster,
+    node: &Node,
+    client: &Client,
+    sampled_at: Tick,
+    budget: Budget,
+) -> Result<(), ProbeError> {
+    loop {
+        let pause = cluster.pause(sampled_at, budget);
+        if pause.is_zero() {
+            return Ok(());
+        }
+        tokio::select! {
+            () = tokio::time::sleep(pause) => return Ok(()),
+            () = cluster.demand.notified() => {}
+            () = cluster.hurry.notified() => {}
+            () = node.woken() => return Ok(()),
+            () = cluster.nudge.notified() => {
+                bounded(ANSWER, client.execute(NUDGE, &[])).await?;
+                return Ok(());
+            }
         }
     }
-    Ok(())
+}
+
+impl Cluster {
+    /// How long the next sample has time, if nobody asks for one.
+    fn pause(&self, sampled_at: Tick, budget: Budget) -> Duration {
+        let now = self.clock.now();
+        let since = Duration::from_nanos(now.since(sampled_at));
+        if self.urgent.load(Ordering::SeqCst) > sampled_at.0 {
+            return SHARED.saturating_sub(since);
+        }
+        if self.has_news(sampled_at) {
+            return Duration::from_nanos(budget.wait(now));
+        }
+        self.is_dozing.store(true, Ordering::SeqCst);
+        if self.has_news(sampled_at) {
+            // It came before anybody could know that nobody listened.
+            return Duration::from_nanos(budget.wait(now));
+        }
+        if self.is_gate_closed() { REPLICAS_TURN } else { IDLE }
+    }
+
+    /// Whether an instant is wanted that the newest sample cannot stand for, and a replica could come to.
+    fn has_news(&self, sampled_at: Tick) -> bool {
+        self.wanted.load(Ordering::SeqCst) > sampled_at.0
+            && self.nodes.iter().any(|n| n.state() == State::Replica)
+    }
 }

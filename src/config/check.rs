@@ -117,6 +117,8 @@ fn database(
         scope: tuning.scope.unwrap_or_default(),
         mode: tuning.mode.unwrap_or_default(),
         on_stale: tuning.on_stale.unwrap_or_default(),
+        primary_read_limit: tuning.primary_read_limit.filter(|limit| *limit > 0),
+        primary_read_overflow: tuning.primary_read_overflow.unwrap_or_default(),
         client_auth,
         max_clients: tuning.max_clients.unwrap_or(DEFAULT_MAX_CLIENTS),
         prepared_per_server: tuning.prepared_statements_per_server.unwrap_or(DEFAULT_PREPARED_PER_SERVER),
@@ -177,14 +179,14 @@ fn user(
     fallback: Option<&Secret>,
     findings: &mut Findings,
 ) -> UserSettings {
-    let UserLayer { name, password, origin } = layer;
+    let UserLayer { name, password, tuning, origin } = layer;
     let password = password.or_else(|| fallback.cloned());
     if password.is_none() && client_auth == ClientAuth::Scram && !broken {
         let advice = "Put it into the URL (user:password@host), into PGPASSWORD, or into password_file in the file; \
                       to let everyone in without one, say tidegate_client_auth=trust";
         findings.mistake(&origin, Problem::new(format!("the user {name} has no password"), advice));
     }
-    UserSettings { name, password }
+    UserSettings { name, password, tuning }
 }
 
 fn server_settings(

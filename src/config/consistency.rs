@@ -2,14 +2,16 @@
 
 pub use crate::sql::UnknownWord;
 use crate::sql::words::words;
-pub use crate::sql::{Level, Scope};
+pub use crate::sql::{Level, OnStale, Scope};
 
 words! {
-    /// Where a read goes when no replica is fresh enough for it.
+    /// What becomes of a read for which the primary's budget (`primary_read_limit`) has no room.
     #[derive(Default)]
-    pub enum OnStale {
-        /// To the primary.
+    pub enum Overflow {
+        /// It waits, for a replica or for room.
         #[default]
-        Primary = "primary",
+        Wait = "wait",
+        /// The client gets an error.
+        Error = "error",
     }
 }

@@ -5,10 +5,12 @@
 
 use std::fs;
 use std::path::Path;
+use std::str::FromStr;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::consistency::UnknownWord;
 use super::document::{Walker, entries};
 use super::keys;
 use super::layer::{DatabaseLayer, NodesLayer, UserLayer};
@@ -16,6 +18,7 @@ use super::mistake::{Findings, Origin, Problem, quoted};
 use super::node::{NodeSettings, parse_address};
 use super::redact::redact_url;
 use super::secret::Secret;
+use super::settings::UserTuning;
 use super::top::{self, TopLayer};
 use super::url;
 use super::value::word;
@@ -219,33 +222,45 @@ impl Walker<'_> {
         for (name, value, span) in self.tables(origin, value, "[database.NAME.user.USER]") {
             let origin = self.at(&span).inside(&format!("database.{database}.user.{name}"));
             if let Some(table) = self.table(&origin, value) {
-                let password = self.password(&origin, table);
-                users.push(UserLayer { name: name.to_owned(), password, origin });
+                users.push(self.user(origin, name, table));
             }
         }
         users
     }
 
-    fn password(&mut self, origin: &Origin, table: &DeTable<'_>) -> Option<Secret> {
+    fn user(&mut self, user: Origin, name: &str, table: &DeTable<'_>) -> UserLayer {
+        const KEYS: [&str; 5] = ["password", "password_file", "consistency", "scope", "on_stale"];
         let mut passwords = Vec::new();
+        let mut tuning = UserTuning::default();
         for (key, value, span) in entries(table) {
             let origin = self.at(&span).inside(key);
             match key {
+                "consistency" => tuning.consistency = self.one_word(&origin, value),
+                "scope" => tuning.scope = self.one_word(&origin, value),
+                "on_stale" => tuning.on_stale = self.one_word(&origin, value),
                 "password" => passwords.push(self.scalar(&origin, value)),
                 "password_file" => {
                     let path = self.scalar(&origin, value);
                     passwords.push(path.and_then(|path| self.password_file(&origin, &path)));
                 }
-                _ => self
-                    .findings
-                    .mistake(&origin, keys::unknown("setting", key, ["password", "password_file"])),
+                _ => self.findings.mistake(&origin, keys::unknown("setting", key, KEYS)),
             }
         }
         if passwords.len() > 1 {
             let problem = Problem::new("both password and password_file are given", "Give one of the two");
-            self.findings.mistake(origin, problem);
+            self.findings.mistake(&user, problem);
         }
-        passwords.pop().flatten().filter(|password| !password.is_empty()).map(Secret::new)
+        let password = passwords.pop().flatten().filter(|password| !password.is_empty()).map(Secret::new);
+        UserLayer { name: name.to_owned(), password, tuning, origin: user }
+    }
+
+    fn one_word<T: FromStr<Err = UnknownWord>>(
+        &mut self,
+        origin: &Origin,
+        value: &Spanned<DeValue<'_>>,
+    ) -> Option<T> {
+        let text = self.scalar(origin, value)?;
+        self.findings.keep(origin, word(&text))
     }
 
     fn password_file(&mut self, origin: &Origin, path: &str) -> Option<String> {

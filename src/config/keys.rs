@@ -21,12 +21,14 @@ const SHARED: [&str; 6] =
     ["connection_limit", "pool_timeout", "connect_timeout", "application_name", "options", "sslmode"];
 
 /// Settings with [`PREFIX`] in URLs and without it in files.
-const OURS: [&str; 9] = [
+const OURS: [&str; 11] = [
     "mode",
     "pool_mode",
     "consistency",
     "scope",
     "on_stale",
+    "primary_read_limit",
+    "primary_read_overflow",
     "client_auth",
     "max_clients",
     "prepared_statements_per_server",
@@ -160,6 +162,8 @@ fn set(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
         "consistency" => tuning.consistency = Some(word(value)?),
         "scope" => tuning.scope = Some(word(value)?),
         "on_stale" => tuning.on_stale = Some(word(value)?),
+        "primary_read_limit" => tuning.primary_read_limit = Some(count(value, 0, MOST_CONNECTIONS)?),
+        "primary_read_overflow" => tuning.primary_read_overflow = Some(word(value)?),
         "client_auth" => tuning.client_auth = Some(word(value)?),
         "max_clients" => tuning.max_clients = Some(count(value, 1, MOST_CLIENTS)?),
         "prepared_statements_per_server" => {

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use super::consistency::{Level, OnStale, Scope};
+use super::consistency::{Level, OnStale, Overflow, Scope};
 use super::mistake::Origin;
 use super::node::NodeSettings;
 use super::rule::RuleSettings;
 use super::secret::Secret;
-use super::settings::{ClientAuth, Mode, PoolMode};
+use super::settings::{ClientAuth, Mode, PoolMode, UserTuning};
 
 /// Declares a struct of optional values that can be laid over another one.
 macro_rules! layer {
@@ -55,6 +55,9 @@ layer! {
         consistency: Level,
         scope: Scope,
         on_stale: OnStale,
+        // Zero stands for "any number".
+        primary_read_limit: usize,
+        primary_read_overflow: Overflow,
         client_auth: ClientAuth,
         max_clients: usize,
         prepared_statements_per_server: usize,
@@ -74,6 +77,7 @@ pub(super) struct NodesLayer {
 pub(super) struct UserLayer {
     pub(super) name: String,
     pub(super) password: Option<Secret>,
+    pub(super) tuning: UserTuning,
     pub(super) origin: Origin,
 }
 
@@ -129,7 +133,15 @@ impl DatabaseLayer {
 fn join_users(mut above: Vec<UserLayer>, below: Vec<UserLayer>) -> Vec<UserLayer> {
     for user in below {
         match above.iter_mut().find(|known| known.name == user.name) {
-            Some(known) => known.password = known.password.take().or(user.password),
+            Some(known) => {
+                known.password = known.password.take().or(user.password);
+                let (ours, theirs) = (known.tuning, user.tuning);
+                known.tuning = UserTuning {
+                    consistency: ours.consistency.or(theirs.consistency),
+                    scope: ours.scope.or(theirs.scope),
+                    on_stale: ours.on_stale.or(theirs.on_stale),
+                };
+            }
             None => above.push(user),
         }
     }

@@ -30,11 +30,13 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-pub use consistency::{Level, OnStale, Scope};
+pub use consistency::{Level, OnStale, Overflow, Scope};
 pub use load::{Given, Sources, load};
 pub use mistake::{Mistake, Mistakes};
 pub use node::{Host, NodeSettings, Role};
 pub use redact::redact_url;
 pub use rule::{ObjectRule, Pattern, RuleSettings, StatementRule};
 pub use secret::Secret;
-pub use settings::{ClientAuth, DatabaseSettings, Mode, PoolMode, PoolSettings, Settings, UserSettings};
+pub use settings::{
+    ClientAuth, DatabaseSettings, Mode, PoolMode, PoolSettings, Settings, UserSettings, UserTuning,
+};

@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::consistency::{Level, OnStale, Scope};
+use super::consistency::{Level, OnStale, Overflow, Scope};
 use super::node::NodeSettings;
 use super::rule::RuleSettings;
 use super::secret::Secret;
@@ -61,6 +61,10 @@ pub struct DatabaseSettings {
     pub scope: Scope,
     /// Where a read goes when no replica is fresh enough.
     pub on_stale: OnStale,
+    /// Most reads that run on the primary at one time because no replica was fresh enough; `None` means any number.
+    pub primary_read_limit: Option<usize>,
+    /// What becomes of those beyond that.
+    pub primary_read_overflow: Overflow,
     /// How clients prove who they are.
     pub client_auth: ClientAuth,
     /// Most client connections to this database at one time, at least 1.
@@ -82,6 +86,19 @@ pub struct UserSettings {
     pub name: String,
     /// Its password, for clients to prove and for the proxy to log in with. `None` only with [`ClientAuth::Trust`].
     pub password: Option<Secret>,
+    /// What differs from the database's settings.
+    pub tuning: UserTuning,
+}
+
+/// What a user is promised, where that differs from what the database says.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct UserTuning {
+    /// What a read is promised.
+    pub consistency: Option<Level>,
+    /// Who must see a write.
+    pub scope: Option<Scope>,
+    /// Where a read goes when no replica is fresh enough.
+    pub on_stale: Option<OnStale>,
 }
 
 /// How server connections are lent to clients.

@@ -124,7 +124,14 @@ fn flags_go_before_environment_before_file() {
     );
     assert_eq!(app.pool.connection_limit, 8);
     assert_eq!(app.pool.pool_timeout, Some(Duration::from_secs(7)));
-    assert_eq!(app.users, [UserSettings { name: "app".to_owned(), password: Some(Secret::new("env")) }]);
+    assert_eq!(
+        app.users,
+        [UserSettings {
+            name: "app".to_owned(),
+            password: Some(Secret::new("env")),
+            tuning: UserTuning::default(),
+        }]
+    );
 
     let mut sources = sources;
     sources.flags.url = Some(Secret::new("postgres://you:flag@flaghost/app"));

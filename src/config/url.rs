@@ -11,6 +11,7 @@ use super::layer::{DatabaseLayer, NodesLayer, Tuning, UserLayer};
 use super::mistake::{Findings, Origin, Problem};
 use super::node::{NodeSettings, node, split_port};
 use super::secret::Secret;
+use super::settings::UserTuning;
 
 /// The schemes of PostgreSQL's URLs.
 pub(super) const SCHEMES: [&str; 2] = ["postgres", "postgresql"];
@@ -71,7 +72,12 @@ impl Url {
         let mut layer = DatabaseLayer::new(origin.clone());
         let Self { user, password, database, nodes, tuning, broken } = self;
         layer.nodes = (!nodes.is_empty()).then(|| NodesLayer { nodes, origin: origin.clone() });
-        layer.users.extend(user.map(|name| UserLayer { name, password, origin: origin.clone() }));
+        layer.users.extend(user.map(|name| UserLayer {
+            name,
+            password,
+            tuning: UserTuning::default(),
+            origin: origin.clone(),
+        }));
         layer.server_name = database;
         layer.tuning = tuning;
         layer.broken = broken;

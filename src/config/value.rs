@@ -24,22 +24,7 @@ pub(super) fn count(text: &str, least: usize, most: usize) -> Result<usize, Prob
 
 /// A time: a number of seconds, or a number with a unit (`500ms`, `20s`, `2min`, `1h`), at most a day.
 pub(super) fn duration(text: &str) -> Result<Duration, Problem> {
-    let digits = text.bytes().take_while(u8::is_ascii_digit).count();
-    let (number, unit) = text.split_at(digits);
-    let milliseconds = match unit.trim() {
-        "ms" => 1,
-        "" | "s" => 1_000,
-        "m" | "min" => 60_000,
-        "h" => 3_600_000,
-        _ => 0,
-    };
-    let duration = number
-        .parse::<u64>()
-        .ok()
-        .filter(|_| milliseconds > 0)
-        .and_then(|number| number.checked_mul(milliseconds))
-        .map(Duration::from_millis);
-    match duration {
+    match crate::sql::duration::parse(text) {
         Some(duration) if duration <= LONGEST => Ok(duration),
         Some(_) => Err(Problem::new(format!("{} is longer than a day", quoted(text)), "Write at most 24h")),
         None => Err(Problem::new(

@@ -24,7 +24,11 @@ pub struct Horizon {
     passed: Tick,
     replayed: Lsn,
     waiting: VecDeque<Sample>,
+    catch_up: u64,
 }
+
+/// How much a new catch-up time counts against those before: an eighth, as in TCP's round-trip estimate (RFC 6298).
+const WEIGHT: u64 = 8;
 
 impl Horizon {
     /// The horizon.
@@ -57,21 +61,36 @@ impl Horizon {
         self.waiting.push_back(sample);
     }
 
-    /// The replica has said how far it has replayed. A position that went back means a restart: all is forgotten.
-    pub fn replayed(&mut self, lsn: Lsn) {
+    /// The replica has said at `now` how far it has replayed. A position that went back means a restart: all is
+    /// forgotten.
+    pub fn replayed(&mut self, lsn: Lsn, now: Tick) {
         if lsn < self.replayed {
             self.forget();
         }
         self.replayed = lsn;
         while let Some(sample) = self.waiting.front().copied().filter(|s| s.flushed <= lsn) {
             self.advance(sample.at);
+            self.took(now.since(sample.at));
             self.waiting.pop_front();
         }
+    }
+
+    /// How long it typically takes from an instant to when the horizon has come there, in nanoseconds; 0 when that is
+    /// not known. It tells how long waiting may be worth while, and nothing about what is visible.
+    pub fn catch_up(&self) -> u64 {
+        self.catch_up
     }
 
     /// The replica was lost, restarted or changed its timeline: nothing known of it holds any more.
     pub fn forget(&mut self) {
         *self = Self::default();
+    }
+
+    fn took(&mut self, nanos: u64) {
+        self.catch_up = match self.catch_up {
+            0 => nanos,
+            before => before - before / WEIGHT + nanos / WEIGHT,
+        };
     }
 
     fn advance(&mut self, to: Tick) {
@@ -95,16 +114,26 @@ mod tests {
             h.sampled(sample(at, lsn));
         }
         assert_eq!(h.get(), Tick::NEVER);
-        h.replayed(Lsn(250));
+        h.replayed(Lsn(250), Tick(1000));
         assert_eq!(h.get(), Tick(20));
-        h.replayed(Lsn(300));
+        h.replayed(Lsn(300), Tick(1000));
         assert_eq!(h.get(), Tick(30));
+    }
+
+    #[test]
+    fn catch_up_time_is_learned() {
+        let mut h = Horizon::default();
+        for i in 1..100 {
+            h.sampled(sample(i * 10, i));
+            h.replayed(Lsn(i), Tick(i * 10 + 4));
+        }
+        assert_eq!(h.catch_up(), 4);
     }
 
     #[test]
     fn an_idle_primary_keeps_a_caught_up_replica_fresh_for_free() {
         let mut h = Horizon::default();
-        h.replayed(Lsn(100));
+        h.replayed(Lsn(100), Tick(1000));
         h.sampled(sample(10, 100));
         h.sampled(sample(20, 100));
         assert_eq!(h.get(), Tick(20));
@@ -113,9 +142,9 @@ mod tests {
     #[test]
     fn a_restart_that_replays_from_further_back_closes_the_gate() {
         let mut h = Horizon::default();
-        h.replayed(Lsn(100));
+        h.replayed(Lsn(100), Tick(1000));
         h.sampled(sample(10, 100));
-        h.replayed(Lsn(90));
+        h.replayed(Lsn(90), Tick(1000));
         assert_eq!(h.get(), Tick::NEVER);
     }
 
@@ -123,7 +152,7 @@ mod tests {
     fn a_replica_far_behind_is_still_seen_to_make_progress() {
         let mut h = Horizon::default();
         (1..1000).for_each(|i| h.sampled(sample(i, i)));
-        h.replayed(Lsn(20));
+        h.replayed(Lsn(20), Tick(1000));
         assert_eq!(h.get(), Tick(20));
     }
 
@@ -142,14 +171,14 @@ mod tests {
                     0 => { flushed += by; acknowledged.push((now, flushed)); }
                     1 => pending.push_back(sample(now, flushed)),
                     2 => if let Some(s) = pending.pop_front() { h.sampled(s) },
-                    _ => { replayed = (replayed + by).min(flushed); h.replayed(Lsn(replayed)); }
+                    _ => { replayed = (replayed + by).min(flushed); h.replayed(Lsn(replayed), Tick(1000)); }
                 }
                 for &(at, lsn) in &acknowledged {
                     prop_assert!(at >= h.get().0 || lsn <= replayed, "claims {:?}, missing {lsn} of {at}", h.get());
                 }
             }
             h.sampled(sample(now + 1, flushed));
-            h.replayed(Lsn(flushed));
+            h.replayed(Lsn(flushed), Tick(1000));
             prop_assert!(h.next().is_none() && h.get() > Tick::NEVER);
         }
     }

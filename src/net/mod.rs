@@ -35,6 +35,16 @@ impl Stream {
         Ok(Self::Tcp(stream))
     }
 
+    /// The peer's address without its port; empty where it has none.
+    pub fn peer(&self) -> String {
+        match self {
+            Self::Tcp(stream) => {
+                stream.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default()
+            }
+            Self::Unix(_) | Self::Memory(_) => String::new(),
+        }
+    }
+
     /// Moves the socket's registration to the runtime of the current thread, so that its wake-ups stay there.
     pub fn rehome(self) -> io::Result<Self> {
         Ok(match self {

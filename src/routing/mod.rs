@@ -5,11 +5,12 @@
 
 mod reason;
 mod select;
+mod stale;
 
 pub use reason::Reason;
 
 use crate::freshness::Tick;
-use crate::sql::{Intent, Level};
+use crate::sql::{Intent, Level, OnStale};
 
 /// Number of a node within its cluster.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -41,14 +42,72 @@ pub struct Request {
     pub held: Option<Held>,
     /// What the app said itself.
     pub intent: Option<Intent>,
-    /// How fresh a replica must be.
+    /// What it is promised.
     pub level: Level,
-    /// What the read must see, at level `session`.
-    pub mark: Tick,
+    /// What that comes down to.
+    pub need: Need,
+    /// What happens when no replica meets the need.
+    pub stale: Stale,
     /// Why a replica should not be tried, though it looks like a read.
     pub doubt: Option<Doubt>,
     /// The replica not to take again: it just failed this very read.
     pub avoid: Option<NodeId>,
+}
+
+/// What a read must see.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Need {
+    /// The replica's horizon must not be before this.
+    pub mark: Tick,
+    /// What the session was shown before, where nobody had been told of it yet: the read mark.
+    pub seen: Option<Seen>,
+}
+
+/// A state that a session was shown: no other node may show it an older one.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Seen {
+    /// The instant at which it was shown.
+    pub at: Tick,
+    /// Where. As long as that node goes on replaying, it only moves forward.
+    pub on: NodeId,
+    /// Which of the node's lives that was: after a restart it may stand further back.
+    pub life: u64,
+}
+
+impl Need {
+    /// Whether `replica` may serve: the one comparison.
+    pub fn is_met_by(&self, replica: &ReplicaView) -> bool {
+        replica.horizon >= self.mark && self.seen.is_none_or(|seen| seen.is_met_by(replica))
+    }
+
+    /// What the horizon of `replica` must not be before.
+    pub fn mark_for(&self, replica: &ReplicaView) -> Tick {
+        match self.seen {
+            Some(seen) if !seen.is_same(replica) => self.mark.max(seen.at),
+            _ => self.mark,
+        }
+    }
+}
+
+impl Seen {
+    fn is_same(&self, replica: &ReplicaView) -> bool {
+        replica.id == self.on && replica.life == self.life
+    }
+
+    fn is_met_by(&self, replica: &ReplicaView) -> bool {
+        self.is_same(replica) || replica.horizon >= self.at
+    }
+}
+
+/// What happens to a read that no replica is fresh enough for.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stale {
+    /// What was asked for.
+    pub then: OnStale,
+    /// For how long it has waited already, in nanoseconds.
+    pub waited: u64,
+    /// The instant it is.
+    pub now: Tick,
 }
 
 /// Why what looks like a read is not tried on a replica.
@@ -80,6 +139,10 @@ pub struct ReplicaView {
     pub horizon: Tick,
     /// Statements it works on for this proxy.
     pub outstanding: usize,
+    /// How long its horizon takes to come to an instant, in nanoseconds, by what was measured lately; 0 when unknown.
+    pub catch_up: u64,
+    /// Counts its restarts and absences, as far as they were seen.
+    pub life: u64,
 }
 
 /// Where to.
@@ -91,6 +154,10 @@ pub enum Target {
     Primary,
     /// This replica.
     Replica(NodeId),
+    /// Nowhere yet: a replica will be fresh enough soon. For so many nanoseconds at most.
+    Wait(u64),
+    /// Nowhere: the client is told that no replica is fresh enough.
+    Nowhere,
 }
 
 /// A target and why.
@@ -105,7 +172,7 @@ pub struct Decision {
 /// Decides where `request` goes, given the healthy replicas and a random number.
 ///
 /// In order: a held connection; the app's own word; what must be on the primary; a read on a replica that is
-/// fresh enough; else the primary.
+/// fresh enough; else what was asked for when none is.
 pub fn route(request: &Request, replicas: &[ReplicaView], random: u64) -> Decision {
     let primary = |reason| Decision { target: Target::Primary, reason };
     match request.held {
@@ -132,11 +199,11 @@ pub fn route(request: &Request, replicas: &[ReplicaView], random: u64) -> Decisi
     }
     match request.level {
         Level::Primary => return primary(Reason::LevelPrimary),
-        Level::Eventual | Level::Session => {}
+        Level::Eventual | Level::Bounded(_) | Level::Session | Level::Strong => {}
     }
     match select::replica(request, replicas, random) {
         Ok(id) => Decision { target: Target::Replica(id), reason: select::reason(request) },
-        Err(reason) => primary(reason),
+        Err(reason) => Decision { target: stale::target(request, replicas), reason },
     }
 }
 

@@ -9,6 +9,10 @@ pub enum Reason {
     Fresh,
     /// A read at level `eventual`.
     Eventual,
+    /// A read at level `bounded`, and the replica's state is not older than that.
+    Bounded,
+    /// A read at level `strong`, and the replica has replayed all that was acknowledged before it.
+    Strong,
     /// The app asked for a replica.
     IntentReplica,
     /// A transaction block that promised to be READ ONLY.
@@ -43,9 +47,11 @@ pub enum Reason {
 
 impl Reason {
     /// Every reason, in the order of declaration.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 19] = [
         Self::Fresh,
         Self::Eventual,
+        Self::Bounded,
+        Self::Strong,
         Self::IntentReplica,
         Self::ReadOnlyTransaction,
         Self::Transaction,
@@ -68,6 +74,8 @@ impl Reason {
         match self {
             Self::Fresh => "fresh",
             Self::Eventual => "eventual",
+            Self::Bounded => "bounded",
+            Self::Strong => "strong",
             Self::IntentReplica => "intent_replica",
             Self::ReadOnlyTransaction => "read_only_transaction",
             Self::Transaction => "transaction",
@@ -93,6 +101,8 @@ impl Reason {
         match self {
             Self::Fresh => "a read, and the replica has replayed all it must see",
             Self::Eventual => "a read at level eventual: any healthy replica will do",
+            Self::Bounded => "a read at level bounded, and the replica is not older than that",
+            Self::Strong => "a read at level strong, and the replica has replayed all acknowledged before it",
             Self::IntentReplica => "the application asked for a replica",
             Self::ReadOnlyTransaction => "a transaction that promised to be READ ONLY",
             Self::Transaction => "it begins a transaction block, or runs in one",

@@ -9,7 +9,7 @@ use crate::sql::Intent;
 /// Two Choices in Randomized Load Balancing", IEEE TPDS 12(10), 2001.
 pub(super) fn replica(request: &Request, replicas: &[ReplicaView], random: u64) -> Result<NodeId, Reason> {
     let healthy = || replicas.iter().filter(|r| Some(r.id) != request.avoid);
-    let fresh = || healthy().filter(|r| request.level == Level::Eventual || r.horizon >= request.mark);
+    let fresh = || healthy().filter(|r| request.need.is_met_by(r));
     let nth = |n: u64| fresh().nth(usize::try_from(n).unwrap_or(0));
     let count = fresh().count() as u64;
     if count == 0 {
@@ -28,6 +28,8 @@ pub(super) fn reason(request: &Request) -> Reason {
         (Wants::ReadOnlyTransaction, _) => Reason::ReadOnlyTransaction,
         _ if request.intent == Some(Intent::Replica) => Reason::IntentReplica,
         (_, Level::Eventual) => Reason::Eventual,
+        (_, Level::Bounded(_)) => Reason::Bounded,
+        (_, Level::Strong) => Reason::Strong,
         _ => Reason::Fresh,
     }
 }

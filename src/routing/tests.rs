@@ -8,14 +8,15 @@ fn read() -> Request {
         held: None,
         intent: None,
         level: Level::Session,
-        mark: Tick(100),
+        need: Need { mark: Tick(100), seen: None },
+        stale: Stale { now: Tick(100), ..Stale::default() },
         doubt: None,
         avoid: None,
     }
 }
 
 fn replica(id: usize, horizon: u64, outstanding: usize) -> ReplicaView {
-    ReplicaView { id: NodeId(id), horizon: Tick(horizon), outstanding }
+    ReplicaView { id: NodeId(id), horizon: Tick(horizon), outstanding, catch_up: 0, life: 1 }
 }
 
 fn to(request: Request, replicas: &[ReplicaView]) -> (Target, Reason) {
@@ -37,11 +38,19 @@ fn the_table() {
         ("no replica", r, &[], Primary, Reason::NoReplica),
         (
             "eventual takes a stale one",
-            Request { level: Level::Eventual, ..r },
+            Request { level: Level::Eventual, need: Need::default(), ..r },
             &stale,
             one,
             Reason::Eventual,
         ),
+        (
+            "bounded",
+            Request { level: Level::Bounded(std::time::Duration::from_secs(1)), ..r },
+            &fresh,
+            one,
+            Reason::Bounded,
+        ),
+        ("strong", Request { level: Level::Strong, ..r }, &fresh, one, Reason::Strong),
         ("level primary", Request { level: Level::Primary, ..r }, &fresh, Primary, Reason::LevelPrimary),
         (
             "in a transaction",
@@ -129,6 +138,60 @@ fn the_table() {
     for (name, request, replicas, target, reason) in rows {
         assert_eq!(to(*request, replicas), (*target, *reason), "{name}");
     }
+}
+
+const MS: u64 = 1_000_000;
+
+/// A read that arrived at 1 s and needs what was acknowledged at `mark`.
+fn waiting(then: OnStale, mark: u64, waited: u64) -> Request {
+    let stale = Stale { then, waited, now: Tick(1000 * MS + waited) };
+    Request { need: Need { mark: Tick(mark), seen: None }, stale, ..read() }
+}
+
+#[test]
+fn a_replica_is_waited_for_if_that_is_asked_for_and_promises_to_help() {
+    let wait = OnStale::Wait(std::time::Duration::from_millis(5));
+    let takes = |catch_up| [ReplicaView { catch_up, ..replica(1, 900 * MS, 0) }];
+    let now = 1000 * MS;
+    let target = |request, replicas: &[ReplicaView]| to(request, replicas).0;
+    assert_eq!(target(waiting(wait, now, 0), &takes(2 * MS)), Target::Wait(5 * MS));
+    assert_eq!(target(waiting(OnStale::Primary, now, 0), &takes(2 * MS)), Target::Primary);
+    assert_eq!(target(waiting(OnStale::Error, now, 0), &takes(2 * MS)), Target::Nowhere);
+    assert_eq!(target(waiting(OnStale::Error, now, 0), &[]), Target::Nowhere);
+    // It usually takes longer than anybody is ready to wait.
+    assert_eq!(target(waiting(wait, now, 0), &takes(6 * MS)), Target::Primary);
+    // It should have been there 6 ms ago: it is stuck.
+    assert_eq!(target(waiting(wait, now - 8 * MS, 0), &takes(2 * MS)), Target::Primary);
+    // The time is over.
+    assert_eq!(target(waiting(wait, now, 5 * MS), &takes(2 * MS)), Target::Primary);
+    assert_eq!(target(waiting(wait, now, 0), &[]), Target::Primary);
+    let strong = Request { level: Level::Strong, ..waiting(OnStale::Primary, now, 0) };
+    assert_eq!(target(strong, &takes(2 * MS)), Target::Wait(20 * MS));
+    assert_eq!(target(strong, &takes(200 * MS)), Target::Primary);
+    let strong = Request { level: Level::Strong, ..waiting(OnStale::Error, now, 0) };
+    assert_eq!(target(strong, &takes(2 * MS)), Target::Wait(20 * MS));
+}
+
+#[test]
+fn what_was_seen_on_one_node_is_seen_on_the_next() {
+    let now = 1000 * MS;
+    let seen = Seen { at: Tick(now), on: NodeId(1), life: 1 };
+    let request =
+        |seen| Request { need: Need { mark: Tick(5), seen: Some(seen) }, ..waiting(OnStale::Primary, 5, 0) };
+    let (same, other) = (replica(1, 5, 0), ReplicaView { catch_up: MS, ..replica(2, 5, 0) });
+    assert_eq!(to(request(seen), &[other, same]).0, Target::Replica(NodeId(1)));
+    assert_eq!(to(request(seen), &[other]).0, Target::Wait(10 * MS), "it is waited for, for milliseconds");
+    assert_eq!(to(request(seen), &[ReplicaView { catch_up: 50 * MS, ..other }]).0, Target::Primary);
+    assert_eq!(to(request(seen), &[replica(2, now, 0)]).0, Target::Replica(NodeId(2)));
+    let restarted = ReplicaView { life: 2, catch_up: MS, ..same };
+    assert_eq!(
+        to(request(seen), &[restarted]).0,
+        Target::Wait(10 * MS),
+        "a node that was restarted may stand further back"
+    );
+    // Where the mark itself is not reached either, nothing is waited for that was not asked for.
+    let stale = ReplicaView { horizon: Tick(4), ..other };
+    assert_eq!(to(request(seen), &[stale]).0, Target::Primary);
 }
 
 #[test]

@@ -1,15 +1,18 @@
 //! What the proxy answers by itself, because no server needs to know, or because only the proxy does.
 
+use std::time::Duration;
+
 use bytes::BytesMut;
 
 use super::client::Client;
 use super::exchange::Owed;
 use super::failure::{End, Failure};
-use super::leased::{Leased, ServesAs, Turn};
+use super::leased::{Leased, ServesAs, Summary, Turn};
 use super::segment::{Ending, Item};
 use super::serve::Session;
 use super::statements::Statements;
 use super::understand::Understood;
+use crate::freshness::Position;
 use crate::routing::Target;
 use crate::sql::{Class, Deallocated, Leaves, Own};
 use crate::wire::{self, Describe, Frontend, Kind, TransactionStatus, WireError, encode, query_text};
@@ -117,9 +120,14 @@ impl Session {
 
     /// What is wrong with the value of a setting of our own, if the segment is nothing but that.
     pub(super) fn own_mistake(u: &Understood) -> Option<Failure> {
-        let Class::Own(own) = &u.summary.known.as_ref()?.statement.class else { return None };
-        let Own::Set { name, value, .. } = &**own else { return None };
-        super::own::mistake(name, value)
+        let (name, value) = own_change(&u.summary)?;
+        super::own::mistake(name, value?)
+    }
+
+    /// The token that `SET tidegate.after` gives, if the segment is nothing but that.
+    pub(super) fn own_token(u: &Understood) -> Option<Position> {
+        let ("after", Some(value)) = own_change(&u.summary)? else { return None };
+        value.parse().ok()
     }
 
     /// A pipeline that began with reads on a replica, and was not synced, goes on with something for the primary: the
@@ -131,10 +139,11 @@ impl Session {
                 && l.exchange.status() == TransactionStatus::Idle
                 && l.exchange.is_unsynced()
         };
-        if u.foreign_portal
-            || !self.leased.as_ref().is_some_and(pipelined)
-            || matches!(self.decide(&u.summary, None, None).target, Target::Replica(_))
-        {
+        if u.foreign_portal || !self.leased.as_ref().is_some_and(pipelined) {
+            return false;
+        }
+        let fresh = self.leased.as_ref().is_some_and(|l| u.summary.need.is_met_by(&l.node.node().view()));
+        if fresh && matches!(self.decide(&u.summary, None, None, Duration::ZERO).target, Target::Replica(_)) {
             return false;
         }
         for name in &u.defined {
@@ -145,5 +154,15 @@ impl Session {
             leased.exchange.sent(Owed::Leave);
         }
         true
+    }
+}
+
+/// The setting of our own that the segment changes, and its new value, `None` for the default; if it is nothing but that.
+pub(super) fn own_change(summary: &Summary) -> Option<(&str, Option<&str>)> {
+    let Class::Own(own) = &summary.known.as_ref()?.statement.class else { return None };
+    match &**own {
+        Own::Set { name, value, .. } => Some((name, Some(value))),
+        Own::Reset { name, .. } => Some((name, None)),
+        Own::Show { .. } | Own::ExplainRoute => None,
     }
 }

@@ -27,6 +27,11 @@ impl Client {
         Self { stream, inbox: BytesMut::new(), outbox: BytesMut::new() }
     }
 
+    /// Where it comes from, without the port.
+    pub(super) fn address(&self) -> String {
+        self.stream.peer()
+    }
+
     /// Reads what has arrived. 0 means the client hung up.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.inbox.is_empty() && self.inbox.capacity() > KEEP {

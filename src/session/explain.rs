@@ -7,7 +7,7 @@ use super::known::Known;
 use super::leased::Summary;
 use super::serve::Session;
 use crate::freshness::Tick;
-use crate::routing::{Decision, NodeId, Reason, ReplicaView, Target};
+use crate::routing::{Decision, Need, NodeId, Reason, ReplicaView, Target};
 use crate::sql::catalog::Tables;
 use crate::sql::{Leaves, Level, Scope};
 
@@ -21,7 +21,7 @@ pub(super) struct Route {
     would: Option<Decision>,
     level: Level,
     scope: Scope,
-    mark: Tick,
+    need: Need,
     at: Tick,
     replicas: Vec<ReplicaView>,
     known: Option<Arc<Known>>,
@@ -44,14 +44,8 @@ impl From<Decision> for Taken {
 
 impl Session {
     /// Keeps what was decided, for who asks.
-    pub(super) fn remember(
-        &mut self,
-        summary: &Summary,
-        required: (Level, Tick),
-        taken: Taken,
-        node: Option<NodeId>,
-    ) {
-        let route = self.route(summary, required, taken, node);
+    pub(super) fn remember(&mut self, summary: &Summary, taken: Taken, node: Option<NodeId>) {
+        let route = self.route(summary, taken, node);
         match &mut self.last_route {
             Some(last) => **last = route,
             None => self.last_route = Some(Box::new(route)),
@@ -59,13 +53,8 @@ impl Session {
     }
 
     /// Everything the decision on a statement went by, as it was a moment ago.
-    pub(super) fn route(
-        &mut self,
-        summary: &Summary,
-        (level, mark): (Level, Tick),
-        taken: Taken,
-        node: Option<NodeId>,
-    ) -> Route {
+    pub(super) fn route(&mut self, summary: &Summary, taken: Taken, node: Option<NodeId>) -> Route {
+        let (level, scope) = self.promised(summary);
         let mut replicas =
             self.last_route.as_mut().map(|last| std::mem::take(&mut last.replicas)).unwrap_or_default();
         replicas.clone_from(&self.view);
@@ -74,8 +63,8 @@ impl Session {
             decision: taken.decision,
             would: taken.would,
             level,
-            scope: summary.scope.unwrap_or(self.defaults(None).scope),
-            mark,
+            scope,
+            need: summary.need,
             at: self.database.cluster.clock.now(),
             replicas,
             known: summary.known.clone(),
@@ -103,17 +92,18 @@ impl Session {
         lines.extend(route.why());
         lines.extend(self.tables(route));
         let ago = |tick: Tick| format!("{:.1} ms ago", route.at.since(tick) as f64 / 1e6);
-        let mark = match route.mark {
+        let mark = match route.need.mark {
             Tick::NEVER => "none".to_owned(),
             mark => ago(mark),
         };
-        lines.push(format!("level: {}, scope: {}, mark: {mark}", route.level, route.scope));
+        let seen = route.need.seen.map(|seen| format!(", read mark: {}", ago(seen.at))).unwrap_or_default();
+        lines.push(format!("level: {}, scope: {}, mark: {mark}{seen}", route.level, route.scope));
         for replica in &route.replicas {
             let name = self.node_name(replica.id);
             let verdict = if decided.target == Target::Replica(replica.id) {
                 "taken".to_owned()
-            } else if route.level != Level::Eventual && replica.horizon < route.mark {
-                let short = route.mark.since(replica.horizon) as f64 / 1e6;
+            } else if !route.need.is_met_by(replica) {
+                let short = route.need.mark_for(replica).since(replica.horizon) as f64 / 1e6;
                 format!("not fresh enough, {short:.1} ms short")
             } else {
                 "fresh enough".to_owned()
@@ -148,6 +138,10 @@ impl Session {
     fn place(&self, route: &Route, decision: Decision) -> String {
         let cluster = &self.database.cluster;
         let (role, node) = match (decision.target, route.node) {
+            (Target::Wait(_), _) => {
+                return format!("a replica, as soon as one is fresh enough, reason {}", decision.reason);
+            }
+            (Target::Nowhere, _) => return format!("nowhere, an error, reason {}", decision.reason),
             (Target::Replica(id), _) => ("replica", Some(id)),
             (Target::Held, Some(id)) if cluster.primary().is_none_or(|primary| primary.id != id) => {
                 ("replica", Some(id))

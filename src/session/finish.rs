@@ -2,15 +2,16 @@
 
 use std::ops::BitOr;
 
+use super::alone::own_change;
 use super::ask::ask;
 use super::client::Client;
 use super::failure::End;
-use super::leased::{Answer, Fate, Leased, ServesAs};
+use super::leased::{Answer, Fate, Leased, ServesAs, Turn};
 use super::serve::Session;
 use crate::config::PoolMode;
 use crate::pool::Lease;
-use crate::sql::Leaves;
 use crate::sql::catalog::Does;
+use crate::sql::{Class, Leaves};
 use crate::stats::Present;
 use crate::wire::TransactionStatus;
 
@@ -34,11 +35,21 @@ fn unsettling() -> Leaves {
 impl Session {
     /// The server has finished with the segment and said so.
     pub(super) async fn ready(&mut self, client: &mut Client, status: TransactionStatus) -> Result<(), End> {
+        let idle = status == TransactionStatus::Idle;
+        if self
+            .leased
+            .as_ref()
+            .is_some_and(|l| l.serves_as == ServesAs::Writer && (idle || l.touching.may_commit()))
+        {
+            // Before the client is told: whoever hears of it must see it.
+            self.mark();
+        }
+        if idle {
+            self.was_shown();
+        }
         let Some(l) = &mut self.leased else { return Ok(()) };
-        if status == TransactionStatus::Idle {
+        if idle {
             if l.serves_as == ServesAs::Writer {
-                // Before the client is told: whoever hears of it must see it.
-                self.mark = self.database.cluster.wrote();
                 l.serves_as = ServesAs::Primary;
             }
             let done = std::mem::take(&mut l.did);
@@ -47,6 +58,9 @@ impl Session {
                 self.database.cluster.catalog.changed();
             }
         }
+        l.touching.ready(status);
+        self.note_own_change(status);
+        let Some(l) = &self.leased else { return Ok(()) };
         let leaves = l.turn.summary.leaves;
         if !leaves.is_empty() {
             self.note_leaves(leaves);
@@ -62,6 +76,25 @@ impl Session {
         let Some(l) = &mut self.leased else { return Ok(()) };
         l.left = Leaves::default();
         if l.pins.is_empty() { self.release(client).await } else { Ok(()) }
+    }
+
+    /// What an open transaction makes of the settings `tidegate.…` holds at once; afterwards the server is asked.
+    fn note_own_change(&mut self, status: TransactionStatus) {
+        let Some(l) = &self.leased else { return };
+        let Turn { summary, answer, .. } = &l.turn;
+        match (status, &summary.known) {
+            (TransactionStatus::Idle, _) => self.settings.end_transaction(),
+            (TransactionStatus::Open, Some(known)) if *answer != Answer::Failed => {
+                if let Some((name, value)) = own_change(summary) {
+                    self.settings.set_in_transaction(name, value);
+                } else if known.statement.class == Class::Savepoint
+                    || summary.leaves.contains(Leaves::RESET_ALL)
+                {
+                    self.settings.roll_back();
+                }
+            }
+            _ => {}
+        }
     }
 
     /// Notes what the segment has left behind in the session.
@@ -137,14 +170,12 @@ impl Session {
     /// The client is gone: connections in a known idle state are cleaned and kept, all others are closed.
     pub(super) async fn part(&mut self) {
         self.registered.slot.free().await;
-        if let Some(leased) = &self.leased {
-            // Nobody was told, but it may be committed yet.
-            if leased.serves_as == ServesAs::Writer {
-                self.mark = self.database.cluster.wrote();
-            }
-            if leased.did.contains(Does::CHANGES_CATALOG) {
-                self.database.cluster.catalog.changed();
-            }
+        // Nobody was told, but it may be committed yet.
+        if self.leased.as_ref().is_some_and(|l| l.serves_as == ServesAs::Writer) {
+            self.mark();
+        }
+        if self.leased.as_ref().is_some_and(|l| l.did.contains(Does::CHANGES_CATALOG)) {
+            self.database.cluster.catalog.changed();
         }
         let settled = |l: &Leased| {
             l.exchange.is_settled() && l.fate == Fate::Shared && l.scanned == l.lease.inbox.len()

@@ -155,5 +155,7 @@ async fn ready(
     let registered = proxy.cancels.register(SECRET[usize::from(parameters.minor >= 2)]);
     encode::backend_key(&mut client.outbox, &registered.key);
     encode::ready(&mut client.outbox, TransactionStatus::Idle);
-    Ok(Session::new(Arc::clone(proxy), database, user, settings, registered, admitted))
+    let mut session = Session::new(Arc::clone(proxy), database, user, settings, registered, admitted);
+    session.address = client.address().into();
+    Ok(session)
 }

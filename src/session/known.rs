@@ -6,8 +6,8 @@ use std::sync::{Arc, OnceLock};
 use super::ground::Ground;
 use crate::cluster::catalog::Keeper;
 use crate::routing::Reason;
-use crate::sql::catalog::Does;
-use crate::sql::{Cause, Parsed, Statement};
+use crate::sql::catalog::{Does, Tables};
+use crate::sql::{Cause, Class, Parsed, Statement};
 use crate::stats::{Blocker, Tally};
 
 /// Bytes an entry of a map takes beside its value, about.
@@ -115,6 +115,23 @@ impl Known {
     /// A replica has refused this shape because it writes: what looked like a read calls something that does.
     pub(super) fn wrote(&self) {
         self.writes.store(true, Ordering::Relaxed);
+    }
+
+    /// The tables it reads, as far as that is certain.
+    pub(super) fn reads(&self) -> Tables {
+        match &self.statement.touched {
+            Some(touched) if self.statement.class != Class::Unknown => touched.reads.clone(),
+            _ => Tables::Any,
+        }
+    }
+
+    /// The tables it may write to.
+    pub(super) fn writes(&self) -> Tables {
+        match &self.statement.touched {
+            _ if self.writes.load(Ordering::Relaxed) => Tables::Any,
+            Some(touched) => touched.writes.clone(),
+            None => Tables::Any,
+        }
     }
 
     /// What it may do beside answering.

@@ -7,16 +7,19 @@ use std::task::{Context, Poll};
 use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::client::Client;
 use super::exchange::Exchange;
 use super::known::Known;
 use super::statements::Prepared;
+use super::touch::Touching;
 use crate::cluster::Outstanding;
+use crate::freshness::{Group, Position};
 use crate::pool::Lease;
-use crate::routing::{Doubt, Held, NodeId, Wants};
-use crate::sql::catalog::Does;
-use crate::sql::{Intent, Leaves, Level, Scope};
+use crate::routing::{Doubt, Held, Need, NodeId, Wants};
+use crate::sql::catalog::{Does, Tables};
+use crate::sql::{Intent, Leaves, Level, OnStale, Scope, Touched};
 use crate::stats::Present;
 
 /// A server connection in the hands of a session.
@@ -35,8 +38,13 @@ pub(super) struct Leased {
     pub(super) unsettled: Leaves,
     /// What was left in the session since it was last known in full.
     pub(super) left: Leaves,
-    /// What the open transaction may have done.
+    /// What the open transaction may have done, and to which tables.
     pub(super) did: Does,
+    pub(super) touching: Touching,
+    /// Which of the node's lives this began in.
+    pub(super) life: u64,
+    /// Room in the primary's budget for reads that no replica was fresh enough for.
+    pub(super) room: Option<OwnedSemaphorePermit>,
     pub(super) fate: Fate,
     /// The message that began a READ ONLY transaction, as long as nothing else was done in it.
     pub(super) opening: Option<Box<[u8]>>,
@@ -78,6 +86,15 @@ pub(super) struct Summary {
     pub(super) intent: Option<Intent>,
     pub(super) level: Option<Level>,
     pub(super) scope: Option<Scope>,
+    pub(super) key: Option<Group>,
+    pub(super) on_stale: Option<OnStale>,
+    /// Positions that must be seen.
+    pub(super) after: Vec<Position>,
+    /// The tables it reads and writes, by the catalog's generation `generation`.
+    pub(super) touched: Touched,
+    pub(super) generation: u64,
+    /// What its node must have replayed.
+    pub(super) need: Need,
     pub(super) doubt: Option<Doubt>,
     pub(super) does: Does,
     pub(super) leaves: Leaves,
@@ -137,6 +154,9 @@ impl Leased {
             unsettled: Leaves::default(),
             left: Leaves::default(),
             did: Does::NOTHING,
+            touching: Touching::default(),
+            life: 0,
+            room: None,
             fate: Fate::Shared,
             described: VecDeque::new(),
             describing: None,
@@ -206,6 +226,11 @@ impl Leased {
             self.turn.retained = 0;
         }
     }
+}
+
+/// No tables.
+pub(super) fn nothing_touched() -> Touched {
+    Touched { reads: Tables::none(), writes: Tables::none() }
 }
 
 impl Turn {

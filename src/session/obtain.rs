@@ -1,7 +1,7 @@
 //! Leasing a server connection for a segment: from the decision to a connection that is ready for it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::ask::{AskError, ask};
 use super::explain::Taken;
@@ -9,10 +9,10 @@ use super::failure::{End, Failure};
 use super::leased::{Leased, Rerun, ServesAs, Summary};
 use super::serve::Session;
 use super::settings::{difference, renewal};
+use super::stale::Room;
 use crate::cluster::{Node, State};
-use crate::freshness::Tick;
 use crate::pool::LeaseError;
-use crate::routing::Target;
+use crate::routing::{NodeId, Target, Wants};
 
 /// How long a new connection to a replica waits for the monitor to confirm that the replica has not been restarted.
 const CONFIRM: Duration = Duration::from_secs(1);
@@ -39,20 +39,33 @@ impl Session {
         summary: &Summary,
         again: Option<Rerun>,
     ) -> Result<(Leased, Taken), End> {
-        let mut again = again;
+        let (mut again, arrived) = (again, Instant::now());
         // Every node may fail once, and a replica can turn stale while a connection to it is waited for.
-        for _ in 0..=self.database.cluster.nodes.len() * 2 {
-            let decided = self.decide(summary, None, again);
+        let mut attempts = self.database.cluster.nodes.len() * 2 + 1;
+        while attempts > 0 {
+            let decided = self.decide(summary, None, again, arrived.elapsed());
             let taken = self.carry_out(decided);
             let target = taken.decision.target;
-            let (node, floor) = match target {
-                Target::Replica(id) => {
-                    (Arc::clone(&self.database.cluster.nodes[id.0]), self.required(summary).1)
+            let avoid = avoided(again);
+            if let Target::Wait(nanos) = target {
+                self.await_replica(summary, avoid, nanos).await;
+                continue;
+            }
+            attempts -= 1;
+            let Room::Given(room) = self.room(taken.decision, summary, avoid).await? else { continue };
+            let node = match target {
+                Target::Replica(id) => Arc::clone(&self.database.cluster.nodes[id.0]),
+                Target::Nowhere => return Err(Self::none_fresh(taken.decision.reason).into()),
+                Target::Primary | Target::Held | Target::Wait(_) => {
+                    if summary.wants == Wants::Read {
+                        self.settle().await;
+                    }
+                    self.primary().await?
                 }
-                Target::Primary | Target::Held => (self.primary().await?, Tick::NEVER),
             };
-            match self.lease_on(&node, matches!(target, Target::Replica(_)), floor, summary).await {
-                Ok(leased) => {
+            match self.lease_on(&node, matches!(target, Target::Replica(_)), summary).await {
+                Ok(mut leased) => {
+                    leased.room = room;
                     let slot = &self.registered.slot;
                     slot.runs(&self.user.pools[node.id.0], &leased.lease.key);
                     self.database.stats.lent(node.id.0);
@@ -80,18 +93,20 @@ impl Session {
         &mut self,
         node: &Arc<Node>,
         on_replica: bool,
-        floor: Tick,
         summary: &Summary,
     ) -> Result<Leased, Unfit> {
         let outstanding = node.begin();
+        let is_fit =
+            || !on_replica || (node.state() == State::Replica && summary.need.is_met_by(&node.view()));
+        let life = node.life();
         let serves_as = if on_replica { ServesAs::Replica } else { ServesAs::Primary };
         if let Some(i) = self.parked.iter().position(|(id, _)| *id == node.id) {
             let (_, mut lease) = self.parked.swap_remove(i);
-            if lease.is_quiet() && (!on_replica || is_fit(node, floor)) {
+            if lease.is_quiet() && is_fit() {
                 // Whatever code has left there is this session's own.
                 lease.unsure = false;
                 self.apply_settings(&mut lease, node, on_replica).await?;
-                return Ok(Leased::new(lease, outstanding, serves_as, summary));
+                return Ok(Leased { life, ..Leased::new(lease, outstanding, serves_as, summary) });
             }
         }
         let mut lease = match self.user.pools[node.id.0].lease().await {
@@ -109,12 +124,12 @@ impl Session {
             }
             lease.confirmed = true;
         }
-        if on_replica && !is_fit(node, floor) {
+        if !is_fit() {
             lease.give_back();
             return Err(Unfit::Node);
         }
         self.apply_settings(&mut lease, node, on_replica).await?;
-        Ok(Leased::new(lease, outstanding, serves_as, summary))
+        Ok(Leased { life, ..Leased::new(lease, outstanding, serves_as, summary) })
     }
 
     /// Brings the session's settings onto the connection where they differ.
@@ -148,6 +163,10 @@ impl Session {
     }
 }
 
-fn is_fit(node: &Node, floor: Tick) -> bool {
-    node.state() == State::Replica && node.horizon() >= floor
+/// The node that failed this very segment.
+pub(super) fn avoided(again: Option<Rerun>) -> Option<NodeId> {
+    match again {
+        Some(Rerun::Elsewhere(node)) => Some(node),
+        _ => None,
+    }
 }

@@ -1,51 +1,82 @@
-//! What clients say to Tidegate itself: its settings, and its answers to `SHOW tidegate.last_route` and
-//! `EXPLAIN (ROUTE)`.
+//! What clients say to Tidegate itself: its settings, and its answers to `SHOW tidegate.…` and `EXPLAIN (ROUTE)`.
 
+use std::borrow::Cow;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::client::Client;
 use super::explain::Taken;
 use super::failure::{End, Failure};
 use super::known::Known;
 use super::leased::Leased;
+use super::rules::Defaults;
 use super::segment::{Ending, Item};
 use super::serve::Session;
 use super::statements::Prepared;
 use super::understand::Understood;
-use crate::sql::{Class, Intent, Level, Own, Scope, explained};
+use crate::freshness::Position;
+use crate::sql::{Class, Intent, Level, OnStale, Own, Scope, explained};
 use crate::wire::{self, Describe, Frontend, Kind, TransactionStatus, WireError, encode, query_text};
 
-/// The settings a session can give, with the words they take.
-const SETTINGS: [(&str, &[&str]); 4] = [
-    ("intent", Intent::WORDS),
-    ("consistency", Level::WORDS),
-    ("scope", Scope::WORDS),
-    ("trace", &["on", "off", "true", "false", "yes", "no", "1", "0"]),
+/// What a setting takes.
+#[derive(Clone, Copy)]
+enum Takes {
+    /// One word out of these, as this reads it.
+    Word(&'static [&'static str], fn(&str) -> bool),
+    /// A token, or nothing.
+    Token,
+    /// Anything.
+    Text,
+}
+
+/// The settings a session can give.
+const SETTINGS: [(&str, Takes); 7] = [
+    ("intent", Takes::Word(Intent::WORDS, |text| Intent::parse(text).is_some())),
+    ("consistency", Takes::Word(Level::WORDS, |text| Level::parse(text).is_some())),
+    ("scope", Takes::Word(Scope::WORDS, |text| Scope::parse(text).is_some())),
+    ("key", Takes::Text),
+    ("on_stale", Takes::Word(OnStale::WORDS, |text| OnStale::parse(text).is_some())),
+    ("after", Takes::Token),
+    ("trace", Takes::Word(SWITCH, |text| SWITCH.iter().any(|word| word.eq_ignore_ascii_case(text)))),
 ];
+
+/// How a switch is written, on before off.
+const SWITCH: &[&str] = &["on", "true", "yes", "1", "off", "false", "no", "0"];
 
 /// What can only be shown.
 const LAST_ROUTE: &str = "last_route";
+const TOKEN: &str = "token";
 
 /// What is wrong with giving a setting this value; its name is in lower case and without the prefix `tidegate.`.
 pub(super) fn mistake(name: &str, value: &str) -> Option<Failure> {
-    let Some((_, words)) = SETTINGS.iter().find(|(known, _)| *known == name) else {
-        if name == LAST_ROUTE {
+    let Some((_, takes)) = SETTINGS.iter().find(|(known, _)| *known == name) else {
+        if [LAST_ROUTE, TOKEN].contains(&name) {
             let text = format!("parameter \"tidegate.{name}\" cannot be changed");
             return Some(Failure::error("55P02", text));
         }
         let text = format!("unrecognized configuration parameter \"tidegate.{name}\"");
-        let hint = "There are tidegate.intent, tidegate.consistency, tidegate.scope and tidegate.trace.";
+        let hint = "There are tidegate.intent, tidegate.consistency, tidegate.scope, tidegate.key, \
+                    tidegate.on_stale, tidegate.after and tidegate.trace.";
         return Some(Failure::error("42704", text).with_hint(hint));
     };
-    let known = words.iter().any(|word| word.eq_ignore_ascii_case(value));
-    let list = words.join(", ");
-    let text = format!("invalid value for parameter \"tidegate.{name}\": \"{value}\" (one of: {list})");
-    (!known).then(|| Failure::error("22023", text))
+    let invalid = |what: &dyn std::fmt::Display| {
+        let text = format!("invalid value for parameter \"tidegate.{name}\": \"{value}\" ({what})");
+        Some(Failure::error("22023", text))
+    };
+    match takes {
+        Takes::Word(words, is_one) if !is_one(value) => {
+            invalid(&format_args!("one of: {}", words.join(", ")))
+        }
+        Takes::Token if !value.is_empty() => {
+            value.parse::<Position>().err().and_then(|error| invalid(&error))
+        }
+        _ => None,
+    }
 }
 
 /// The value of a switch, if it is one.
 pub(super) fn switch(value: &str) -> bool {
-    ["on", "true", "yes", "1"].iter().any(|word| word.eq_ignore_ascii_case(value))
+    SWITCH[..4].iter().any(|word| word.eq_ignore_ascii_case(value))
 }
 
 /// A question that the proxy answers itself.
@@ -53,21 +84,26 @@ pub(super) fn switch(value: &str) -> bool {
 enum Question {
     LastRoute,
     ExplainRoute,
+    Token,
+    /// What is in force of one of [`SETTINGS`].
+    Setting(&'static str),
 }
 
 impl Question {
     /// The name of the answer's column.
-    fn column(self) -> &'static str {
+    fn column(self) -> Cow<'static, str> {
         match self {
-            Question::LastRoute => "tidegate.last_route",
-            Question::ExplainRoute => "QUERY PLAN",
+            Question::LastRoute => "tidegate.last_route".into(),
+            Question::Token => "tidegate.token".into(),
+            Question::Setting(name) => format!("tidegate.{name}").into(),
+            Question::ExplainRoute => "QUERY PLAN".into(),
         }
     }
 
     /// What the answer's end calls the command.
     fn tag(self) -> &'static str {
         match self {
-            Question::LastRoute => "SHOW",
+            Question::LastRoute | Question::Token | Question::Setting(_) => "SHOW",
             Question::ExplainRoute => "EXPLAIN",
         }
     }
@@ -77,6 +113,10 @@ fn question(known: &Known) -> Option<Question> {
     let Class::Own(own) = &known.statement.class else { return None };
     match &**own {
         Own::Show { name } if **name == *LAST_ROUTE => Some(Question::LastRoute),
+        Own::Show { name } if **name == *TOKEN => Some(Question::Token),
+        Own::Show { name } => {
+            SETTINGS.iter().find(|(known, _)| *known == &**name).map(|(known, _)| Question::Setting(known))
+        }
         Own::ExplainRoute => Some(Question::ExplainRoute),
         _ => None,
     }
@@ -102,11 +142,16 @@ impl Session {
             let item = self.items[0];
             let text = query_text(wire::body(&client.inbox[item.start..], item.len))?.to_vec();
             if let Some(about) = question(known) {
-                encode::text_columns(&mut client.outbox, &[about.column()]);
-                self.rows(client, about, &text).await;
+                encode::text_columns(&mut client.outbox, &[&about.column()]);
+                if let Err(failure) = self.rows(client, about, &text).await {
+                    self.database.stats.proxy_error(&failure.code);
+                    failure.write(&mut client.outbox);
+                }
             }
-        } else {
-            self.answer_messages(client).await?;
+        } else if let Err(failure) = self.answer_messages(client).await? {
+            self.database.stats.proxy_error(&failure.code);
+            failure.write(&mut client.outbox);
+            self.skipping = ending == Ending::Flush;
         }
         if matches!(ending, Ending::Query | Ending::Sync) {
             encode::ready(&mut client.outbox, status);
@@ -138,7 +183,7 @@ impl Session {
     }
 
     /// Answers the messages of the extended protocol one by one, as a server would.
-    async fn answer_messages(&mut self, client: &mut Client) -> Result<(), WireError> {
+    async fn answer_messages(&mut self, client: &mut Client) -> Result<Result<(), Failure>, WireError> {
         let mut asked = None;
         for i in 0..self.items.len() {
             let item = self.items[i];
@@ -154,23 +199,27 @@ impl Session {
                     if Describe::read(body)?.kind == Kind::Statement {
                         encode::no_parameters(&mut client.outbox);
                     }
-                    encode::text_columns(&mut client.outbox, &[about.column()]);
+                    encode::text_columns(&mut client.outbox, &[&about.column()]);
                 }
                 Frontend::Execute => {
                     let (about, text) = (*about, prepared.text.clone());
-                    self.rows(client, about, &text).await;
+                    if let Err(failure) = self.rows(client, about, &text).await {
+                        return Ok(Err(failure));
+                    }
                 }
                 Frontend::Close => encode::close_complete(&mut client.outbox),
                 _ => {}
             }
         }
-        Ok(())
+        Ok(Ok(()))
     }
 
     /// The rows of the answer and its tag.
-    async fn rows(&mut self, client: &mut Client, about: Question, text: &[u8]) {
+    async fn rows(&mut self, client: &mut Client, about: Question, text: &[u8]) -> Result<(), Failure> {
         let lines = match (about, &self.last_route) {
-            (Question::ExplainRoute, _) => self.explain_route(text).await,
+            (Question::ExplainRoute, _) => self.explain_route(text).await?,
+            (Question::Token, _) => vec![self.token().await?],
+            (Question::Setting(name), _) => vec![self.in_force(name)],
             (Question::LastRoute, Some(route)) => self.lines(route),
             (Question::LastRoute, None) => vec!["no statement was routed yet".to_owned()],
         };
@@ -178,19 +227,41 @@ impl Session {
             encode::text_row(&mut client.outbox, &[&line]);
         }
         encode::command_complete(&mut client.outbox, about.tag());
+        Ok(())
+    }
+
+    /// A token of everything that was acknowledged until now.
+    async fn token(&self) -> Result<String, Failure> {
+        let token = self.database.cluster.token().await;
+        token.map(|token| token.to_string()).map_err(|lost| Failure::error("57P03", lost.to_string()))
+    }
+
+    /// What is in force of a setting, by whatever it was set.
+    fn in_force(&mut self, name: &'static str) -> String {
+        self.stand_under_rules();
+        let Defaults { intent, level, scope, on_stale, .. } = self.defaults(None);
+        match name {
+            "intent" => intent.map_or_else(String::new, |intent| intent.to_string()),
+            "consistency" => level.to_string(),
+            "scope" => scope.to_string(),
+            "on_stale" => on_stale.to_string(),
+            "trace" => if self.settings.steering.trace { "on" } else { "off" }.to_owned(),
+            _ => self.settings.own(name).unwrap_or_default().to_owned(),
+        }
     }
 
     /// Where the explained statement would go at this moment.
-    async fn explain_route(&mut self, text: &[u8]) -> Vec<String> {
+    async fn explain_route(&mut self, text: &[u8]) -> Result<Vec<String>, Failure> {
         let inner = std::str::from_utf8(text).ok().and_then(explained).unwrap_or_default().to_owned();
-        let summary = self.summary_of(inner.as_bytes()).await;
+        let mut summary = self.summary_of(inner.as_bytes()).await;
+        self.require(&mut summary, Ending::Query).await?;
         let held = self.leased.as_ref().map(Leased::held);
-        let decision = self.decide(&summary, held, None);
+        let decision = self.decide(&summary, held, None, Duration::ZERO);
         let taken = if held.is_some() { Taken::from(decision) } else { self.carry_out(decision) };
         let node = self.leased.as_ref().map(|leased| leased.node.node().id);
         let last = self.last_route.take();
-        let route = self.route(&summary, self.required(&summary), taken, node);
+        let route = self.route(&summary, taken, node);
         self.last_route = last;
-        self.lines(&route)
+        Ok(self.lines(&route))
     }
 }

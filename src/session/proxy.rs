@@ -11,9 +11,10 @@ use super::cancel::Cancels;
 use super::greeting::Greetings;
 use super::rules::Rules;
 use super::scram::Verifier;
+use super::stale::Budget;
 use super::statements::Statements;
 use crate::cluster::{Clock, Cluster};
-use crate::config::{DatabaseSettings, NodeSettings, Settings, UserSettings};
+use crate::config::{DatabaseSettings, NodeSettings, Settings, UserSettings, UserTuning};
 use crate::pool::Pool;
 use crate::server::Endpoint;
 use crate::stats::{DatabaseStats, Present, Stats};
@@ -45,6 +46,7 @@ pub struct Database {
     /// Who may use it.
     pub users: HashMap<String, Arc<User>>,
     pub(super) rules: Arc<Rules>,
+    pub(super) budget: Budget,
     clients: AtomicUsize,
 }
 
@@ -80,6 +82,8 @@ pub struct User {
     /// A pool per node, by [`crate::routing::NodeId`].
     pub pools: Vec<Pool>,
     pub(super) greetings: Mutex<Greetings>,
+    /// What it is promised, where that differs from the database's settings.
+    pub(super) tuning: UserTuning,
 }
 
 impl Proxy {
@@ -138,6 +142,7 @@ impl Database {
             stats: DatabaseStats::new(stats, &settings.name, &nodes),
             cluster,
             rules: Arc::new(Rules::new(settings.statement_rules(), |text| statements.shape(text))),
+            budget: Budget::new(settings),
             settings: settings.clone(),
             clients: AtomicUsize::new(0),
         }
@@ -153,6 +158,7 @@ impl User {
             verifier: password.map(|p| Verifier::derive(p.expose())),
             pools: database.nodes.iter().map(|node| pool(database, user, node)).collect(),
             greetings: Mutex::default(),
+            tuning: user.tuning,
         }
     }
 }

@@ -11,7 +11,7 @@ use super::leased::{Answer, Fate, Leased, Rerun, ServesAs};
 use super::serve::Session;
 use super::verify::shape;
 use crate::server::Unnamed;
-use crate::sql::catalog::Does;
+use crate::sql::catalog::{Does, Tables};
 use crate::wire::{
     self, Backend, ErrorFields, Header, TransactionStatus, WireError, backend_message, encode,
     parameter_status,
@@ -152,13 +152,13 @@ impl Session {
                 l.commit(client);
                 // In a string or pipeline of several statements this one may be committed already.
                 if l.serves_as == ServesAs::Writer && l.turn.summary.count > 1 {
-                    self.mark = self.database.cluster.wrote();
+                    self.mark();
                 }
             }
             Backend::NotificationResponse => {
                 l.commit(client);
                 // What it announces must be readable.
-                self.mark = self.database.cluster.wrote();
+                self.mark_everything();
             }
             _ => l.commit(client),
         }
@@ -199,6 +199,7 @@ impl Session {
             if let ("25006" | "55000" | "XX000", Some(known)) = (code.as_str(), &l.turn.summary.known) {
                 known.wrote();
                 l.turn.summary.does |= Does::WRITES;
+                l.turn.summary.touched.writes = Tables::Any;
             }
             l.hide(len);
             l.drop_scanned();
@@ -261,8 +262,9 @@ impl Session {
         }
         if l.serves_as == ServesAs::Writer {
             // Whether it was committed nobody knows: whoever reads next must see it if it was.
-            self.mark = self.database.cluster.wrote();
+            self.mark();
         }
+        let Some(l) = &mut self.leased else { return Ok(()) };
         if l.did.contains(Does::CHANGES_CATALOG) {
             self.database.cluster.catalog.changed();
         }

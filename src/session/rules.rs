@@ -8,8 +8,9 @@ use std::sync::Arc;
 use super::known::Known;
 use super::serve::Session;
 use crate::config::StatementRule;
+use crate::freshness::Group;
 use crate::server::Settings;
-use crate::sql::{Intent, Level, Scope, ShapeKey};
+use crate::sql::{Intent, Level, OnStale, Scope, ShapeKey};
 
 const APPLICATION_NAME: &str = "application_name";
 
@@ -48,6 +49,8 @@ pub(super) struct Defaults {
     pub(super) intent: Option<Intent>,
     pub(super) level: Level,
     pub(super) scope: Scope,
+    pub(super) key: Option<Group>,
+    pub(super) on_stale: OnStale,
 }
 
 impl Rules {
@@ -118,22 +121,34 @@ impl Session {
         if rules.0.is_empty() || self.ruled.settings.as_ref().is_some_and(is_known) {
             return;
         }
-        let mut configured = self.database.settings.server_settings.iter();
-        let configured = configured.rfind(|(name, _)| name.eq_ignore_ascii_case(APPLICATION_NAME));
-        let name = current.get(APPLICATION_NAME).or(configured.map(|(_, name)| name));
-        let held = rules.hold_for(&self.user.name, name.map_or("", String::as_str));
+        let held = rules.hold_for(&self.user.name, self.application_name());
         self.ruled = Ruled { settings: Some(Arc::clone(current)), ..held };
     }
 
-    /// What holds for a statement without hints, if it is known: the session's settings go before the rules, and these
-    /// before what holds for the database.
+    /// What the client calls itself.
+    pub(super) fn application_name(&self) -> &str {
+        let mut configured = self.database.settings.server_settings.iter();
+        let configured = configured.rfind(|(name, _)| name.eq_ignore_ascii_case(APPLICATION_NAME));
+        let name = self.settings.current.get(APPLICATION_NAME).or(configured.map(|(_, name)| name));
+        name.map_or("", String::as_str)
+    }
+
+    /// What holds for a statement without hints, if it is known: the session's settings go before the rules, these
+    /// before what holds for the user, and that before what holds for the database.
     pub(super) fn defaults(&self, known: Option<&Known>) -> Defaults {
-        let (steering, settings) = (&self.settings.steering, &self.database.settings);
+        let (steering, user, settings) =
+            (&self.settings.steering, &self.user.tuning, &self.database.settings);
         let asked = self.ruled.asked(&self.database.rules, known.map_or(&[], |known| &known.rules));
         Defaults {
             intent: steering.intent.or(asked.intent),
-            level: steering.level.or(asked.level).unwrap_or(settings.consistency),
-            scope: steering.scope.unwrap_or(settings.scope),
+            level: steering.level.or(asked.level).or(user.consistency).unwrap_or(settings.consistency),
+            scope: steering
+                .scope
+                .or(steering.key.and(Some(Scope::Key)))
+                .or(user.scope)
+                .unwrap_or(settings.scope),
+            key: steering.key,
+            on_stale: steering.on_stale.or(user.on_stale).unwrap_or(settings.on_stale),
         }
     }
 }

@@ -17,10 +17,12 @@ use super::failure::End;
 use super::ground::Standing;
 use super::leased::Leased;
 use super::names::Names;
+use super::need::{Kin, Located};
 use super::proxy::{Admitted, Database, Proxy, User};
 use super::rules::Ruled;
 use super::segment::{self, Item, Step};
 use super::settings::SessionSettings;
+use super::shown::Shown;
 use super::statements::Prepared;
 use crate::freshness::Tick;
 use crate::pool::Lease;
@@ -46,7 +48,13 @@ pub(super) struct Session {
     /// Session pooling: connections this client keeps, one per node.
     pub(super) parked: Vec<(NodeId, Lease)>,
     /// Mark of scope `connection`.
-    pub(super) mark: Tick,
+    pub(super) last_write: Tick,
+    /// What it was shown, and must not be shown less than.
+    pub(super) shown: Shown,
+    /// The client's address, without its port.
+    pub(super) address: Box<str>,
+    pub(super) kin: Kin,
+    pub(super) located: Option<Located>,
     /// The messages of the segment at hand, and the statements they are about.
     pub(super) items: Vec<Item>,
     pub(super) plan: Vec<Option<Arc<Prepared>>>,
@@ -103,7 +111,11 @@ impl Session {
             names: Names::default(),
             leased: None,
             parked: Vec::new(),
-            mark: Tick::NEVER,
+            last_write: Tick::NEVER,
+            shown: Shown::default(),
+            address: Box::default(),
+            kin: Kin::default(),
+            located: None,
             items: Vec::new(),
             plan: Vec::new(),
             view: Vec::new(),

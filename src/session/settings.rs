@@ -9,9 +9,11 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::ask::Answer;
+use super::need::key;
 use super::own::{mistake, switch};
+use crate::freshness::{Group, Position};
 use crate::server::{Connection, Settings};
-use crate::sql::{Intent, Level, Scope, Strings};
+use crate::sql::{Intent, Level, OnStale, Scope, Strings};
 
 /// Start-up parameters that are not settings.
 const NOT_SETTINGS: [&str; 4] = ["user", "database", "replication", "options"];
@@ -33,6 +35,8 @@ pub(super) struct SessionSettings {
     /// What the settings say to this proxy.
     pub(super) steering: Steering,
     by_default: Steering,
+    /// What an open transaction has made of the settings `tidegate.…`, without the prefix; `None` for the default.
+    in_transaction: BTreeMap<Box<str>, Option<Box<str>>>,
 }
 
 /// What the settings `tidegate.…`, and some of PostgreSQL's own, say to this proxy.
@@ -42,6 +46,11 @@ pub(super) struct Steering {
     pub(super) intent: Option<Intent>,
     pub(super) level: Option<Level>,
     pub(super) scope: Option<Scope>,
+    /// Of scope `key`.
+    pub(super) key: Option<Group>,
+    pub(super) on_stale: Option<OnStale>,
+    /// A position that every read must see.
+    pub(super) after: Option<Position>,
     /// The client wants to be told of every decision.
     pub(super) trace: bool,
     /// Statement texts must not be read: their encoding is not one that the lexer follows.
@@ -75,7 +84,52 @@ impl SessionSettings {
         let custom = base.keys().filter(|n| n.contains('.')).map(|n| n.as_str().into()).collect();
         let base = Arc::new(base);
         let steering = Steering::of(&base);
-        Ok(Self { current: Arc::clone(&base), base, custom, steering, by_default: Steering::default() })
+        Ok(Self {
+            current: Arc::clone(&base),
+            base,
+            custom,
+            steering,
+            by_default: Steering::default(),
+            in_transaction: BTreeMap::new(),
+        })
+    }
+
+    /// A setting `tidegate.name` as it is in force; `None` where the session does not say.
+    pub(super) fn own(&self, name: &str) -> Option<&str> {
+        match self.in_transaction.get(name) {
+            Some(value) => value.as_deref(),
+            None => self.current.get(&format!("tidegate.{name}")).map(String::as_str),
+        }
+        .filter(|value| !value.is_empty())
+    }
+
+    /// An open transaction has given a setting `tidegate.name` this value, or its default.
+    pub(super) fn set_in_transaction(&mut self, name: &str, value: Option<&str>) {
+        let value = value.or_else(|| self.base.get(&format!("tidegate.{name}")).map(String::as_str));
+        self.in_transaction.insert(name.into(), value.map(Into::into));
+        self.steer();
+    }
+
+    /// The transaction is over: what it has left behind is learned from the server.
+    pub(super) fn end_transaction(&mut self) {
+        if !self.in_transaction.is_empty() {
+            self.in_transaction.clear();
+            self.steer();
+        }
+    }
+
+    /// The transaction may have been rolled back to before some of its settings: the stricter of before and after holds.
+    pub(super) fn roll_back(&mut self) {
+        if self.in_transaction.is_empty() {
+            return;
+        }
+        let inside = self.steering;
+        self.end_transaction();
+        let and = |a: Option<Level>, b: Option<Level>| a.unwrap_or_default().and(b.unwrap_or_default());
+        self.steering.level = Some(and(inside.level, self.steering.level));
+        let and = |a: Option<Scope>, b: Option<Scope>| a.unwrap_or_default().and(b.unwrap_or_default());
+        self.steering.scope = Some(and(inside.scope, self.steering.scope));
+        self.steering.after = inside.after.or(self.steering.after);
     }
 
     /// What the server reports to a client of these settings: it may have defaults of its own.
@@ -87,7 +141,15 @@ impl SessionSettings {
 
     /// Reads off what the settings say; where they say nothing of how texts are written, the server's defaults count.
     fn steer(&mut self) {
-        self.steering = Steering::of(&self.current);
+        self.steering = if self.in_transaction.is_empty() {
+            Steering::of(&self.current)
+        } else {
+            let mut settings = (*self.current).clone();
+            for (name, value) in &self.in_transaction {
+                settings.insert(format!("tidegate.{name}"), value.as_deref().unwrap_or_default().to_owned());
+            }
+            Steering::of(&settings)
+        };
         self.steering.unreadable |= self.by_default.unreadable;
         if !self.current.contains_key("standard_conforming_strings") {
             self.steering.strings = self.by_default.strings;
@@ -152,6 +214,9 @@ impl Steering {
             intent: get("tidegate.intent").and_then(Intent::parse),
             level: get("tidegate.consistency").and_then(Level::parse),
             scope: get("tidegate.scope").and_then(Scope::parse),
+            key: get("tidegate.key").filter(|key| !key.is_empty()).map(key),
+            on_stale: get("tidegate.on_stale").and_then(OnStale::parse),
+            after: get("tidegate.after").and_then(|token| token.parse().ok()),
             trace: get("tidegate.trace").is_some_and(switch),
             serializable: get("default_transaction_isolation")
                 .is_some_and(|v| v.eq_ignore_ascii_case("serializable")),

@@ -1,6 +1,6 @@
 //! Taking a segment: what it needs, where it goes, and sending it there.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use bytes::Buf;
 
@@ -11,15 +11,13 @@ use super::explain::Taken;
 use super::failure::{End, Failure};
 use super::finish::pinning;
 use super::leased::{Answer, Leased, Rerun, ServesAs, Summary, Turn};
-use super::rules::Defaults;
+use super::obtain::avoided;
 use super::segment::Ending;
 use super::serve::Session;
 use super::understand::Understood;
 use crate::config::Mode;
-use crate::freshness::Tick;
 use crate::routing::{Decision, Doubt, Held, Reason, Request, Target, Wants, route};
-use crate::sql::catalog::Does;
-use crate::sql::{Intent, Level, Scope};
+use crate::sql::Intent;
 use crate::wire::{self, Frontend, TransactionStatus, encode, query_text};
 
 impl Session {
@@ -39,7 +37,7 @@ impl Session {
             client.inbox.advance(len);
             return Ok(());
         }
-        let understood = self.understand(&client.inbox, ending).await?;
+        let mut understood = self.understand(&client.inbox, ending).await?;
         if let Some(error) = &understood.hint_error {
             tracing::warn!(user = %self.user.name, database = %self.database.settings.name, %error, "hint ignored, statement sent to the primary");
         }
@@ -48,6 +46,10 @@ impl Session {
         {
             client.inbox.advance(len);
             return Ok(());
+        }
+        if let Err(mistake) = self.prepare_need(&mut understood, ending).await {
+            let refused = self.refuse(mistake, &understood, ending).map(|_| client.inbox.advance(len));
+            return self.or_fail(client, refused, len, ending);
         }
         if self.leave_pipeline(&understood) {
             return Ok(());
@@ -63,9 +65,6 @@ impl Session {
         len: usize,
         ending: Ending,
     ) -> Result<(), End> {
-        if let Some(mistake) = Self::own_mistake(&u).filter(|_| self.leased.is_none()) {
-            return Err(mistake.into());
-        }
         if self.leave_replica(&u, ending).await? {
             client.inbox.advance(len);
             return Ok(());
@@ -119,7 +118,13 @@ impl Session {
             "{}", failure.message
         );
         failure.write(&mut client.outbox);
+        let unsynced = self.leased.as_ref().is_some_and(|l| l.exchange.is_unsynced());
         match ending {
+            Ending::Sync if unsynced => {
+                // The server has part of the pipeline, and must hear of its end.
+                self.skipping = true;
+                self.skip(client, ending);
+            }
             Ending::Sync | Ending::Query | Ending::Function => Self::say_ready(client),
             Ending::Flush | Ending::Open => self.skipping = true,
         }
@@ -137,7 +142,7 @@ impl Session {
         let begun = Instant::now();
         let taken = if let Some(leased) = &self.leased {
             let held = leased.held();
-            Taken::from(self.decide(&u.summary, Some(held), again))
+            Taken::from(self.decide(&u.summary, Some(held), again, Duration::ZERO))
         } else {
             let (leased, taken) = self.obtain(&u.summary, again).await?;
             self.leased = Some(leased);
@@ -148,6 +153,7 @@ impl Session {
             return Ok(());
         }
         self.account_for(client, &u.summary, taken);
+        self.touch(&u.summary);
         let Self { leased, items, plan, settings, .. } = self;
         let Some(leased) = leased else { return Ok(()) };
         let begins =
@@ -173,10 +179,6 @@ impl Session {
         }
         if !u.summary.leaves.is_empty() {
             u.summary.known.iter().for_each(|k| settings.named(&k.statement.setting_names));
-        }
-        leased.did |= u.summary.does;
-        if u.summary.does.contains(Does::WRITES) && leased.serves_as == ServesAs::Primary {
-            leased.serves_as = ServesAs::Writer;
         }
         let retained = if replayable { len } else { 0 };
         if !replayable {
@@ -221,9 +223,12 @@ impl Session {
         if reason == Reason::Stale {
             stats.prevented.increment(summary.count);
         }
-        let required = self.required(summary);
-        self.tally(summary, required.1, taken, on_replica);
-        self.remember(summary, required, taken, Some(node));
+        if on_replica {
+            let staleness = self.database.cluster.clock.now().since(leased.node.node().horizon());
+            stats.served(staleness, summary.count);
+        }
+        self.tally(summary, taken, on_replica);
+        self.remember(summary, taken, Some(node));
         if let Some(route) = self.last_route.as_ref().filter(|_| trace) {
             let text = format!("tidegate: {}", self.headline(route));
             encode::notice(&mut client.outbox, &text, &route.why().join("\n"));
@@ -231,19 +236,19 @@ impl Session {
     }
 
     /// Counts a decision for the report.
-    fn tally(&self, summary: &Summary, mark: Tick, taken: Taken, on_replica: bool) {
+    fn tally(&self, summary: &Summary, taken: Taken, on_replica: bool) {
         let Decision { target, reason } = taken.would.unwrap_or(taken.decision);
         let tally = &self.database.stats.tally;
         let to_replica = match target {
-            Target::Replica(_) => true,
-            Target::Primary => false,
+            Target::Replica(_) | Target::Wait(_) => true,
+            Target::Primary | Target::Nowhere => false,
             Target::Held => on_replica,
         };
         tally.decided(to_replica, reason, summary.count);
-        if matches!(reason, Reason::Fresh | Reason::Stale) && !self.view.is_empty() {
+        if matches!(reason, Reason::Fresh | Reason::Strong | Reason::Stale) && !self.view.is_empty() {
             let any = self.dice % self.view.len() as u64;
             let any = usize::try_from(any).ok().and_then(|any| self.view.get(any));
-            tally.read(any.is_some_and(|replica| replica.horizon < mark), summary.count);
+            tally.read(any.is_some_and(|replica| replica.horizon < summary.need.mark), summary.count);
         }
         if let Some(known) = summary.known.as_ref().filter(|_| !to_replica)
             && let Some(blocker) = known.blocker(reason, tally)
@@ -261,16 +266,18 @@ impl Session {
         Taken { decision: observed, would: Some(decision) }
     }
 
-    /// How fresh the segment's node must be: what a replica's horizon must not be before.
-    pub(super) fn required(&self, summary: &Summary) -> (Level, Tick) {
-        let Defaults { level, scope, .. } = self.defaults(None);
-        let (level, scope) = (summary.level.unwrap_or(level), summary.scope.unwrap_or(scope));
-        let mark = match (level, scope) {
-            (Level::Eventual, _) => Tick::NEVER,
-            (_, Scope::Connection) => self.mark,
-            (_, Scope::Database) => self.database.cluster.mark(),
-        };
-        (level, mark)
+    /// Finds out what the segment's node must have replayed, and what is wrong with how the client asked for that.
+    async fn prepare_need(&mut self, u: &mut Understood, ending: Ending) -> Result<(), Failure> {
+        if let Some(mistake) = Self::own_mistake(u) {
+            return Err(mistake);
+        }
+        if let Some(error) = u.no_token {
+            return Err(Failure::error("22023", format!("invalid hint \"after\": {error}")));
+        }
+        if let Some(position) = Self::own_token(u) {
+            self.mark_of(position).await?;
+        }
+        self.require(&mut u.summary, ending).await
     }
 
     /// In a READ ONLY transaction on a replica every statement sees what was acknowledged before it. The transaction
@@ -280,9 +287,8 @@ impl Session {
         let Some(leased) = self.leased.as_ref().filter(reads) else {
             return Ok(());
         };
-        let (_, mark) = self.required(summary);
         let wait = self.database.settings.pool.connect_timeout;
-        if leased.node.node().passes(mark, wait).await {
+        if self.database.cluster.passes(leased.node.node(), summary.need.mark, wait).await {
             return Ok(());
         }
         let name = &leased.node.node().name;
@@ -293,8 +299,13 @@ impl Session {
     }
 
     /// Where the segment goes, given what is known of the cluster at this moment.
-    pub(super) fn decide(&mut self, summary: &Summary, held: Option<Held>, again: Option<Rerun>) -> Decision {
-        let (level, mark) = self.required(summary);
+    pub(super) fn decide(
+        &mut self,
+        summary: &Summary,
+        held: Option<Held>,
+        again: Option<Rerun>,
+        waited: Duration,
+    ) -> Decision {
         let cluster = &self.database.cluster;
         cluster.replicas(&mut self.view);
         // xorshift64: good enough to spread load.
@@ -309,17 +320,15 @@ impl Session {
                 .intent
                 .or(self.defaults(None).intent)
                 .filter(|intent| *intent == Intent::Primary || !summary.leaves.intersects(pinning())),
-            level,
-            mark,
+            level: self.promised(summary).0,
+            need: summary.need,
+            stale: self.staleness(summary, waited),
             doubt: match again {
                 Some(Rerun::OnPrimary) => Some(Doubt::RefusedBefore),
                 Some(Rerun::Missing) => Some(Doubt::Catalog),
                 _ => summary.doubt,
             },
-            avoid: match again {
-                Some(Rerun::Elsewhere(node)) => Some(node),
-                _ => None,
-            },
+            avoid: avoided(again),
         };
         route(&request, &self.view, self.dice)
     }

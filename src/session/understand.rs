@@ -7,14 +7,16 @@ use bytes::BytesMut;
 use super::failure::Failure;
 use super::finish::pinning;
 use super::known::Known;
-use super::leased::Summary;
+use super::leased::{Summary, nothing_touched};
+use super::need::key;
 use super::rules::Defaults;
 use super::segment::Ending;
 use super::serve::Session;
 use super::statements::{Prepared, Statements};
-use crate::routing::{Doubt, Wants};
-use crate::sql::catalog::Does;
-use crate::sql::{Cause, Class, HintError, Hints, Intent, Leaves, Level};
+use crate::freshness::PositionError;
+use crate::routing::{Doubt, Need, Wants};
+use crate::sql::catalog::{Does, Tables};
+use crate::sql::{Cause, Class, HintError, Hints, Intent, Leaves, Level, Scope, Touched};
 use crate::wire::{self, Bind, Describe, Frontend, Kind, Parse, WireError, parse_message, query_text};
 
 /// A segment as far as it was understood, before it is sent.
@@ -31,6 +33,8 @@ pub(super) struct Understood {
     /// A portal is executed that an earlier segment has bound.
     pub(super) foreign_portal: bool,
     pub(super) hint_error: Option<HintError>,
+    /// A hint gives something else than a token.
+    pub(super) no_token: Option<PositionError>,
     catalog_is_behind: bool,
 }
 
@@ -38,14 +42,16 @@ impl Session {
     /// Finds out what the segment's statements may do, and gives the client's names to those it prepares.
     pub(super) async fn understand(&mut self, inbox: &[u8], ending: Ending) -> Result<Understood, WireError> {
         self.stand_under_rules();
+        let generation = self.database.cluster.catalog.generation();
         let mut u = Understood {
-            summary: Summary::nothing(),
+            summary: Summary { generation, ..Summary::nothing() },
             defined: Vec::new(),
             taken: None,
             by_name: None,
             bound: false,
             foreign_portal: false,
             hint_error: None,
+            no_token: None,
             catalog_is_behind: self.database.cluster.catalog.is_behind(),
         };
         self.plan.clear();
@@ -169,7 +175,8 @@ impl Session {
 
     /// What a text would need if it were a segment by itself.
     pub(super) async fn summary_of(&mut self, text: &[u8]) -> Summary {
-        let mut u = Understood::unread(Summary::nothing(), Vec::new());
+        let generation = self.database.cluster.catalog.generation();
+        let mut u = Understood::unread(Summary { generation, ..Summary::nothing() }, Vec::new());
         u.catalog_is_behind = self.database.cluster.catalog.is_behind();
         let (known, hints) = self.look_up(text).await;
         u.add(&known, &hints, self.defaults(Some(&known)));
@@ -209,6 +216,12 @@ impl Summary {
             intent: None,
             level: None,
             scope: None,
+            key: None,
+            on_stale: None,
+            after: Vec::new(),
+            touched: nothing_touched(),
+            generation: 0,
+            need: Need::default(),
             doubt: None,
             does: Does::NOTHING,
             leaves: Leaves::default(),
@@ -217,10 +230,25 @@ impl Summary {
         }
     }
 
+    /// Whose writes one more statement must see.
+    fn see(&mut self, hints: &Hints, defaults: &Defaults) {
+        let hinted = hints.key.as_deref().map(key);
+        let key = hinted.or(defaults.key);
+        let scope = hints.scope.or(hinted.and(Some(Scope::Key))).unwrap_or(defaults.scope);
+        let scope = match (scope, key, self.key) {
+            (Scope::Key, None, _) => Scope::Database,
+            (Scope::Key, Some(key), Some(before)) if key != before => Scope::Database,
+            _ => scope,
+        };
+        self.scope = Some(self.scope.map_or(scope, |before| before.and(scope)));
+        self.key = self.key.or(key);
+    }
+
     /// A part that may do anything.
     pub(super) fn unknown(&mut self) {
         self.wants = strictest(self.wants, Wants::Unknown);
         self.does |= Does::WRITES;
+        self.touched = Touched { reads: Tables::Any, writes: Tables::Any };
     }
 }
 
@@ -230,6 +258,8 @@ impl Understood {
         let s = &mut self.summary;
         s.wants = strictest(s.wants, wants(&known.statement.class));
         s.does |= known.does();
+        s.touched.reads = s.touched.reads.and(&known.reads());
+        s.touched.writes = s.touched.writes.and(&known.writes());
         s.leaves |= known.statement.leaves;
         s.doubt = s.doubt.or(known.was_refused().then_some(Doubt::RefusedBefore));
         if known.depends_on_catalog() && self.catalog_is_behind {
@@ -255,13 +285,16 @@ impl Understood {
                     // Who vouches for one statement does not vouch for its neighbours.
                     (before, now) => now.filter(|_| first || before == now),
                 };
-                let mut level = hints.consistency.unwrap_or(defaults.level);
-                if hints.after.is_some() {
-                    // The primary has seen every position there can be.
-                    level = Level::Primary;
+                let level = hints.consistency.unwrap_or(defaults.level);
+                s.level = Some(s.level.map_or(level, |before| before.and(level)));
+                s.see(hints, &defaults);
+                let on_stale = hints.on_stale.unwrap_or(defaults.on_stale);
+                s.on_stale = Some(s.on_stale.map_or(on_stale, |before| before.and(on_stale)));
+                match hints.after.as_deref().map(str::parse) {
+                    Some(Ok(position)) => s.after.push(position),
+                    Some(Err(error)) => self.no_token = Some(error),
+                    None => {}
                 }
-                s.level = s.level.max(Some(level));
-                s.scope = s.scope.max(Some(hints.scope.unwrap_or(defaults.scope)));
             }
             Err(error) => {
                 // A hint that cannot be followed never opens a replica.
@@ -281,6 +314,7 @@ impl Understood {
             bound: false,
             foreign_portal: false,
             hint_error: None,
+            no_token: None,
             catalog_is_behind: false,
         }
     }

@@ -4,7 +4,7 @@
 //! Owns both grammars. Must not know where a comment begins ([`super::shape`] finds them by `PostgreSQL`'s token rules, so
 //! what looks like a comment inside a string is none) nor what a hint leads to.
 
-use super::intent::{Intent, Level, Scope};
+use super::intent::{Intent, Level, OnStale, Scope};
 use super::lexer::{Kind, Lexer};
 use super::shape::HintComments;
 use percent_encoding::percent_decode_str;
@@ -19,6 +19,10 @@ pub struct Hints {
     pub consistency: Option<Level>,
     /// Who must see what it writes.
     pub scope: Option<Scope>,
+    /// Whose writes it must see, and who must see its own, at scope `key`.
+    pub key: Option<Box<str>>,
+    /// Where it goes when no replica is fresh enough.
+    pub on_stale: Option<OnStale>,
     /// The token of a position that the answer must include, unread.
     pub after: Option<Box<str>>,
 }
@@ -27,7 +31,7 @@ pub struct Hints {
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum HintError {
     /// There is no such key. Only `/* tidegate: … */` says so: sqlcommenter's keys are anybody's.
-    #[error("there is no hint \"{0}\" (there are intent, consistency, scope and after)")]
+    #[error("there is no hint \"{0}\" (there are intent, consistency, scope, key, on_stale and after)")]
     UnknownKey(Box<str>),
     /// The key is known, its value is not.
     #[error("\"{value}\" is no {key}")]
@@ -56,12 +60,19 @@ impl Hints {
         }
         let own = comments.tidegate.map_or(Ok(Hints::default()), own_comment)?;
         let appended = comments.tail.map_or(Ok(Hints::default()), tail)?;
-        Ok(Hints {
-            intent: own.intent.or(appended.intent),
-            consistency: own.consistency.or(appended.consistency),
-            scope: own.scope.or(appended.scope),
-            after: own.after.or(appended.after),
-        })
+        Ok(own.over(appended))
+    }
+
+    /// These hints where they say something, `below` elsewhere.
+    fn over(self, below: Self) -> Self {
+        Hints {
+            intent: self.intent.or(below.intent),
+            consistency: self.consistency.or(below.consistency),
+            scope: self.scope.or(below.scope),
+            key: self.key.or(below.key),
+            on_stale: self.on_stale.or(below.on_stale),
+            after: self.after.or(below.after),
+        }
     }
 
     /// Whether nothing is asked.
@@ -75,6 +86,8 @@ impl Hints {
             Key::Intent => self.intent.replace(Intent::parse(value).ok_or_else(unknown)?).is_some(),
             Key::Consistency => self.consistency.replace(Level::parse(value).ok_or_else(unknown)?).is_some(),
             Key::Scope => self.scope.replace(Scope::parse(value).ok_or_else(unknown)?).is_some(),
+            Key::Group => self.key.replace(value.into()).is_some(),
+            Key::OnStale => self.on_stale.replace(OnStale::parse(value).ok_or_else(unknown)?).is_some(),
             Key::After => self.after.replace(value.into()).is_some(),
         };
         if repeated { Err(HintError::Repeated(key.word())) } else { Ok(()) }
@@ -86,17 +99,21 @@ enum Key {
     Intent,
     Consistency,
     Scope,
+    Group,
+    OnStale,
     After,
 }
 
 impl Key {
-    const ALL: [Key; 4] = [Key::Intent, Key::Consistency, Key::Scope, Key::After];
+    const ALL: [Key; 6] = [Key::Intent, Key::Consistency, Key::Scope, Key::Group, Key::OnStale, Key::After];
 
     fn word(self) -> &'static str {
         match self {
             Key::Intent => "intent",
             Key::Consistency => "consistency",
             Key::Scope => "scope",
+            Key::Group => "key",
+            Key::OnStale => "on_stale",
             Key::After => "after",
         }
     }
@@ -129,13 +146,7 @@ fn tail(text: &str) -> Result<Hints, HintError> {
             continue;
         }
         let comment = text.get(token.start + 2..token.end - 2).unwrap_or_default();
-        let later = sqlcommenter(comment.trim())?;
-        hints = Hints {
-            intent: later.intent.or(hints.intent),
-            consistency: later.consistency.or(hints.consistency),
-            scope: later.scope.or(hints.scope),
-            after: later.after.or(hints.after),
-        };
+        hints = sqlcommenter(comment.trim())?.over(hints);
     }
     Ok(hints)
 }

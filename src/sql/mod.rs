@@ -11,6 +11,7 @@
 pub mod builtins;
 pub mod catalog;
 pub mod classify;
+pub mod duration;
 mod explained;
 pub mod hint;
 pub mod intent;
@@ -25,7 +26,7 @@ pub use classify::{
 };
 pub use explained::explained;
 pub use hint::{HintError, Hints};
-pub use intent::{Intent, Level, Scope};
+pub use intent::{Intent, Level, OnStale, Scope};
 pub use lexer::Strings;
 pub use prepared::{Deallocated, deallocated, executed};
 pub use shape::{HintComments, Scan, ShapeKey, Shaper, redact, redact_with};

@@ -1,10 +1,11 @@
 //! The handles of one database, made once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use metrics::{Counter, Gauge};
 
-use super::{Stats, Tally};
+use super::{Histogram, Stats, Tally};
 use crate::routing::Reason;
 
 /// The handles of one database.
@@ -21,6 +22,34 @@ pub struct DatabaseStats {
     pub prevented: Counter,
     /// Clients logged in.
     pub clients: Gauge,
+    /// Reads served by replicas, by how old what they saw may have been.
+    pub staleness: Histogram,
+    /// Reads that waited, by for how long.
+    pub waits: Histogram,
+    waited: [Counter; Waited::ALL.len()],
+}
+
+/// What a read that waited got in the end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Waited {
+    /// A replica that was fresh enough.
+    Replica,
+    /// Room on the primary.
+    Primary,
+    /// Nothing within the time it had.
+    InVain,
+}
+
+impl Waited {
+    const ALL: [Self; 3] = [Self::Replica, Self::Primary, Self::InVain];
+
+    fn label(self) -> &'static str {
+        match self {
+            Self::Replica => "replica",
+            Self::Primary => "primary",
+            Self::InVain => "in_vain",
+        }
+    }
 }
 
 impl DatabaseStats {
@@ -47,6 +76,11 @@ impl DatabaseStats {
             tally: Tally::default(),
             prevented: stats.counter("tidegate_stale_reads_prevented_total", &[("database", name)]),
             clients: stats.gauge("tidegate_clients", &[("database", name)]),
+            staleness: Histogram::default(),
+            waits: Histogram::default(),
+            waited: Waited::ALL.map(|outcome| {
+                stats.counter("tidegate_waits_total", &[("database", name), ("outcome", outcome.label())])
+            }),
             stats: Arc::clone(stats),
             name: name.to_owned(),
             nodes: nodes.to_vec(),
@@ -60,6 +94,22 @@ impl DatabaseStats {
         {
             counter.increment(count);
         }
+    }
+
+    /// `count` reads were served by a replica whose horizon lay `nanos` back.
+    pub fn served(&self, nanos: u64, count: u64) {
+        self.staleness.add(nanos, count);
+    }
+
+    /// A read has waited.
+    pub fn waited(&self, outcome: Waited, time: Duration) {
+        self.waited[outcome as usize].increment(1);
+        self.waits.add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), 1);
+    }
+
+    /// The histograms, in the order of [`super::HISTOGRAMS`].
+    pub fn histograms(&self) -> [&Histogram; 2] {
+        [&self.staleness, &self.waits]
     }
 
     /// A connection of the node's pool was lent.

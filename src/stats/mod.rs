@@ -4,12 +4,14 @@
 //! afterwards; there is no global recorder, so that two proxies can live in one process.
 
 mod database;
+mod histogram;
 mod tally;
 
 use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-pub use database::DatabaseStats;
+pub use database::{DatabaseStats, Waited};
+pub use histogram::Histogram;
 pub use tally::{Blocker, Tally};
 
 const METADATA: Metadata<'static> = Metadata::new("tidegate", Level::INFO, None);
@@ -62,6 +64,10 @@ const COUNTERS: &[(&str, &str)] = &[
         "tidegate_stale_if_eventual_total",
         "Reads that a replica taken at random, whether fresh enough or not, would have answered stale.",
     ),
+    (
+        "tidegate_waits_total",
+        "Reads that waited, for a replica or for room on the primary, by what they got.",
+    ),
     ("tidegate_reruns_total", "Reads run again elsewhere before the client saw anything, by cause."),
     ("tidegate_server_errors_total", "Errors of a server passed to a client, by node and SQLSTATE class."),
     ("tidegate_proxy_errors_total", "Errors made by the proxy itself, by SQLSTATE."),
@@ -87,8 +93,23 @@ const GAUGES: &[(&str, &str)] = &[
         "tidegate_replica_staleness_seconds",
         "Now minus the replica's horizon: what it may lack is younger than this.",
     ),
+    (
+        "tidegate_replica_catch_up_seconds",
+        "How long the replica's horizon takes to come to an instant, lately.",
+    ),
+    ("tidegate_open_marks", "Slots of tables whose mark some healthy replica has not passed."),
+    ("tidegate_marks_bytes", "Bytes the marks take, whatever is marked."),
     ("tidegate_pool_connections", "Server connections by pool and state."),
     ("tidegate_pool_waiting", "Clients waiting for a server connection, by pool."),
+];
+
+/// The histograms of a database, which no recorder keeps: see [`DatabaseStats::histograms`].
+pub const HISTOGRAMS: [(&str, &str); 2] = [
+    (
+        "tidegate_read_staleness_seconds",
+        "Reads served by replicas, by how far back the replica's horizon lay: what they lacked was younger.",
+    ),
+    ("tidegate_wait_seconds", "Reads that waited, by for how long."),
 ];
 
 impl Stats {

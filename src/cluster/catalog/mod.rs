@@ -10,7 +10,7 @@ mod query;
 mod read;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
@@ -18,6 +18,7 @@ use tokio::sync::Notify;
 
 pub(super) use keep::keep;
 
+use super::Cluster;
 use crate::sql::catalog::{Catalog, SearchPath, Vouched};
 use paths::Paths;
 
@@ -71,6 +72,8 @@ pub struct Keeper {
     /// How many of these the newest reading has seen.
     seen: AtomicU64,
     took_micros: AtomicU64,
+    /// Statements on their way that may change the catalog.
+    changing: AtomicUsize,
     /// There is a change to be read.
     change: Notify,
     /// Somebody did not find a name.
@@ -104,6 +107,11 @@ impl Keeper {
     pub fn changed(&self) {
         self.announced.fetch_add(1, Ordering::AcqRel);
         self.change.notify_one();
+    }
+
+    /// Whether what is known now is what holds: no change was announced that is not read yet, and none is under way.
+    pub fn is_certain(&self) -> bool {
+        self.changing.load(Ordering::Acquire) == 0 && !self.is_behind()
     }
 
     /// A name was not found: perhaps it is new. Many questions make one reading a second at most.
@@ -146,6 +154,25 @@ impl Keeper {
         self.took_micros.store(u64::try_from(took.as_micros()).unwrap_or(u64::MAX), Ordering::Relaxed);
         self.seen.store(announced, Ordering::Release);
         news
+    }
+}
+
+/// A statement that may change the catalog and is on its way, until this is dropped. Before that, [`Keeper::changed`]
+/// must have been called if it has an effect.
+#[derive(Debug)]
+pub struct Changing(Arc<Cluster>);
+
+impl Changing {
+    /// It is about to be sent.
+    pub fn begin(cluster: &Arc<Cluster>) -> Self {
+        cluster.catalog.changing.fetch_add(1, Ordering::AcqRel);
+        Self(Arc::clone(cluster))
+    }
+}
+
+impl Drop for Changing {
+    fn drop(&mut self) {
+        self.0.catalog.changing.fetch_sub(1, Ordering::AcqRel);
     }
 }
 

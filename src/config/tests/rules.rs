@@ -111,7 +111,10 @@ fn bad_rules() {
             "user = 'app'\nintent = 'primry'",
             &["toml:5, database.app.rule.intent: \"primry\" is not known here. Did you mean primary?"],
         ),
-        ("user = 'app'\nconsistency = 'strict'", &["It can be eventual, session or primary"]),
+        (
+            "user = 'app'\nconsistency = 'strict'",
+            &["It can be eventual, bounded(5s), session, strong or primary"],
+        ),
         ("user = 'app'\nintent = ['primary']", &["a value of type array cannot stand here"]),
         ("user = []\nintent = 'primary'", &["rule.user: the list is empty"]),
         ("user = 1.5\nintent = 'primary'", &["rule.user: a value of type float cannot stand here"]),

@@ -50,7 +50,8 @@ fn parameters() {
     let database = database(
         "postgres://a:b@h/db?connection_limit=5&pool_timeout=0&connect_timeout=1500ms&application_name=shop%20web\
          &options=-c%20geqo%3Doff&sslmode=prefer&tidegate_pool_mode=session&tidegate_consistency=eventual\
-         &tidegate_scope=connection&tidegate_on_stale=primary&tidegate_client_auth=scram&tidegate_max_clients=9\
+         &tidegate_scope=connection&tidegate_on_stale=wait(5ms)&tidegate_primary_read_limit=7\
+         &tidegate_primary_read_overflow=error&tidegate_client_auth=scram&tidegate_max_clients=9\
          &tidegate_prepared_statements_per_server=8&tidegate_startup_timeout=1min",
     );
     let pool = PoolSettings {
@@ -61,7 +62,11 @@ fn parameters() {
     };
     assert_eq!(database.pool, pool);
     assert_eq!((database.consistency, database.scope), (Level::Eventual, Scope::Connection));
-    assert_eq!((database.on_stale, database.client_auth), (OnStale::Primary, ClientAuth::Scram));
+    assert_eq!(
+        (database.on_stale, database.client_auth),
+        (OnStale::Wait(Duration::from_millis(5)), ClientAuth::Scram)
+    );
+    assert_eq!((database.primary_read_limit, database.primary_read_overflow), (Some(7), Overflow::Error));
     assert_eq!((database.max_clients, database.prepared_per_server), (9, 8));
     assert_eq!(database.startup_timeout, Duration::from_mins(1));
     let settings = [("application_name", "shop web"), ("geqo", "off")];
@@ -81,7 +86,7 @@ fn parameters_without_a_meaning_are_warned_of() {
 
 #[test]
 fn bad_urls() {
-    let table: [(&str, &[&str]); 36] = [
+    let table: [(&str, &[&str]); 39] = [
         ("", &["it is not a URL"]),
         ("app:pw@pg1/app", &["it is not a URL", "--url …"]),
         ("mysql://a:b@h", &["it is not a URL of PostgreSQL"]),
@@ -115,7 +120,13 @@ fn bad_urls() {
         ("postgres://a:b@h?connection_limit=0", &["connection_limit: \"0\" is not a whole number from 1"]),
         ("postgres://a:b@h?connect_timeout=0", &["no time at all"]),
         ("postgres://a:b@h?pool_timeout=25h", &["longer than a day"]),
-        ("postgres://a:b@h?tidegate_scope=databse", &["Did you mean database?", "connection or database"]),
+        ("postgres://a:b@h?tidegate_consistency=bounded", &["bounded(5s), session"]),
+        ("postgres://a:b@h?tidegate_on_stale=wait(5)ms", &["primary, wait(5ms) or error"]),
+        ("postgres://a:b@h?tidegate_primary_read_limit=-1", &["not a whole number from 0"]),
+        (
+            "postgres://a:b@h?tidegate_scope=databse",
+            &["Did you mean database?", "connection, client, key or database"],
+        ),
         ("postgres://a:b@h?pool_mode=session", &["Did you mean tidegate_pool_mode?"]),
         (
             "postgres://a:b@h?Connection_Limit=5&colour=red",

@@ -84,6 +84,7 @@ impl Tables {
             {
                 Tables::Known(Arc::clone(some))
             }
+            (Tables::Known(some), Tables::Known(others)) if some == others => Tables::Known(Arc::clone(some)),
             (Tables::Known(some), Tables::Known(more)) => {
                 let mut all = [&**some, &**more].concat();
                 all.sort_unstable();

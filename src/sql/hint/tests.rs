@@ -1,5 +1,6 @@
 use super::*;
 use crate::sql::Shaper;
+use std::time::Duration;
 
 fn read(text: &str) -> Result<Hints, HintError> {
     Hints::read(&Shaper::new(0).scan(text.as_bytes()).unwrap_or_else(|| panic!("{text}")).hints)
@@ -13,10 +14,17 @@ fn intent(intent: Intent) -> Hints {
 fn own_comments() {
     assert_eq!(read("/* tidegate: intent=primary */ select 1"), Ok(intent(Intent::Primary)));
     assert_eq!(read("select 1 /*TideGate:intent = 'REPLICA' ,*/ + 2"), Ok(intent(Intent::Replica)));
-    let all = "select /* tidegate: intent=primary, consistency=eventual, scope=connection, after=7/1/0/16B3748 */ 1";
-    let after = Some("7/1/0/16B3748".into());
-    let (consistency, scope) = (Some(Level::Eventual), Some(Scope::Connection));
-    assert_eq!(read(all), Ok(Hints { intent: Some(Intent::Primary), consistency, scope, after }));
+    let all = "select /* tidegate: intent=primary, consistency=bounded(2s), scope=key, key='tenant 7',\
+               on_stale=wait(5ms), after=7/1/0/16B3748 */ 1";
+    let expected = Hints {
+        intent: Some(Intent::Primary),
+        consistency: Some(Level::Bounded(Duration::from_secs(2))),
+        scope: Some(Scope::Key),
+        key: Some("tenant 7".into()),
+        on_stale: Some(OnStale::Wait(Duration::from_millis(5))),
+        after: Some("7/1/0/16B3748".into()),
+    };
+    assert_eq!(read(all), Ok(expected));
     assert_eq!(read("/* tidegate: */ select 1"), Ok(Hints::default()));
 }
 
@@ -28,7 +36,7 @@ fn mistakes_in_own_comments_are_reported() {
         ("/* tidegate: scope= */ select 1", "\"\" is no scope"),
         (
             "/* tidegate: intend=primary */ select 1",
-            "there is no hint \"intend\" (there are intent, consistency, scope and after)",
+            "there is no hint \"intend\" (there are intent, consistency, scope, key, on_stale and after)",
         ),
         ("/* tidegate: primary */ select 1", "a hint must be \"key=value\", not \"primary\""),
         ("/* tidegate: intent=primary, intent=replica */ select 1", "the hint \"intent\" is given twice"),

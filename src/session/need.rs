@@ -1,0 +1,141 @@
+//! What a statement must see: from levels, scopes, tokens and what the session was shown, to one mark.
+
+use std::sync::Arc;
+
+use super::failure::Failure;
+use super::leased::{ServesAs, Summary};
+use super::rules::Defaults;
+use super::segment::Ending;
+use super::serve::Session;
+use crate::cluster::{Lost, footprint};
+use crate::freshness::{Footprint, Group, Position, Tick};
+use crate::routing::{Need, Wants};
+use crate::server::Settings;
+use crate::sql::{Intent, Level, Scope};
+
+/// The group of all who give this key.
+pub(super) fn key(text: &str) -> Group {
+    Group::of("key", &[text])
+}
+
+/// What a session has in common with other connections of the same process.
+#[derive(Debug, Default)]
+pub(super) struct Kin {
+    group: Option<Group>,
+    /// The settings this was made from.
+    settings: Option<Settings>,
+}
+
+/// A position whose mark is known, under the primary it was asked under.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Located {
+    position: Position,
+    term: u64,
+    mark: Tick,
+}
+
+impl Session {
+    /// The group of the clients that are the same to scope `client`.
+    pub(super) fn client_group(&mut self) -> Group {
+        let current = &self.settings.current;
+        let is_known = self.kin.settings.as_ref().is_some_and(|made_from| Arc::ptr_eq(made_from, current));
+        if let Some(group) = self.kin.group.filter(|_| is_known) {
+            return group;
+        }
+        let group = Group::of("client", &[&self.user.name, &self.address, self.application_name()]);
+        self.kin = Kin { group: Some(group), settings: Some(Arc::clone(current)) };
+        group
+    }
+
+    /// What a segment's node must have replayed. To be asked once, when the segment arrives.
+    pub(super) async fn require(&mut self, summary: &mut Summary, ending: Ending) -> Result<(), Failure> {
+        summary.need = self.need(summary, ending);
+        if !self.may_be_read_elsewhere(summary) {
+            return Ok(());
+        }
+        for position in std::mem::take(&mut summary.after).into_iter().chain(self.settings.steering.after) {
+            let mark = self.mark_of(position).await?;
+            summary.need.mark = summary.need.mark.max(mark);
+        }
+        Ok(())
+    }
+
+    /// Whether a replica comes into question at all.
+    fn may_be_read_elsewhere(&self, summary: &Summary) -> bool {
+        let on_replica = self.leased.as_ref().is_some_and(|l| l.serves_as == ServesAs::Replica);
+        let intent = || summary.intent.or(self.defaults(None).intent) == Some(Intent::Replica);
+        on_replica || matches!(summary.wants, Wants::Read | Wants::ReadOnlyTransaction) || intent()
+    }
+
+    /// The level and the scope that hold for a segment.
+    pub(super) fn promised(&self, summary: &Summary) -> (Level, Scope) {
+        let Defaults { level, scope, .. } = self.defaults(None);
+        (summary.level.unwrap_or(level), summary.scope.unwrap_or(scope))
+    }
+
+    fn need(&mut self, summary: &Summary, ending: Ending) -> Need {
+        let (level, scope) = self.promised(summary);
+        let group = match scope {
+            Scope::Client => Some(self.client_group()),
+            Scope::Key => summary.key.or(self.settings.steering.key),
+            Scope::Connection | Scope::Database => None,
+        };
+        let cluster = &self.database.cluster;
+        let read = if self.is_certain(summary, ending) {
+            footprint(&summary.touched.reads)
+        } else {
+            Footprint::Anything
+        };
+        let mark = match (level, scope, group) {
+            (Level::Eventual, ..) => return Need::default(),
+            (Level::Bounded(age), ..) => {
+                let now = cluster.clock.now();
+                // In time, so that those who come later find a replica that is young enough.
+                cluster.want(now.before(age / 2));
+                return Need { mark: now.before(age), seen: None };
+            }
+            (Level::Strong, ..) if self.may_be_read_elsewhere(summary) => cluster.want_now(),
+            (Level::Strong, ..) => cluster.clock.now(),
+            (_, Scope::Client | Scope::Key, Some(group)) => {
+                cluster.marks.of_group(group).max(self.shown.narrowed)
+            }
+            (_, Scope::Connection, _) => self.last_write.max(self.shown.narrowed),
+            (_, Scope::Database | Scope::Client | Scope::Key, _) => cluster.marks.of(read),
+        };
+        Need { mark, seen: self.shown.seen }
+    }
+
+    /// Whether the tables that a segment reads are known for certain, and are all that its snapshot will be used for.
+    fn is_certain(&self, summary: &Summary, ending: Ending) -> bool {
+        let catalog = &self.database.cluster.catalog;
+        // A transaction's snapshot may be older than the statement, and serve others after it.
+        let alone = self.leased.is_none() && !matches!(ending, Ending::Flush | Ending::Open);
+        alone
+            && summary.wants != Wants::ReadOnlyTransaction
+            && catalog.is_certain()
+            && catalog.generation() == summary.generation
+    }
+
+    /// The mark of everything up to a position.
+    pub(super) async fn mark_of(&mut self, position: Position) -> Result<Tick, Failure> {
+        let cluster = &self.database.cluster;
+        let term = cluster.term();
+        if let Some(located) = self.located.filter(|l| l.position == position && l.term == term) {
+            return Ok(located.mark);
+        }
+        let mark = cluster.mark_of(position).await.map_err(|lost| refusal(position, lost))?;
+        self.located = Some(Located { position, term, mark });
+        Ok(mark)
+    }
+}
+
+/// Why what a token stands for cannot be waited for.
+fn refusal(position: Position, lost: Lost) -> Failure {
+    let text = format!("the token {position} cannot be waited for: {lost}");
+    match lost {
+        Lost::NoPrimary => Failure::error("57P03", text).with_hint("Try again when there is a primary."),
+        Lost::Foreign(_) | Lost::Ahead(_) => Failure::error("57T02", text).with_hint(
+            "Read without it and ask for a new one: SHOW tidegate.token. What it stood for is not in this cluster.",
+        ),
+    }
+}
