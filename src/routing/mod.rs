@@ -3,10 +3,12 @@
 //! Owns the order of the rules and the names of the reasons. It must not know sockets, pools or clocks: what was
 //! known of the cluster at one moment, and one random number, are handed in.
 
+mod need;
 mod reason;
 mod select;
 mod stale;
 
+pub use need::{Need, Promise, Seen, Shown};
 pub use reason::Reason;
 
 use crate::freshness::Tick;
@@ -52,51 +54,6 @@ pub struct Request {
     pub doubt: Option<Doubt>,
     /// The replica not to take again: it just failed this very read.
     pub avoid: Option<NodeId>,
-}
-
-/// What a read must see.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Need {
-    /// The replica's horizon must not be before this.
-    pub mark: Tick,
-    /// What the session was shown before, where nobody had been told of it yet: the read mark.
-    pub seen: Option<Seen>,
-}
-
-/// A state that a session was shown: no other node may show it an older one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Seen {
-    /// The instant at which it was shown.
-    pub at: Tick,
-    /// Where. As long as that node goes on replaying, it only moves forward.
-    pub on: NodeId,
-    /// Which of the node's lives that was: after a restart it may stand further back.
-    pub life: u64,
-}
-
-impl Need {
-    /// Whether `replica` may serve: the one comparison.
-    pub fn is_met_by(&self, replica: &ReplicaView) -> bool {
-        replica.horizon >= self.mark && self.seen.is_none_or(|seen| seen.is_met_by(replica))
-    }
-
-    /// What the horizon of `replica` must not be before.
-    pub fn mark_for(&self, replica: &ReplicaView) -> Tick {
-        match self.seen {
-            Some(seen) if !seen.is_same(replica) => self.mark.max(seen.at),
-            _ => self.mark,
-        }
-    }
-}
-
-impl Seen {
-    fn is_same(&self, replica: &ReplicaView) -> bool {
-        replica.id == self.on && replica.life == self.life
-    }
-
-    fn is_met_by(&self, replica: &ReplicaView) -> bool {
-        self.is_same(replica) || replica.horizon >= self.at
-    }
 }
 
 /// What happens to a read that no replica is fresh enough for.

@@ -8,6 +8,7 @@ use super::client::Client;
 use super::failure::End;
 use super::leased::{Answer, Fate, Leased, ServesAs, Turn};
 use super::serve::Session;
+use super::touch::Touching;
 use crate::config::PoolMode;
 use crate::pool::Lease;
 use crate::sql::catalog::Does;
@@ -35,30 +36,7 @@ fn unsettling() -> Leaves {
 impl Session {
     /// The server has finished with the segment and said so.
     pub(super) async fn ready(&mut self, client: &mut Client, status: TransactionStatus) -> Result<(), End> {
-        let idle = status == TransactionStatus::Idle;
-        if self
-            .leased
-            .as_ref()
-            .is_some_and(|l| l.serves_as == ServesAs::Writer && (idle || l.touching.may_commit()))
-        {
-            // Before the client is told: whoever hears of it must see it.
-            self.mark();
-        }
-        if idle {
-            self.was_shown();
-        }
-        let Some(l) = &mut self.leased else { return Ok(()) };
-        if idle {
-            if l.serves_as == ServesAs::Writer {
-                l.serves_as = ServesAs::Primary;
-            }
-            let done = std::mem::take(&mut l.did);
-            let failed = l.turn.answer == Answer::Failed && l.turn.summary.count < 2;
-            if done.contains(Does::CHANGES_CATALOG) && !failed {
-                self.database.cluster.catalog.changed();
-            }
-        }
-        l.touching.ready(status);
+        self.acknowledge(status == TransactionStatus::Idle);
         self.note_own_change(status);
         let Some(l) = &self.leased else { return Ok(()) };
         let leaves = l.turn.summary.leaves;
@@ -76,6 +54,32 @@ impl Session {
         let Some(l) = &mut self.leased else { return Ok(()) };
         l.left = Leaves::default();
         if l.pins.is_empty() { self.release(client).await } else { Ok(()) }
+    }
+
+    /// Before the client is told: whoever hears of it must see it. `idle`: no transaction is open any more.
+    fn acknowledge(&mut self, idle: bool) {
+        let commits = |l: &Leased| l.serves_as == ServesAs::Writer && (idle || l.touching.may_commit());
+        if self.leased.as_ref().is_some_and(commits) {
+            self.mark();
+        }
+        if let Some(l) = &mut self.leased {
+            l.touching.arrived();
+        }
+        if !idle {
+            return;
+        }
+        self.was_shown();
+        let Some(l) = &mut self.leased else { return };
+        if l.serves_as == ServesAs::Writer {
+            l.serves_as = ServesAs::Primary;
+        }
+        let done = std::mem::take(&mut l.did);
+        let failed = l.turn.answer == Answer::Failed && l.turn.summary.count < 2;
+        if done.contains(Does::CHANGES_CATALOG) && !failed {
+            self.database.cluster.catalog.changed();
+        }
+        // From here on, what was changed is known to have been changed.
+        l.touching = Touching::default();
     }
 
     /// What an open transaction makes of the settings `tidegate.…` holds at once; afterwards the server is asked.

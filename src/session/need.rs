@@ -9,7 +9,7 @@ use super::segment::Ending;
 use super::serve::Session;
 use crate::cluster::{Lost, footprint};
 use crate::freshness::{Footprint, Group, Position, Tick};
-use crate::routing::{Need, Wants};
+use crate::routing::{Need, Promise, Wants};
 use crate::server::Settings;
 use crate::sql::{Intent, Level, Scope};
 
@@ -73,36 +73,37 @@ impl Session {
         (summary.level.unwrap_or(level), summary.scope.unwrap_or(scope))
     }
 
-    fn need(&mut self, summary: &Summary, ending: Ending) -> Need {
-        let (level, scope) = self.promised(summary);
+    /// What a segment is promised.
+    pub(super) fn promise(&mut self, (level, scope): (Level, Scope), key: Option<Group>) -> Promise {
         let group = match scope {
             Scope::Client => Some(self.client_group()),
-            Scope::Key => summary.key.or(self.settings.steering.key),
+            Scope::Key => key.or(self.settings.steering.key),
             Scope::Connection | Scope::Database => None,
         };
+        Promise { level, scope, own: self.last_write, group }
+    }
+
+    fn need(&mut self, summary: &Summary, ending: Ending) -> Need {
+        let promise = self.promise(self.promised(summary), summary.key);
         let cluster = &self.database.cluster;
         let read = if self.is_certain(summary, ending) {
             footprint(&summary.touched.reads)
         } else {
             Footprint::Anything
         };
-        let mark = match (level, scope, group) {
-            (Level::Eventual, ..) => return Need::default(),
-            (Level::Bounded(age), ..) => {
-                let now = cluster.clock.now();
+        let now = match promise.level {
+            Level::Strong if self.may_be_read_elsewhere(summary) => cluster.want_now(),
+            Level::Bounded(age) => {
                 // In time, so that those who come later find a replica that is young enough.
+                let now = cluster.clock.now();
                 cluster.want(now.before(age / 2));
-                return Need { mark: now.before(age), seen: None };
+                now
             }
-            (Level::Strong, ..) if self.may_be_read_elsewhere(summary) => cluster.want_now(),
-            (Level::Strong, ..) => cluster.clock.now(),
-            (_, Scope::Client | Scope::Key, Some(group)) => {
-                cluster.marks.of_group(group).max(self.shown.narrowed)
-            }
-            (_, Scope::Connection, _) => self.last_write.max(self.shown.narrowed),
-            (_, Scope::Database | Scope::Client | Scope::Key, _) => cluster.marks.of(read),
+            Level::Strong => cluster.clock.now(),
+            // The instant does not matter.
+            Level::Eventual | Level::Session | Level::Primary => Tick::NEVER,
         };
-        Need { mark, seen: self.shown.seen }
+        Need::of(&promise, read, &cluster.marks, &self.shown, now)
     }
 
     /// Whether the tables that a segment reads are known for certain, and are all that its snapshot will be used for.

@@ -22,11 +22,10 @@ use super::proxy::{Admitted, Database, Proxy, User};
 use super::rules::Ruled;
 use super::segment::{self, Item, Step};
 use super::settings::SessionSettings;
-use super::shown::Shown;
 use super::statements::Prepared;
 use crate::freshness::Tick;
 use crate::pool::Lease;
-use crate::routing::{NodeId, ReplicaView};
+use crate::routing::{NodeId, ReplicaView, Shown};
 use crate::wire::{Frontend, TransactionStatus, encode, frontend_message};
 
 /// While a statement runs, at most this many bytes of what the client sends ahead are taken in.
@@ -51,6 +50,8 @@ pub(super) struct Session {
     pub(super) last_write: Tick,
     /// What it was shown, and must not be shown less than.
     pub(super) shown: Shown,
+    /// Stands for the commits that were under way beside the read that left the read mark.
+    pub(super) beside: Option<u64>,
     /// The client's address, without its port.
     pub(super) address: Box<str>,
     pub(super) kin: Kin,
@@ -113,6 +114,7 @@ impl Session {
             parked: Vec::new(),
             last_write: Tick::NEVER,
             shown: Shown::default(),
+            beside: None,
             address: Box::default(),
             kin: Kin::default(),
             located: None,

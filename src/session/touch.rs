@@ -15,7 +15,7 @@ use crate::wire::TransactionStatus;
 /// What the statements of an open transaction, or of one statement, touch.
 #[derive(Debug)]
 pub(super) struct Touching {
-    pub(super) tables: Touched,
+    tables: Touched,
     /// The keys under which something was written.
     keys: Vec<Group>,
     /// The generation of the catalog by which this is known; `None`: by several, or nothing was touched yet.
@@ -40,10 +40,14 @@ impl Default for Touching {
 
 impl Touching {
     fn add(&mut self, summary: &Summary, did: Does) {
-        self.tables.reads = self.tables.reads.and(&summary.touched.reads);
+        let Touched { reads, writes } = &summary.touched;
         if summary.does.contains(Does::WRITES) {
-            self.tables.writes = self.tables.writes.and(&summary.touched.writes);
+            // What it saw of the tables it writes to, its own mark stands for.
+            self.tables.reads = self.tables.reads.and(&without(reads, writes));
+            self.tables.writes = self.tables.writes.and(writes);
             self.keys.extend(summary.key.filter(|key| !self.keys.contains(key)));
+        } else {
+            self.tables.reads = self.tables.reads.and(reads);
         }
         let generation = *self.generation.get_or_insert(summary.generation);
         if generation != summary.generation || did.contains(Does::CHANGES_CATALOG) {
@@ -58,18 +62,30 @@ impl Touching {
         if is_certain { self.tables.writes.clone() } else { Tables::Any }
     }
 
-    /// The server is ready again.
-    pub(super) fn ready(&mut self, status: TransactionStatus) {
-        // Whatever has been committed was marked by now.
+    /// The tables of which the client was shown what no mark of its own stands for.
+    pub(super) fn shown(&self) -> &Tables {
+        &self.tables.reads
+    }
+
+    /// What may have been committed has its marks.
+    pub(super) fn arrived(&mut self) {
         self.under_way = None;
-        if status == TransactionStatus::Idle {
-            *self = Self::default();
-        }
     }
 
     /// Whether the answer that is awaited may be that of a commit.
     pub(super) fn may_commit(&self) -> bool {
         self.under_way.is_some()
+    }
+}
+
+/// Those tables that are not among the others.
+fn without(tables: &Tables, others: &Tables) -> Tables {
+    match (tables, others) {
+        (Tables::Known(tables), Tables::Known(others)) if tables != others => Tables::Known(
+            tables.iter().copied().filter(|table| others.binary_search(table).is_err()).collect(),
+        ),
+        (Tables::Any, Tables::Known(_)) => Tables::Any,
+        _ => Tables::none(),
     }
 }
 
