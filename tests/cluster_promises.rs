@@ -15,8 +15,12 @@ mod explain;
 mod freshness;
 #[path = "promises/large.rs"]
 mod large;
+#[path = "promises/levels.rs"]
+mod levels;
 #[path = "promises/login.rs"]
 mod login;
+#[path = "promises/monotonic.rs"]
+mod monotonic;
 #[path = "promises/nodes.rs"]
 mod nodes;
 #[path = "promises/pins.rs"]
@@ -37,6 +41,12 @@ mod rules;
 mod safety;
 #[path = "promises/settings.rs"]
 mod settings;
+#[path = "promises/stale.rs"]
+mod stale;
+#[path = "promises/tables.rs"]
+mod tables;
+#[path = "promises/tokens.rs"]
+mod tokens;
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -193,7 +193,7 @@ impl World {
             Step::Restart(i) => self.restart(i),
             Step::Failover(i) => self.failover(i),
             Step::Read { session, tables, level, scope, dice } => {
-                self.read(session, &set(tables), level, scope, dice)
+                self.read(session, &set(tables), level, scope, dice);
             }
             Step::ReadPrimary { session, tables } => self.read_primary(session, &set(tables)),
         }
@@ -303,6 +303,7 @@ impl World {
                 horizon: replica.published,
                 outstanding: 0,
                 catch_up: 0,
+                working_on: Tick::NEVER,
                 life: replica.life,
             })
             .collect();
@@ -316,19 +317,15 @@ impl World {
             doubt: None,
             avoid: None,
         };
-        match route(&request, &views, dice).target {
-            Target::Replica(NodeId(i)) => {
-                let seen = self.visible(self.replicas[i].replayed, tables);
-                self.taken += 1;
-                self.check(&promise, session, tables, &seen);
-                let life = self.replicas[i].life;
-                self.note(&promise, session, read, (NodeId(i), life), seen);
-            }
-            _ => {
-                self.refused += 1;
-                self.read_primary(session, tables);
-            }
-        }
+        let Target::Replica(NodeId(i)) = route(&request, &views, dice).target else {
+            self.refused += 1;
+            return self.read_primary(session, tables);
+        };
+        self.taken += 1;
+        let seen = self.visible(self.replicas[i].replayed, tables);
+        self.check(&promise, session, tables, &seen);
+        let life = self.replicas[i].life;
+        self.note(&promise, session, read, (NodeId(i), life), seen);
     }
 
     /// The primary shows all that is flushed. (It may show a commit a moment later than a replica does: that is waited out
@@ -479,7 +476,9 @@ fn a_replica_that_was_restarted_is_not_the_one_it_was() {
             // An older sample makes the replica good enough for the mark, but not for what was seen.
             Step::SampleArrives,
         ];
-        steps.into_iter().for_each(|step| world.take(step));
+        for step in steps {
+            world.take(step);
+        }
         assert_eq!((world.taken, world.sessions[1].saw.len()), (1, 1));
         if forgets_lives {
             world.replicas[0].life = 1;

@@ -9,7 +9,7 @@ use tokio::sync::{Notify, watch};
 
 use super::Identity;
 use crate::config::NodeSettings;
-use crate::freshness::{Lsn, Tick};
+use crate::freshness::{Horizon, Lsn, Tick};
 use crate::routing::{NodeId, ReplicaView};
 
 /// What a node is good for at this moment.
@@ -40,6 +40,7 @@ pub struct Node {
     replayed: AtomicU64,
     outstanding: AtomicUsize,
     catch_up: AtomicU64,
+    working_on: AtomicU64,
     life: AtomicU64,
     /// How far of which timeline it was last seen to have replayed.
     reached: Mutex<(u32, Lsn)>,
@@ -59,6 +60,7 @@ impl Node {
             replayed: AtomicU64::new(0),
             outstanding: AtomicUsize::new(0),
             catch_up: AtomicU64::new(0),
+            working_on: AtomicU64::new(0),
             life: AtomicU64::new(0),
             reached: Mutex::default(),
             identity: ArcSwapOption::empty(),
@@ -96,6 +98,7 @@ impl Node {
             horizon: self.horizon(),
             outstanding: self.outstanding(),
             catch_up: self.catch_up(),
+            working_on: Tick(self.working_on.load(Ordering::Relaxed)),
             life,
         }
     }
@@ -152,16 +155,17 @@ impl Node {
     }
 
     /// What the monitor has learned of its replay.
-    pub(super) fn set_horizon(&self, horizon: Tick, replayed: Lsn, catch_up: u64) {
-        self.replayed.store(replayed.0, Ordering::Relaxed);
-        self.catch_up.store(catch_up, Ordering::Relaxed);
-        self.horizon.store(horizon.0, Ordering::Release);
+    pub(super) fn follow(&self, horizon: &Horizon) {
+        self.replayed.store(horizon.replayed_lsn().0, Ordering::Relaxed);
+        self.catch_up.store(horizon.catch_up(), Ordering::Relaxed);
+        self.working_on.store(horizon.next().map_or(Tick::NEVER, |next| next.at).0, Ordering::Relaxed);
+        self.horizon.store(horizon.get().0, Ordering::Release);
     }
 
     /// Nothing that was learned of its replay holds any more.
     pub(super) fn forget_horizon(&self) {
         self.life.fetch_add(1, Ordering::AcqRel);
-        self.set_horizon(Tick::NEVER, Lsn::default(), 0);
+        self.follow(&Horizon::default());
     }
 
     /// It has replayed so far of a timeline.

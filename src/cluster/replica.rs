@@ -111,10 +111,7 @@ impl Follow {
 
     fn publish(&self, cluster: &Cluster, node: &Node) {
         let before = node.horizon();
-        // One that is overdue takes at least as long as it is late.
-        let overdue = self.horizon.next().map_or(0, |next| cluster.clock.now().since(next.at));
-        let catch_up = self.horizon.catch_up().max(overdue);
-        node.set_horizon(self.horizon.get(), self.horizon.replayed_lsn(), catch_up);
+        node.follow(&self.horizon);
         if self.horizon.get() > before {
             cluster.progressed();
         }

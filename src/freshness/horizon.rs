@@ -27,7 +27,8 @@ pub struct Horizon {
     catch_up: u64,
 }
 
-/// How much a new catch-up time counts against those before: an eighth, as in TCP's round-trip estimate (RFC 6298).
+/// How much a longer catch-up time counts against those before: an eighth, as in TCP's round-trip estimate (RFC 6298). A
+/// shorter one counts for half, so that one long pause is soon forgotten.
 const WEIGHT: u64 = 8;
 
 impl Horizon {
@@ -89,6 +90,7 @@ impl Horizon {
     fn took(&mut self, nanos: u64) {
         self.catch_up = match self.catch_up {
             0 => nanos,
+            before if nanos < before => before / 2 + nanos / 2,
             before => before - before / WEIGHT + nanos / WEIGHT,
         };
     }

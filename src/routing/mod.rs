@@ -98,6 +98,8 @@ pub struct ReplicaView {
     pub outstanding: usize,
     /// How long its horizon takes to come to an instant, in nanoseconds, by what was measured lately; 0 when unknown.
     pub catch_up: u64,
+    /// The instant it is working its way to; [`Tick::NEVER`] when it has come to all it was asked for.
+    pub working_on: Tick,
     /// Counts its restarts and absences, as far as they were seen.
     pub life: u64,
 }

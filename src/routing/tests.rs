@@ -16,7 +16,14 @@ fn read() -> Request {
 }
 
 fn replica(id: usize, horizon: u64, outstanding: usize) -> ReplicaView {
-    ReplicaView { id: NodeId(id), horizon: Tick(horizon), outstanding, catch_up: 0, life: 1 }
+    ReplicaView {
+        id: NodeId(id),
+        horizon: Tick(horizon),
+        outstanding,
+        catch_up: 0,
+        working_on: Tick::NEVER,
+        life: 1,
+    }
 }
 
 fn to(request: Request, replicas: &[ReplicaView]) -> (Target, Reason) {
@@ -160,8 +167,13 @@ fn a_replica_is_waited_for_if_that_is_asked_for_and_promises_to_help() {
     assert_eq!(target(waiting(OnStale::Error, now, 0), &[]), Target::Nowhere);
     // It usually takes longer than anybody is ready to wait.
     assert_eq!(target(waiting(wait, now, 0), &takes(6 * MS)), Target::Primary);
-    // It should have been there 6 ms ago: it is stuck.
-    assert_eq!(target(waiting(wait, now - 8 * MS, 0), &takes(2 * MS)), Target::Primary);
+    // It should have been there 4 ms ago: it is stuck.
+    let stuck = [ReplicaView { working_on: Tick(now - 6 * MS), ..takes(2 * MS)[0] }];
+    assert_eq!(target(waiting(wait, now - 6 * MS, 0), &stuck), Target::Primary);
+    assert_eq!(target(waiting(wait, now, 0), &stuck), Target::Primary);
+    // One that lags all the time is not.
+    let lags = [ReplicaView { working_on: Tick(now - 3 * MS), ..takes(3 * MS)[0] }];
+    assert_eq!(target(waiting(wait, now, 0), &lags), Target::Wait(5 * MS));
     // The time is over.
     assert_eq!(target(waiting(wait, now, 5 * MS), &takes(2 * MS)), Target::Primary);
     assert_eq!(target(waiting(wait, now, 0), &[]), Target::Primary);

@@ -12,7 +12,7 @@ use super::settings::{difference, renewal};
 use super::stale::Room;
 use crate::cluster::{Node, State};
 use crate::pool::LeaseError;
-use crate::routing::{NodeId, Target, Wants};
+use crate::routing::{NodeId, Target};
 
 /// How long a new connection to a replica waits for the monitor to confirm that the replica has not been restarted.
 const CONFIRM: Duration = Duration::from_secs(1);
@@ -56,12 +56,10 @@ impl Session {
             let node = match target {
                 Target::Replica(id) => Arc::clone(&self.database.cluster.nodes[id.0]),
                 Target::Nowhere => return Err(Self::none_fresh(taken.decision.reason).into()),
-                Target::Primary | Target::Held | Target::Wait(_) => {
-                    if summary.wants == Wants::Read {
-                        self.settle().await;
-                    }
-                    self.primary().await?
+                Target::Primary | Target::Held | Target::Wait(_) if self.settle(summary, avoid).await => {
+                    continue;
                 }
+                Target::Primary | Target::Held | Target::Wait(_) => self.primary().await?,
             };
             match self.lease_on(&node, matches!(target, Target::Replica(_)), summary).await {
                 Ok(mut leased) => {

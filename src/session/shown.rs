@@ -2,12 +2,15 @@
 
 use std::time::Duration;
 
+use super::leased::Summary;
 use super::serve::Session;
+use super::stale::is_open;
 use crate::cluster::footprint;
-use crate::routing::Seen;
+use crate::routing::{NodeId, Seen, Wants};
 
 /// How long a read on the primary waits for what a replica has shown already to become visible there.
-const SETTLE: Duration = Duration::from_millis(10);
+/// On a machine that is overloaded a commit was seen to take 200 ms for it.
+const SETTLE: Duration = Duration::from_millis(250);
 /// Between looks at that.
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -25,20 +28,27 @@ impl Session {
     }
 
     /// A replica can show a commit a moment before the primary does, which waits for others or is short of time. Before
-    /// a read that follows such a one runs on the primary, that moment is waited out.
-    pub(super) async fn settle(&mut self) {
-        let Some(number) = self.beside.take() else { return };
+    /// a read that follows such a one runs on the primary, that moment is waited out. True when a replica has become
+    /// fresh enough meanwhile.
+    pub(super) async fn settle(&mut self, summary: &Summary, avoid: Option<NodeId>) -> bool {
+        let Some(number) = self.beside.take().filter(|_| summary.wants == Wants::Read) else { return false };
         let cluster = &self.database.cluster;
         let on_primary = |seen: Seen| cluster.primary().is_some_and(|primary| primary.id == seen.on);
         if self.shown.seen.is_none_or(on_primary) {
-            return;
+            return false;
         }
         let settled = async {
-            while !cluster.are_over(number) {
+            loop {
+                if is_open(cluster, summary, avoid) {
+                    return true;
+                }
+                if cluster.are_over(number) {
+                    return false;
+                }
                 tokio::time::sleep(LOOK).await;
             }
         };
         // A statement may be under way for minutes: what it has not committed nobody was shown.
-        let _ = tokio::time::timeout(SETTLE, settled).await;
+        tokio::time::timeout(SETTLE, settled).await.unwrap_or(false)
     }
 }

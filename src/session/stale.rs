@@ -126,7 +126,7 @@ impl Session {
 }
 
 /// Whether some replica may serve.
-fn is_open(cluster: &Cluster, summary: &Summary, avoid: Option<NodeId>) -> bool {
+pub(super) fn is_open(cluster: &Cluster, summary: &Summary, avoid: Option<NodeId>) -> bool {
     let healthy = cluster.nodes.iter().filter(|n| n.state() == State::Replica && Some(n.id) != avoid);
     healthy.map(|node| node.view()).any(|view| summary.need.is_met_by(&view))
 }

@@ -8,8 +8,8 @@ use crate::cluster::catalog::Changing;
 use crate::cluster::{Cluster, UnderWay};
 use crate::freshness::Group;
 use crate::routing::Wants;
-use crate::sql::Touched;
 use crate::sql::catalog::{Does, Tables};
+use crate::sql::{Class, Touched};
 use crate::wire::TransactionStatus;
 
 /// What the statements of an open transaction, or of one statement, touch.
@@ -91,9 +91,10 @@ fn without(tables: &Tables, others: &Tables) -> Tables {
 
 /// Whether a segment can only go on with the transaction that is open.
 fn stays_inside(leased: &Leased, summary: &Summary) -> bool {
+    let savepoint = || summary.known.as_ref().is_some_and(|known| known.statement.class == Class::Savepoint);
     leased.exchange.status() == TransactionStatus::Open
         && summary.count <= 1
-        && matches!(summary.wants, Wants::Read | Wants::Write | Wants::SessionState)
+        && (matches!(summary.wants, Wants::Read | Wants::Write | Wants::SessionState) || savepoint())
 }
 
 impl Session {
