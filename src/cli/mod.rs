@@ -4,6 +4,7 @@ pub mod args;
 pub mod check;
 pub mod demo;
 pub mod explain;
+mod interrupt;
 pub mod logging;
 pub mod remote;
 pub mod run;
