@@ -9,6 +9,7 @@ pub mod logging;
 pub mod remote;
 pub mod run;
 pub mod running;
+pub mod verify;
 
 use std::process::ExitCode;
 
