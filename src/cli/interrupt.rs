@@ -4,16 +4,21 @@ use std::io;
 
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
-/// SIGTERM and SIGINT, listened for from the beginning so that none is missed.
+/// SIGTERM, SIGINT and SIGHUP, listened for from the beginning so that none is missed.
 pub(super) struct Interrupt {
     term: Signal,
     int: Signal,
+    hangup: Signal,
 }
 
 impl Interrupt {
     /// From now on these signals do nothing but what is waited for here.
     pub(super) fn listen() -> io::Result<Self> {
-        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
+        Ok(Self {
+            term: signal(SignalKind::terminate())?,
+            int: signal(SignalKind::interrupt())?,
+            hangup: signal(SignalKind::hangup())?,
+        })
     }
 
     /// Waits for one of them. Cancel safe.
@@ -21,6 +26,7 @@ impl Interrupt {
         tokio::select! {
             _ = self.term.recv() => {}
             _ = self.int.recv() => {}
+            _ = self.hangup.recv() => {}
         }
     }
 }

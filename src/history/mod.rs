@@ -68,13 +68,6 @@ pub struct Ticket {
     returned: u64,
 }
 
-impl Ticket {
-    /// The least value the read may see, as far as acknowledgements go.
-    pub fn expected(&self) -> u64 {
-        self.acknowledged
-    }
-}
-
 /// What a read has answered.
 #[derive(Clone, Copy, Debug)]
 pub enum Seen<'a> {
@@ -89,13 +82,26 @@ pub enum Seen<'a> {
 pub struct Verdict {
     /// What is wrong with it.
     pub kinds: Kinds,
-    /// The value that it stands for.
-    pub value: u64,
+    /// What it was held against.
+    pub limits: Limits,
     /// How long ago, when the read was sent, the oldest write had been acknowledged that it did not see; 0 when it has
     /// missed nothing. At least so long, when that write is long gone.
     pub staleness: Duration,
     /// How long ago, when the read was sent, the key had been written last. Far back, a read is an easy one.
     pub since_write: Option<Duration>,
+}
+
+/// What a read was held against: values that it must not be below, and one that it must not be above.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// The greatest value that was acknowledged and promised before it was sent.
+    pub acknowledged: u64,
+    /// The greatest value read before on its connection.
+    pub before: u64,
+    /// The greatest value returned to anybody before it was sent.
+    pub returned: u64,
+    /// The greatest value sent before it was answered.
+    pub sent: u64,
 }
 
 /// What has happened, as far as it can still matter.
@@ -173,13 +179,15 @@ impl History {
         if matches!(seen, Seen::Elements(_)) && state.is_trimmed_after(ticket.base) {
             return None;
         }
-        let (value, mut kinds) = reading_of(seen, ticket.base);
-        kinds.set(Kind::Invented, value > state.sent());
-        kinds.set(Kind::Missed, value < ticket.acknowledged);
         let before = &mut self.sessions[ticket.session.0].seen[ticket.key.0];
+        let Ticket { acknowledged, returned, .. } = *ticket;
+        let limits = Limits { acknowledged, before: *before, returned, sent: state.sent() };
+        let (value, mut kinds) = reading_of(seen, ticket.base);
+        kinds.set(Kind::Invented, value > limits.sent);
+        kinds.set(Kind::Missed, value < limits.acknowledged);
         let monotonic = matches!(self.promise, Promise::Session | Promise::Strong);
-        kinds.set(Kind::Backwards, monotonic && value < *before);
-        kinds.set(Kind::Reordered, self.promise == Promise::Strong && value < ticket.returned);
+        kinds.set(Kind::Backwards, monotonic && value < limits.before);
+        kinds.set(Kind::Reordered, self.promise == Promise::Strong && value < limits.returned);
         // What was invented holds nobody else to it.
         if !kinds.has(Kind::Invented) {
             *before = value.max(*before);
@@ -189,7 +197,7 @@ impl History {
         let staleness = missed.map_or(Duration::ZERO, |at| ticket.sent_at.saturating_sub(at));
         let since_write =
             state.acknowledged_at(ticket.newest).map(|written| ticket.sent_at.saturating_sub(written));
-        Some(Verdict { kinds, value, staleness, since_write })
+        Some(Verdict { kinds, limits, staleness, since_write })
     }
 
     /// The session has ended and another one takes its number: it has read nothing yet.

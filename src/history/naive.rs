@@ -72,8 +72,9 @@ fn shown(answer: &Answer, base: u64) -> (u64, Option<Kind>) {
         Answer::Value(value) if *value < 0 => (0, Some(Kind::Invented)),
         Answer::Value(value) => (value.unsigned_abs(), None),
         Answer::Elements(elements) => {
+            let first = i64::try_from(base).unwrap() + 1;
             let whole =
-                |count: usize| (0..count).all(|i| elements[i] == i64::try_from(base).unwrap() + 1 + i as i64);
+                |count: usize| (first..).zip(&elements[..count]).all(|(due, element)| due == *element);
             let count = (0..=elements.len()).rev().find(|count| whole(*count)).unwrap();
             (base + count as u64, (count < elements.len()).then_some(Kind::Broken))
         }

@@ -71,9 +71,12 @@ impl Actor {
     fn failed(&self, trouble: &Trouble) {
         let Scene { plan, book, .. } = &*self.scene;
         let is_early = trouble.is_missing_table() && plan.tables_may_be_missing(book.elapsed());
-        book.count(|tally| match is_early {
-            true => tally.early += 1,
-            false => tally.failed(trouble.code(), || trouble.to_string()),
+        book.count(|tally| {
+            if is_early {
+                tally.early += 1;
+            } else {
+                tally.failed(trouble.code(), || trouble.to_string());
+            }
         });
     }
 
@@ -167,7 +170,7 @@ impl Actor {
                 thing: format!("{} {actor}", if is_list { "list" } else { "register" }),
                 path: errand.path,
                 place: format!("connection {} to {proxy}", self.session(errand.link).0),
-                expected: ticket.expected(),
+                limits: verdict.limits,
                 seen: match answer {
                     Answer::Value(value) => value.to_string(),
                     Answer::Elements(elements) => format!("{elements:?} after {}", ticket.base),
@@ -192,6 +195,10 @@ impl Actor {
             let proxy = &plan.proxies[plan.proxy_of(self.number, link)];
             self.links[link] = Some(Link::open(&proxy.config, &self.scene.tables, self.number).await?);
             self.scene.book.reconnected(session);
+            if link == self.written.link {
+                // A token of the new connection need not know what was written on the old one.
+                self.written.value = 0;
+            }
         }
         Ok(session)
     }

@@ -145,6 +145,18 @@ fn bound(word: &str) -> Option<Duration> {
     }
 }
 
+/// The arguments in a command line.
+#[cfg(test)]
+pub(super) fn parsed(line: &[&str]) -> VerifyArgs {
+    use clap::Parser;
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: VerifyArgs,
+    }
+    Line::parse_from(["verify"].iter().chain(line)).args
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

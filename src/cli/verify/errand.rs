@@ -16,10 +16,11 @@ pub(super) struct Errand {
     pub(super) path: Path,
 }
 
-/// What an actor wrote last of a kind, and on which connection.
+/// What an actor wrote last, and on which connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Written {
     pub(super) thing: Thing,
+    /// The value that a token of that connection covers.
     pub(super) value: u64,
     pub(super) link: usize,
 }
@@ -68,11 +69,10 @@ impl Errands {
     fn on(&self, path: Path, written: Written) -> Errand {
         let link = match path {
             Path::Same => written.link,
-            // The two connections to the proxy that was written through.
-            Path::Cross => 1 - written.link,
             // Through another proxy, if there is one.
             Path::Token if self.links > 2 => 2,
-            Path::Token => 1 - written.link,
+            // The other one of the two connections to the proxy that was written through.
+            Path::Token | Path::Cross => 1 - written.link,
         };
         Errand { thing: written.thing, link, path }
     }
@@ -106,8 +106,8 @@ mod tests {
             [&Path::ALL[..], &[Path::Same], &[Path::Cross], &[Path::Token], &[Path::Same, Path::Token]]
         {
             let errands = Errands::new(paths, 8, 3);
-            for any in 0..200 {
-                let errand = errands.between(LAST, (any * 7 % 100) as u32, any);
+            for (percent, any) in (0..100).cycle().step_by(7).zip(0..200) {
+                let errand = errands.between(LAST, percent, any);
                 assert!(paths.contains(&errand.path), "{errand:?}");
                 let same = errand.thing == LAST.thing && errand.link == LAST.link;
                 assert_eq!(same, errand.path == Path::Same, "{errand:?}");
@@ -115,7 +115,8 @@ mod tests {
             }
         }
         let all = Errands::new(&Path::ALL, 8, 3);
-        let others = (0..100).filter(|any| all.between(LAST, *any as u32, *any).thing.actor != 3).count();
+        let chosen = (0..100).zip(0..).map(|(percent, any)| all.between(LAST, percent, any));
+        let others = chosen.filter(|errand| errand.thing.actor != 3).count();
         assert!(others > 20, "{others}");
     }
 }

@@ -127,9 +127,10 @@ impl Link {
         let cells = first_column(&answer(self.client.simple_query(&hinted)).await?);
         let numbers: Result<Vec<i64>, _> = cells.iter().map(|cell| cell.parse()).collect();
         let numbers = numbers.map_err(|_| Trouble::Nonsense("a value that is no number"))?;
-        Ok(match thing.is_list {
-            true => Answer::Elements(numbers),
-            false => Answer::Value(numbers.first().copied().unwrap_or(0)),
+        Ok(if thing.is_list {
+            Answer::Elements(numbers)
+        } else {
+            Answer::Value(numbers.first().copied().unwrap_or(0))
         })
     }
 

@@ -62,7 +62,9 @@ impl Plan {
         let replicas = read("--replica", &args.replica);
         let primary = read("--primary", args.primary.as_slice()).pop();
         if let Some(level) = &args.level {
-            proxies.iter_mut().for_each(|proxy| ask_for(level, &mut proxy.config));
+            for proxy in &mut proxies {
+                ask_for(level, &mut proxy.config);
+            }
         }
         if !mistakes.is_empty() {
             return Err(mistakes);
@@ -151,17 +153,11 @@ fn without_foreign_parameters(url: &str) -> String {
 
 #[cfg(test)]
 mod tests {
+    use super::super::args::parsed;
     use super::*;
 
     fn args(urls: &[&str]) -> VerifyArgs {
-        use clap::Parser;
-        #[derive(Parser)]
-        struct Line {
-            #[command(flatten)]
-            args: VerifyArgs,
-        }
-        let flags = urls.iter().flat_map(|url| ["--url", url]);
-        Line::parse_from(["verify"].into_iter().chain(flags)).args
+        parsed(&urls.iter().flat_map(|url| ["--url", url]).collect::<Vec<_>>())
     }
 
     #[test]

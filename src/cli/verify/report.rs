@@ -86,9 +86,8 @@ impl Outcome<'_> {
         lines.extend(self.errors());
         lines.extend(self.nodes());
         lines.push(format!(
-            "staleness of what was seen: {}, max {}",
-            percentiles(&tally.staleness, &[50.0, 95.0, 99.0]),
-            ms(tally.staleness.max())
+            "staleness of what was seen: {}",
+            percentiles(&tally.staleness, &[50.0, 95.0, 99.0])
         ));
         lines.push(format!("time of reads: {}", percentiles(&tally.read_time, &[50.0, 99.0])));
         lines.push(format!("time of writes: {}", percentiles(&tally.write_time, &[50.0, 99.0])));
@@ -194,9 +193,15 @@ impl Outcome<'_> {
 }
 
 fn example(example: &Example) -> Vec<String> {
-    let Example { thing, path, place, expected, seen, sent_at, answered_at, route, .. } = example;
+    let Example { kind, thing, path, place, limits, seen, sent_at, answered_at, route } = example;
+    let limit = match kind {
+        Kind::Missed | Kind::Broken => format!("{} was acknowledged", limits.acknowledged),
+        Kind::Backwards => format!("{} was read before on this connection", limits.before),
+        Kind::Reordered => format!("{} was returned to somebody before", limits.returned),
+        Kind::Invented => format!("{} was the last that was sent", limits.sent),
+    };
     let mut lines = vec![format!(
-        "    {thing}: saw {seen}, {expected} was acknowledged; path {}, {place}, sent at {}, answered at {}",
+        "    {thing}: saw {seen}, but {limit}; path {}, {place}, sent at {}, answered at {}",
         path.as_str(),
         ms(*sent_at),
         ms(*answered_at)
@@ -210,6 +215,7 @@ fn example(example: &Example) -> Vec<String> {
 
 fn percentiles(times: &Histogram, percents: &[f64]) -> String {
     let each = percents.iter().map(|percent| format!("p{percent} {}", ms(times.percentile(*percent))));
+    let each = each.chain([format!("max {}", ms(times.max()))]);
     each.collect::<Vec<_>>().join(", ")
 }
 
@@ -222,5 +228,101 @@ fn ms(time: Duration) -> String {
         format!("{millis:.2} ms")
     } else {
         format!("{millis:.0} ms")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::args::parsed;
+    use super::super::route::Route;
+    use super::*;
+    use crate::history::{History, KeyId, ProxyId, Seen, SessionId};
+
+    /// So many reads that are right, each a millisecond after the write before it.
+    fn tally(reads: u64) -> Tally {
+        let mut tally = Tally::default();
+        let mut history = History::new(crate::history::Promise::Session, 1, 1, &[ProxyId(0)]);
+        history.sending(KeyId(0), 1);
+        history.acknowledged(KeyId(0), 1, SessionId(0), Duration::from_millis(1));
+        for _ in 0..reads {
+            judge(&mut tally, &mut history, 1);
+        }
+        tally.wrote(Duration::from_millis(2));
+        tally
+    }
+
+    fn judge(tally: &mut Tally, history: &mut History, value: i64) {
+        let ticket = history.reading(SessionId(0), KeyId(0), None, Duration::from_millis(2));
+        let verdict = history.answered(&ticket, Seen::Value(value)).unwrap();
+        tally.read(Path::Cross, &verdict, Duration::from_micros(700));
+    }
+
+    /// The report and the verdict.
+    fn outcome(line: &[&str], tally: &Tally, faults: &Done) -> (String, Result<String, String>) {
+        let url = ["--url", "postgres://app:hunter2@tide:6432/app"];
+        let plan = Plan::new(&parsed(&[&url, line].concat())).unwrap();
+        let time = Duration::from_secs(2);
+        let outcome = Outcome { plan: &plan, tally, time, notes: &[], faults, left: None };
+        (outcome.text(), outcome.verdict())
+    }
+
+    fn verdict(line: &[&str], tally: &Tally, faults: &Done) -> Result<String, String> {
+        outcome(line, tally, faults).1
+    }
+
+    #[test]
+    fn a_run_without_violations_says_how_much_it_says() {
+        let mut all_well = tally(2000);
+        let said = |tally: &Tally| verdict(&[], tally, &Done::default()).unwrap();
+        assert!(said(&all_well).ends_with("whether replicas served any of them is unknown"));
+        all_well.sample(&Route::read(vec!["to: primary a:1, reason stale".to_owned()]).unwrap());
+        assert!(said(&all_well).ends_with("says nothing about replicas"));
+        all_well.sample(&Route::read(vec!["to: replica b:1, reason fresh".to_owned()]).unwrap());
+        assert_eq!(said(&all_well), "2000 reads checked, none broke what level session promises");
+        assert!(
+            verdict(&[], &tally(20), &Done::default()).unwrap_err().starts_with("too little was checked")
+        );
+    }
+
+    #[test]
+    fn errors_need_a_fault_that_explains_them() {
+        let mut failed = tally(2000);
+        failed.failed("08006", || "gone".to_owned());
+        let faults = ["--replica", "postgres://h/d", "--faults", "terminate"];
+        let made = Done { terminated: 1, ..Done::default() };
+        assert!(verdict(&faults, &failed, &made).is_ok());
+        assert!(verdict(&faults, &failed, &Done::default()).is_err(), "no fault could be made");
+        assert!(verdict(&[], &failed, &Done::default()).is_err());
+        let left = Done { not_undone: vec!["left".to_owned()], ..made };
+        assert!(verdict(&faults, &failed, &left).unwrap_err().contains("left"));
+    }
+
+    #[test]
+    fn violations_are_shown_in_full_and_no_password() {
+        let mut tally = tally(3);
+        let mut history = History::new(crate::history::Promise::Session, 1, 1, &[ProxyId(0)]);
+        history.sending(KeyId(0), 1);
+        history.acknowledged(KeyId(0), 1, SessionId(0), Duration::from_millis(1));
+        judge(&mut tally, &mut history, 0);
+        tally.keep(Example {
+            kind: Kind::Missed,
+            thing: "register 7".to_owned(),
+            path: Path::Cross,
+            place: "connection 3 to a proxy".to_owned(),
+            limits: crate::history::Limits { acknowledged: 5, before: 4, returned: 5, sent: 6 },
+            seen: "3".to_owned(),
+            sent_at: Duration::from_millis(1234),
+            answered_at: Duration::from_micros(1_235_600),
+            route: None,
+        });
+        let (text, _) = outcome(&[], &tally, &Done::default());
+        let shown = "  1 × missed an acknowledged write, for example:\n    register 7: saw 3, but 5 was acknowledged; \
+                     path cross, connection 3 to a proxy, sent at 1234 ms, answered at 1236 ms\n      node unknown\n";
+        assert!(text.contains(shown), "{text}");
+        assert!(
+            text.contains("\nfailed: 1 of 4 reads broke what level session promises; too little"),
+            "{text}"
+        );
+        assert!(!text.contains("hunter2"), "{text}");
     }
 }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::args::Path;
 use super::histogram::Histogram;
 use super::route::Route;
-use crate::history::{Kind, Kinds, Verdict};
+use crate::history::{Kind, Kinds, Limits, Verdict};
 
 /// Examples kept of each kind.
 const EXAMPLES: u64 = 3;
@@ -24,8 +24,8 @@ pub(super) struct Example {
     pub(super) path: Path,
     /// `connection 3 to postgres://…`.
     pub(super) place: String,
-    /// The least value that was acknowledged and had to be seen.
-    pub(super) expected: u64,
+    /// What the answer was held against.
+    pub(super) limits: Limits,
     pub(super) seen: String,
     /// Since the beginning of the run.
     pub(super) sent_at: Duration,

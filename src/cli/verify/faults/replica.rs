@@ -87,17 +87,17 @@ impl Replica {
 
     /// Undoes what was done. The error says what is left, and what to do about it.
     pub(super) async fn restore(&self) -> Result<(), String> {
-        let (paused, delayed) = (self.paused.load(Ordering::Relaxed), self.delayed.load(Ordering::Relaxed));
         let mut last = None;
         for attempt in 0..RESTORES {
             if attempt > 0 {
                 tokio::time::sleep(RETRY).await;
             }
-            match self.ask(async |client| self.undo(client, paused, delayed).await).await {
+            match self.ask(async |client| self.undo(client).await).await {
                 Ok(()) => return Ok(()),
                 Err(trouble) => last = Some(trouble),
             }
         }
+        let (paused, delayed) = self.done();
         let by_hand = [
             (paused, "select pg_wal_replay_resume()"),
             (delayed, &self.delay_before),
@@ -108,7 +108,13 @@ impl Replica {
         Err(format!("faults on {} are not undone ({why}); run there: {}", self.shown, by_hand.join("; ")))
     }
 
-    async fn undo(&self, client: &Client, paused: bool, delayed: bool) -> Result<(), Trouble> {
+    /// Whether replay was paused, and whether the delay was changed.
+    fn done(&self) -> (bool, bool) {
+        (self.paused.load(Ordering::Relaxed), self.delayed.load(Ordering::Relaxed))
+    }
+
+    async fn undo(&self, client: &Client) -> Result<(), Trouble> {
+        let (paused, delayed) = self.done();
         if delayed {
             answer(client.batch_execute(&self.delay_before)).await?;
             answer(client.batch_execute("select pg_reload_conf()")).await?;
