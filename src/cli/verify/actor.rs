@@ -135,7 +135,7 @@ impl Actor {
         self.reads = self.reads.wrapping_add(1);
         let is_sample = self.reads.is_multiple_of(SAMPLE);
         let wanted = judged.filter(|(verdict, wanted)| *wanted && !verdict.kinds.is_empty());
-        let route = if is_sample || wanted.is_some() { self.last_route(link).await? } else { None };
+        let route = if is_sample || wanted.is_some() { self.last_route(link).await } else { None };
         if let Some(route) = route.as_ref().filter(|_| is_sample) {
             scene.book.count(|tally| tally.sample(route));
         }
@@ -145,11 +145,18 @@ impl Actor {
         Ok(())
     }
 
-    async fn last_route(&mut self, link: usize) -> Result<Option<Route>, Trouble> {
+    /// Where the read went. What was found about it counts also where this fails.
+    async fn last_route(&mut self, link: usize) -> Option<Route> {
         if !self.scene.tells_routes {
-            return Ok(None);
+            return None;
         }
-        self.on(link, async |link| link.last_route().await).await
+        match self.on(link, async |link| link.last_route().await).await {
+            Ok(route) => route,
+            Err(trouble) => {
+                self.failed(&trouble);
+                None
+            }
+        }
     }
 
     /// Keeps what was wrong with a read as examples.

@@ -150,8 +150,7 @@ fn noted(kind: FaultKind, replica: &Replica, made: Result<u64, Trouble>, done: &
             }
             true
         }
-        // A broken connection is made anew the next time.
-        Err(trouble) if !trouble.leaves_connection() => true,
+        Err(trouble) if trouble.may_pass() => true,
         Err(trouble) => {
             let what = format!("{kind:?}").to_lowercase();
             note(done, format!("no fault {what} on {}: {trouble}", replica.shown()));

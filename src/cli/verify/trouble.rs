@@ -37,6 +37,11 @@ impl Trouble {
         matches!(self, Self::Database(error) if error.code() == Some(&SqlState::UNDEFINED_TABLE))
     }
 
+    /// Whether the same may well succeed the next time: the connection broke, or the statement was canceled.
+    pub(super) fn may_pass(&self) -> bool {
+        !self.leaves_connection() || ["40", "57"].iter().any(|class| self.code().starts_with(class))
+    }
+
     /// Whether the connection can still be used.
     pub(super) fn leaves_connection(&self) -> bool {
         match self {

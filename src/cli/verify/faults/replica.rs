@@ -57,7 +57,15 @@ impl Replica {
         let sql = format!(
             "select pg_wal_replay_pause(); select pg_sleep({seconds}); select pg_wal_replay_resume()"
         );
-        self.ask(async |client| answer(client.batch_execute(&sql)).await).await.map(|()| 1)
+        self.ask(async |client| {
+            let paused = answer(client.batch_execute(&sql)).await;
+            if paused.as_ref().is_err_and(Trouble::leaves_connection) {
+                // It may have been canceled in the middle. That nothing could be paused is what is told.
+                let _ = answer(client.batch_execute("select pg_wal_replay_resume()")).await;
+            }
+            paused.map(|()| 1)
+        })
+        .await
     }
 
     /// Makes it apply commits so much later than they were made.
