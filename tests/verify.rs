@@ -48,8 +48,8 @@ fn proxy(cluster: &LocalCluster, parameters: &str) -> RunningProxy {
 }
 
 /// The flags for faults on every replica.
-fn faults(cluster: &LocalCluster, kinds: &str) -> Vec<String> {
-    let urls = cluster.replicas().iter().map(|replica| replica.url(Login::Superuser));
+fn faults(cluster: &LocalCluster, login: Login, kinds: &str) -> Vec<String> {
+    let urls = cluster.replicas().iter().map(|replica| replica.url(login));
     let flags = urls.flat_map(|url| ["--replica".to_owned(), url]);
     flags.chain(["--faults".to_owned(), kinds.to_owned()]).collect()
 }
@@ -73,7 +73,7 @@ fn nothing_is_found_where_nothing_is_stale() {
     let cluster = cluster();
     let proxy = proxy(&cluster, "");
     let url = proxy.url();
-    let faults = faults(&cluster, "pause,delay,terminate");
+    let faults = faults(&cluster, Login::Superuser, "pause,delay,terminate");
     let mut args = vec!["--url", &url, "--seconds", "7", "--actors", "16", "--think", "2"];
     args.extend(faults.iter().map(String::as_str));
     let (code, text) = run(&args);
@@ -126,6 +126,26 @@ fn any_proxy_will_do_and_tokens_lead_from_one_to_another() {
     assert_eq!(schemas(&cluster), "");
 }
 
+#[test]
+fn faults_that_are_not_permitted_are_told_and_the_rest_goes_on() {
+    let cluster = cluster();
+    let proxy = proxy(&cluster, "");
+    let url = proxy.url();
+    let faults = faults(&cluster, Login::App, "pause,delay");
+    let mut args = vec!["--url", &url, "--seconds", "4", "--actors", "8"];
+    args.extend(faults.iter().map(String::as_str));
+    let (code, text) = run(&args);
+    assert_eq!(code, Some(0), "{text}");
+    for kind in ["pause", "delay"] {
+        for replica in cluster.replicas() {
+            let told =
+                format!("not possible: {kind} on postgres://app:…@127.0.0.1:{}/app: perm", replica.port());
+            assert!(text.contains(&told), "{told}: {text}");
+        }
+    }
+    nothing_is_left(&cluster);
+}
+
 /// A run that a test stops. It is killed when this is dropped.
 struct Run(Option<Child>);
 
@@ -143,7 +163,7 @@ fn ctrl_c_ends_it_cleans_up_and_shows_the_report() {
     let cluster = cluster();
     let proxy = proxy(&cluster, "");
     let url = proxy.url();
-    let faults = faults(&cluster, "pause,delay");
+    let faults = faults(&cluster, Login::Superuser, "pause,delay");
     let mut args = vec!["--url", &url, "--seconds", "600", "--actors", "4"];
     args.extend(faults.iter().map(String::as_str));
     let mut command = verify(&args);

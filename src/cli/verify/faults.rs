@@ -61,7 +61,7 @@ impl Faults {
         for target in &plan.replicas {
             match Replica::open(target).await {
                 Ok(replica) => replicas.push(replica),
-                Err(why) => note(&done, format!("no faults on {}: {why}", target.shown)),
+                Err(why) => note(&done, format!("faults on {}: {why}", target.shown)),
             }
         }
         let mut faults = Self {
@@ -153,14 +153,14 @@ fn noted(kind: FaultKind, replica: &Replica, made: Result<u64, Trouble>, done: &
         Err(trouble) if trouble.may_pass() => true,
         Err(trouble) => {
             let what = format!("{kind:?}").to_lowercase();
-            note(done, format!("no fault {what} on {}: {trouble}", replica.shown()));
+            note(done, format!("{what} on {}: {trouble}", replica.shown()));
             false
         }
     }
 }
 
 fn note(done: &Mutex<Done>, text: String) {
-    eprintln!("tidegate: {text}");
+    eprintln!("tidegate: not possible: {text}");
     locked(done).impossible.push(text);
 }
 
