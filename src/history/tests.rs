@@ -114,18 +114,18 @@ fn a_list_is_whole_and_in_order() {
 
 #[test]
 fn of_a_long_list_the_end_is_read_and_the_beginning_goes() {
-    let mut history = written(Promise::Session, 16);
-    let early = history.reading(ONE, A, None, ms(17));
+    let mut history = written(Promise::Session, WINDOW);
+    let early = history.reading(ONE, A, None, ms(100));
     assert_eq!((early.base, history.trim(A)), (0, None));
-    for value in 17..=48 {
+    for value in WINDOW + 1..=3 * WINDOW {
         history.sending(A, value);
         history.acknowledged(A, value, ONE, ms(value));
     }
-    let late = history.reading(ONE, A, None, ms(50));
-    assert_eq!((late.base, late.acknowledged), (32, 48));
-    assert_eq!((history.trim(A), history.trim(A)), (Some(16), None));
+    let late = history.reading(ONE, A, None, ms(100));
+    assert_eq!((late.base, late.acknowledged), (2 * WINDOW, 3 * WINDOW));
+    assert_eq!((history.trim(A), history.trim(A)), (Some(WINDOW), None));
     assert_eq!(history.answered(&early, Seen::Elements(&[])), None);
-    let elements: Vec<i64> = (33..=48).collect();
+    let elements: Vec<i64> = (2 * WINDOW + 1..=3 * WINDOW).map(|n| i64::try_from(n).unwrap()).collect();
     assert_eq!(kinds(history.answered(&late, Seen::Elements(&elements))), []);
 }
 
@@ -155,22 +155,34 @@ fn instants_long_gone_are_the_oldest_that_are_remembered() {
 #[derive(Clone, Debug)]
 enum Step {
     Send(usize),
+    /// Sends and acknowledges.
+    Write(usize),
     Acknowledge(usize, usize),
     Trim(usize),
     Reconnect(usize),
-    Ask { session: usize, key: usize, token: bool },
-    Answer { read: usize, back: u64, trick: u8 },
+    Ask {
+        session: usize,
+        key: usize,
+        token: bool,
+    },
+    Answer {
+        read: usize,
+        back: u64,
+        trick: u8,
+    },
 }
 
 fn step() -> impl Strategy<Value = Step> {
     prop_oneof![
         6 => (0..2_usize).prop_map(Step::Send),
         6 => (0..2_usize, 0..3_usize).prop_map(|(key, session)| Step::Acknowledge(key, session)),
-        1 => (0..2_usize).prop_map(Step::Trim),
+        // Mostly the list, so that it is trimmed under a read now and then.
+        12 => (0..4_usize).prop_map(|key| Step::Write(key.min(1))),
+        3 => (0..2_usize).prop_map(Step::Trim),
         1 => (0..3_usize).prop_map(Step::Reconnect),
         8 => (0..3_usize, 0..2_usize, any::<bool>())
             .prop_map(|(session, key, token)| Step::Ask { session, key, token }),
-        8 => (0..4_usize, 0..4_u64, 0..12_u8).prop_map(|(read, back, trick)| Step::Answer { read, back, trick }),
+        5 => (0..4_usize, 0..4_u64, 0..12_u8).prop_map(|(read, back, trick)| Step::Answer { read, back, trick }),
     ]
 }
 
@@ -211,6 +223,10 @@ impl Play {
                     self.history.acknowledged(KeyId(key), value, SessionId(session), at);
                     self.events.push(Event::Acknowledged { key, value, proxy, at });
                 }
+            }
+            Step::Write(key) => {
+                self.take(&Step::Send(key));
+                self.take(&Step::Acknowledge(key, key));
             }
             Step::Trim(key) => {
                 if let Some(up_to) = self.history.trim(KeyId(key)) {
@@ -285,7 +301,7 @@ fn play(promise: Promise, steps: &[Step]) -> Play {
     };
     // A list that is long enough to be trimmed.
     let written = [Step::Send(1), Step::Acknowledge(1, 0)];
-    for step in written.iter().cycle().take(2 * 44).chain(steps) {
+    for step in written.iter().cycle().take(2 * 8).chain(steps) {
         play.take(step);
     }
     play
