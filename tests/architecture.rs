@@ -31,6 +31,7 @@ const WALL: &[Row] = &[
     row("wire", Only(&[]), "wire turns bytes into messages and knows nothing of ours"),
     row("sql", Only(&[]), "sql says what a statement may do, never where it goes"),
     row("freshness", Only(&[]), "freshness is instants and positions handed in"),
+    row("history", Only(&[]), "history judges answers by what happened before, and is told what happened"),
     row("routing", Only(&["sql", "freshness"]), "a decision is a pure function over values"),
     row("config", Only(&["sql", "freshness"]), "settings become types once, before anything starts"),
     row("net", Only(&[]), "a socket is a socket"),
@@ -61,7 +62,7 @@ const fn ban(folders: Uses, path: &'static str, because: &'static str) -> Ban {
     Ban { folders, path, because }
 }
 
-const PURE: &[&str] = &["wire", "sql", "freshness", "routing"];
+const PURE: &[&str] = &["wire", "sql", "freshness", "routing", "history"];
 
 const BANS: &[Ban] = &[
     ban(Only(PURE), "tokio", "the pure core knows no runtime"),

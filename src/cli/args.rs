@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use super::verify::args::VerifyArgs;
 use crate::config::{Given, Secret, Sources, redact_url};
 
 /// A PostgreSQL proxy that makes read replicas safe to use.
@@ -30,7 +31,8 @@ Examples:
   DATABASE_URL=postgres://app:secret@pg1,pg2/app tidegate run --listen 0.0.0.0:6432
   tidegate check --config /etc/tidegate.toml
   tidegate explain 'select * from orders' --url postgres://app:secret@pg1,pg2/app
-  tidegate demo";
+  tidegate demo
+  tidegate verify --url postgres://app:secret@tidegate:6432/app";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -56,6 +58,11 @@ pub enum Command {
     ///
     /// The servers live in a temporary folder and are gone afterwards.
     Demo(DemoArgs),
+    /// Check that no read through a running proxy is stale, on a cluster of your own.
+    ///
+    /// Writes and reads in a schema of its own, which is dropped in the end. The exit code is 0 when every read has seen
+    /// what it must, 1 when one has not or too little could be checked, 2 for a mistake in the arguments.
+    Verify(VerifyArgs),
 }
 
 /// Where settings come from: a file, the environment over it, and flags over both.
@@ -189,6 +196,8 @@ pub enum Invocation {
     Learned(LearnedArgs),
     /// Run the demonstration.
     Demo(DemoArgs),
+    /// Verify what a running proxy promises.
+    Verify(VerifyArgs),
 }
 
 /// A command line that was not understood, or a wish for help.
@@ -217,6 +226,7 @@ pub fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Invocation
         Command::Report(args) => Invocation::Report(args),
         Command::Learned(args) => Invocation::Learned(args),
         Command::Demo(args) => Invocation::Demo(args),
+        Command::Verify(args) => Invocation::Verify(VerifyArgs { pg_password: pg_password(), ..args }),
     })
 }
 
@@ -227,7 +237,7 @@ impl SourceArgs {
             |id: &str| matches.and_then(|matches| matches.value_source(id)) == Some(ValueSource::EnvVariable);
         let mut sources = Sources {
             file: self.config.filter(|path| !path.is_empty()).map(PathBuf::from),
-            pg_password: std::env::var("PGPASSWORD").ok().filter(|text| !text.is_empty()).map(Secret::new),
+            pg_password: pg_password(),
             ..Sources::default()
         };
         sources.flags.primaries = self.primary;
@@ -246,6 +256,11 @@ impl SourceArgs {
         }
         sources
     }
+}
+
+/// What libpq takes where a URL has no password.
+fn pg_password() -> Option<Secret> {
+    std::env::var("PGPASSWORD").ok().filter(|text| !text.is_empty()).map(Secret::new)
 }
 
 /// The field of the source that a value came from.

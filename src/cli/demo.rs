@@ -11,14 +11,13 @@ mod stage;
 mod tally;
 mod workload;
 
-use std::io;
 use std::process::ExitCode;
 use std::time::{Duration, Instant};
 
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::time::MissedTickBehavior;
 
 use super::args::DemoArgs;
+use super::interrupt::Interrupt;
 use super::running::Running;
 use super::{logging, refuse};
 use crate::local::LocalCluster;
@@ -127,24 +126,4 @@ async fn watch(
     let all_well = verdict.as_ref().is_none_or(Result::is_ok);
     screen.finish(&view, verdict);
     all_well
-}
-
-/// SIGTERM and SIGINT, listened for from the beginning so that none is missed.
-struct Interrupt {
-    term: Signal,
-    int: Signal,
-}
-
-impl Interrupt {
-    fn listen() -> io::Result<Self> {
-        Ok(Self { term: signal(SignalKind::terminate())?, int: signal(SignalKind::interrupt())? })
-    }
-
-    /// Waits for one of them. Cancel safe.
-    async fn heard(&mut self) {
-        tokio::select! {
-            _ = self.term.recv() => {}
-            _ = self.int.recv() => {}
-        }
-    }
 }

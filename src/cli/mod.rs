@@ -4,10 +4,12 @@ pub mod args;
 pub mod check;
 pub mod demo;
 pub mod explain;
+mod interrupt;
 pub mod logging;
 pub mod remote;
 pub mod run;
 pub mod running;
+pub mod verify;
 
 use std::process::ExitCode;
 
