@@ -1,0 +1,151 @@
+//! What a statement has really touched, by the counters of the server it ran on, held against what Tidegate says of it.
+//!
+//! The session that runs the statement is asked before and after it, within one transaction:
+//!
+//! * which tables' counters of inserted, updated and deleted rows have moved, whoever did it: the statement itself, a
+//!   foreign key, a trigger, a rule, a function;
+//! * which tables' rows in `pg_class` have been replaced by the transaction: TRUNCATE and all that writes a table anew
+//!   count no rows, but give it another file;
+//! * which tables or their indexes have been scanned, and which have been locked: a lock is taken on whatever is
+//!   planned, also where the plan then leaves it out, and a function's tables are among them.
+//!
+//! These are per transaction, are in every version, and know of reads, too; the WAL and what is decoded from it do not.
+
+use std::collections::BTreeMap;
+
+use tidegate::sql::catalog::{Catalog, SearchPath, Tables};
+use tidegate::sql::{Class, Statement, Strings, Touched, parse};
+
+/// What the session is asked. One row for each relation with something to tell, and one with the session's settings.
+pub const QUESTION: &str = "
+with mine as materialized (
+    select locktype, database, relation, transactionid from pg_catalog.pg_locks
+    where pid = pg_catalog.pg_backend_pid() and locktype in ('relation', 'transactionid')
+), seen as (
+    select c.oid, c.relkind,
+        pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_xact_tuples_updated(c.oid)
+            + pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) as changes,
+        pg_catalog.pg_stat_get_xact_numscans(c.oid) + case when c.oid >= 16384 then coalesce(
+            (select sum(pg_catalog.pg_stat_get_xact_numscans(i.indexrelid))::bigint
+             from pg_catalog.pg_index i where i.indrelid = c.oid), 0) else 0 end as scans,
+        exists (select from mine where relation = c.oid) as locked,
+        case when c.xmin in (select transactionid from mine) then c.ctid::text else '' end as place
+    from pg_catalog.pg_class c where c.relkind in ('r', 'p', 'm', 'f') and c.relpersistence <> 't'
+)
+select oid::text, oid::regclass::text, changes::text, scans::text, locked::text, place, '', '' from seen
+where changes <> 0 or scans <> 0 or locked or place <> ''
+union all
+select '', '', '', '', '', pg_catalog.current_setting('search_path'), current_user::text,
+    pg_catalog.current_setting('standard_conforming_strings')";
+
+/// Makes what waits for COMMIT happen now.
+pub const SETTLE: &str = "set constraints all immediate";
+
+/// OIDs from here on are not the server's own.
+const FIRST_OF_USERS: u32 = 16_384;
+
+/// `pg_largeobject` and `pg_largeobject_metadata`. Functions change them, and functions read them: on the primary, always.
+/// Whoever names them in a statement reads any table, in Tidegate's words.
+const LARGE_OBJECTS: [u32; 2] = [2613, 2995];
+
+/// Functions that lock the tables of a view or a rule to tell its definition. They read no row of them.
+const ONLY_LOCK: [&str; 2] = ["pg_get_viewdef", "pg_get_ruledef"];
+
+/// What the session has told at one moment.
+#[derive(Debug, Default)]
+pub struct Counters {
+    tables: BTreeMap<u32, Table>,
+    path: String,
+    user: String,
+    strings: String,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Table {
+    name: String,
+    changes: String,
+    scans: String,
+    locked: bool,
+    place: String,
+}
+
+/// The tables that something was done to, by OID, with their names.
+pub type Names = BTreeMap<u32, String>;
+
+/// What was really touched between two moments.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Real {
+    /// Rows of these have changed, or all of them at once.
+    pub changed: Names,
+    /// These have been scanned, or at least been planned to be. None of the server's own is among them: of those, Tidegate
+    /// says that any table is read.
+    pub read: Names,
+}
+
+impl Counters {
+    /// From the rows that [`QUESTION`] returns.
+    pub fn read(rows: &[Vec<Option<String>>]) -> Self {
+        let mut counters = Self::default();
+        for row in rows {
+            let field = |at: usize| row.get(at).cloned().flatten().unwrap_or_default();
+            let Ok(oid) = field(0).parse() else {
+                (counters.path, counters.user, counters.strings) = (field(5), field(6), field(7));
+                continue;
+            };
+            let locked = field(4) == "true";
+            let table =
+                Table { name: field(1), changes: field(2), scans: field(3), locked, place: field(5) };
+            counters.tables.insert(oid, table);
+        }
+        counters
+    }
+
+    /// What Tidegate says of a text, for this session.
+    pub fn claim(&self, text: &str, catalog: &Catalog) -> Statement {
+        let strings = if self.strings == "off" { Strings::Escaped } else { Strings::Standard };
+        parse(text, strings).judge(catalog, &SearchPath::parse(&self.path, &self.user))
+    }
+
+    /// What has been touched between this moment and a later one, by a statement of this text.
+    pub fn until(&self, later: &Self, text: &str) -> Real {
+        let none = Table { changes: "0".to_owned(), scans: "0".to_owned(), ..Table::default() };
+        let locks_count = !ONLY_LOCK.iter().any(|name| text.to_ascii_lowercase().contains(name));
+        let mut real = Real::default();
+        for (oid, now) in &later.tables {
+            let before = self.tables.get(oid).unwrap_or(&none);
+            let is_users = *oid >= FIRST_OF_USERS;
+            let rewritten = is_users && now.place != before.place;
+            if (now.changes != before.changes || rewritten) && !LARGE_OBJECTS.contains(oid) {
+                real.changed.insert(*oid, now.name.clone());
+            }
+            let locked = now.locked && !before.locked && locks_count;
+            if is_users && (now.scans != before.scans || locked) {
+                real.read.insert(*oid, now.name.clone());
+            }
+        }
+        real
+    }
+}
+
+impl Real {
+    /// What is wrong with a claim about the statement, one line a table.
+    pub fn beyond(&self, class: &Class, claim: &Touched) -> Vec<String> {
+        let mut wrong = outside(&self.changed, &[&claim.writes], "changes");
+        // Reads are all that is asked on a replica. For anything else only what it changes counts.
+        if *class == Class::Read {
+            wrong.extend(outside(&self.read, &[&claim.reads, &claim.writes], "reads"));
+        }
+        wrong
+    }
+}
+
+/// Those of `tables` that none of the sets has.
+pub fn outside(tables: &Names, sets: &[&Tables], verb: &str) -> Vec<String> {
+    let has = |oid: u32| {
+        sets.iter().any(|set| match set {
+            Tables::Any => true,
+            Tables::Known(known) => known.contains(&oid),
+        })
+    };
+    tables.iter().filter(|(oid, _)| !has(**oid)).map(|(_, name)| format!("{verb} {name}")).collect()
+}
