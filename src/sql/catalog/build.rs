@@ -131,11 +131,12 @@ impl<'a> Builder<'a> {
             let effect = self.effect(at);
             let target = self.objects.find(Object::new(Class::Type, cast.target));
             // To a type of the server's own, which anything can be about.
-            if cast.implicit && target.is_none() && self.known.implicit.is_none() {
-                self.known.implicit.clone_from(&effect.blame);
-            }
             if !is_remarkable(&effect) {
                 continue;
+            }
+            if cast.implicit && target.is_none() {
+                let before = self.known.implicit.take().unwrap_or_else(Effect::harmless);
+                self.known.implicit = Some(before.and(effect.clone()));
             }
             if let Some(Item::Type(kind)) = target.and_then(|at| self.objects.get(at)) {
                 self.add_type(kind.schema, &kind.name, effect);

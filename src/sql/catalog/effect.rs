@@ -39,6 +39,12 @@ impl Does {
         Does(self.0 & !other.0)
     }
 
+    /// What it has in common with `other`.
+    #[must_use]
+    pub(in crate::sql) fn only(self, other: Does) -> Does {
+        Does(self.0 & other.0)
+    }
+
     /// Whether all of `other` is in it.
     pub fn contains(self, other: Does) -> bool {
         self.0 & other.0 == other.0

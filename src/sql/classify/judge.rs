@@ -81,8 +81,9 @@ impl Parsed {
                 Use::CastTo | Use::Operator | Use::Field => {}
             }
         }
-        if let Some(blame) = catalog.implicit().filter(|_| self.names_something()) {
-            judging.blame(blame);
+        if let Some(effect) = catalog.implicit().filter(|_| self.names_something()) {
+            // It may run anywhere, but seldom does: what it would leave in the session is not held against every statement.
+            judging.reads(&Effect { does: effect.does.only(Does::WRITES), ..effect.clone() });
         }
         judging.finish()
     }
@@ -120,11 +121,12 @@ impl Judging {
     }
 
     fn calls(&mut self, effect: &Effect) {
-        // What these write is a sequence, and sequences are always read on the primary.
-        let counts = ["function nextval", "function setval"];
-        let is_sequence =
+        // What these write is no table: sequences are always read on the primary, and notifications are not read. That they
+        // touch none says also that no function of the user's can be meant.
+        let counts = ["function nextval", "function setval", "function pg_notify"];
+        let is_no_table =
             |blame: &Arc<Blame>| matches!(blame.why, Why::Listed(_)) && counts.contains(&&*blame.object);
-        if effect.blame.as_ref().is_some_and(is_sequence) {
+        if effect.tables == Tables::none() && effect.blame.as_ref().is_some_and(is_no_table) {
             return self.takes_part(effect.blame.as_ref(), effect.does);
         }
         self.reads(effect);
