@@ -48,6 +48,9 @@ const FIRST_OF_USERS: u32 = 16_384;
 /// Whoever names them in a statement reads any table, in Tidegate's words.
 const LARGE_OBJECTS: [u32; 2] = [2613, 2995];
 
+/// `pg_class`, where a table that is written anew has its new file. Of who asks for that, Tidegate says that any table is read.
+const PG_CLASS: u32 = 1259;
+
 /// Functions that lock the tables of a view or a rule to tell its definition. They read no row of them.
 const ONLY_LOCK: [&str; 2] = ["pg_get_viewdef", "pg_get_ruledef"];
 
@@ -93,8 +96,7 @@ impl Counters {
                 continue;
             };
             let locked = field(4) == "true";
-            let table =
-                Table { name: field(1), changes: field(2), scans: field(3), locked, place: field(5) };
+            let table = Table { name: field(1), changes: field(2), scans: field(3), locked, place: field(5) };
             counters.tables.insert(oid, table);
         }
         counters
@@ -111,10 +113,12 @@ impl Counters {
         let none = Table { changes: "0".to_owned(), scans: "0".to_owned(), ..Table::default() };
         let locks_count = !ONLY_LOCK.iter().any(|name| text.to_ascii_lowercase().contains(name));
         let mut real = Real::default();
+        let mut rewrites = false;
         for (oid, now) in &later.tables {
             let before = self.tables.get(oid).unwrap_or(&none);
             let is_users = *oid >= FIRST_OF_USERS;
             let rewritten = is_users && now.place != before.place;
+            rewrites |= rewritten;
             if (now.changes != before.changes || rewritten) && !LARGE_OBJECTS.contains(oid) {
                 real.changed.insert(*oid, now.name.clone());
             }
@@ -122,6 +126,9 @@ impl Counters {
             if is_users && (now.scans != before.scans || locked) {
                 real.read.insert(*oid, now.name.clone());
             }
+        }
+        if rewrites {
+            real.changed.remove(&PG_CLASS);
         }
         real
     }
