@@ -369,13 +369,17 @@ create function step(int, int) returns int language sql stable begin atomic sele
 create aggregate rated (int) (sfunc = step, stype = int, initcond = '0');
 create function op_read(t, int) returns bool language sql stable as 'select exists (select from touch_functions.rates)';
 create operator ~~~ (leftarg = t, rightarg = int, function = op_read);
+create function slug(text) returns text language plpgsql as $$ begin return lower(replace($1, ' ', '-')); end $$;
+create function counted(int) returns bigint language sql as 'select count(*) from touch_functions.u where id > $1';
+create function numbered() returns bigint language plpgsql as $$ begin return nextval('touch_functions.numbers'::regclass); end $$;
+create sequence numbers;
+create function indirect() returns int language plpgsql as $$ begin perform touch_functions.does_it(); return 1; end $$;
+create function does_it() returns void language plpgsql as $$ begin insert into touch_functions.log values (1); end $$;
+create function dynamic(text) returns void language plpgsql as $$ begin execute $1; end $$;
+create function large() returns oid language plpgsql as $$ begin return lo_from_bytea(0, 'x'); end $$;
+create view numbering as select numbered() as n;
+create view large_ones as select large() as n;
 create procedure does() language sql as 'insert into touch_functions.log values (1)';
-create function nextval(text, int) returns bigint language plpgsql as
-    $$ begin insert into touch_functions.log values ('nextval'); return 1; end $$;
-create function setval(text) returns bigint language plpgsql as
-    $$ begin insert into touch_functions.log values ('setval'); return 1; end $$;
-create function nextval(int) returns bigint language plpgsql as
-    $$ begin insert into touch_functions.log values ('nextval'); return 1; end $$;
 prepare run as insert into touch_functions.log values ('run')",
         known: &[
             "select atomic_read()",
@@ -384,6 +388,14 @@ prepare run as insert into touch_functions.log values ('run')",
             "select rated(id) from t",
             "select * from t where id > 0 and atomic_read() > 0",
             "insert into t select atomic_read()",
+            "insert into rates values (slug('A B'), 1)",
+            "select slug(name) from rates",
+            "select counted(0)",
+            "select numbered()",
+            "select * from numbering",
+            "insert into t values (numbered())",
+            "select txid_current()",
+            "select pg_current_wal_lsn()",
         ],
         any: &[
             "select sql_read()",
@@ -399,16 +411,44 @@ prepare run as insert into touch_functions.log values ('run')",
             "select t ~~~ 1 from t",
             "call does()",
             "execute run",
-            "select nextval('x', 1)",
-            "select setval('x')",
-            "select nextval(1)",
-            "insert into t values (nextval(1))",
             "select query_to_xml('select * from touch_functions.u', true, false, '')",
             "select * from ts_stat('select ''a''::tsvector from touch_functions.u')",
             "select table_to_xml('touch_functions.u', true, false, '')",
             "select lo_from_bytea(0, 'x')",
+            "select large()",
+            "select * from large_ones",
+            "select indirect()",
+            "insert into t values (indirect())",
+            "select dynamic('delete from touch_functions.t')",
         ],
     },
+    Touching {
+        name: "touch_paths",
+        ddl: "
+create role touch_outsider;
+create schema touch_closed;
+create table touch_closed.t (id int);
+create table t (id int); insert into t values (1);
+create function touch_closed.reads() returns bigint language sql stable begin atomic select 1; end;
+create function reads() returns bigint language sql stable begin atomic select count(*) from touch_paths.t; end;
+grant all on t to touch_outsider;
+grant all on touch_closed.t to touch_outsider",
+        known: &[
+            "insert into t values (2)",
+            "select * from t",
+            "select * from touch_closed.t",
+            "insert into touch_closed.t values (1)",
+            "[touch_outsider touch_closed, touch_paths] insert into t values (3)",
+            "[touch_outsider touch_closed, touch_paths] select * from t",
+            "[touch_outsider touch_closed, touch_paths] select reads()",
+            "[none touch_closed, touch_paths] insert into t values (3)",
+        ],
+        any: &[],
+    },
+];
+
+/// What concerns every statement of a database, so each has one of its own.
+pub const TOUCHING_ALL: &[Touching] = &[
     Touching {
         name: "touch_types",
         ddl: "
@@ -451,32 +491,6 @@ create table releases (v version); insert into releases values (row(2, 1)), (row
         ],
     },
     Touching {
-        name: "touch_paths",
-        ddl: "
-create role touch_outsider;
-create schema touch_closed;
-create table touch_closed.t (id int);
-create table t (id int); insert into t values (1);
-create function touch_closed.reads() returns bigint language sql stable begin atomic select 1; end;
-create function reads() returns bigint language sql stable begin atomic select count(*) from touch_paths.t; end;
-grant all on t to touch_outsider;
-grant all on touch_closed.t to touch_outsider",
-        known: &[
-            "insert into t values (2)",
-            "select * from t",
-            "select * from touch_closed.t",
-            "insert into touch_closed.t values (1)",
-            "[touch_outsider touch_closed, touch_paths] insert into t values (3)",
-            "[touch_outsider touch_closed, touch_paths] select * from t",
-            "[touch_outsider touch_closed, touch_paths] select reads()",
-            "[none touch_closed, touch_paths] insert into t values (3)",
-        ],
-        any: &[],
-    },
-];
-
-/// What concerns every statement of a database, so it has one of its own.
-pub const TOUCHING_ALL: &[Touching] = &[Touching {
     name: "touch_casts",
     ddl: "
 create table rates (name text, rate int); insert into rates values ('x', 2);
@@ -498,4 +512,26 @@ create table points (p point)",
         "insert into sums select price from prices",
         "insert into points values (row(1)::shade)",
     ],
-}];
+},
+    Touching {
+        name: "touch_overloads",
+        ddl: "
+create table t (id int);
+create table log (what text);
+create function nextval(text, int) returns bigint language plpgsql as
+    $$ begin insert into touch_overloads.log values ('nextval'); return 1; end $$;
+create function setval(text) returns bigint language plpgsql as
+    $$ begin insert into touch_overloads.log values ('setval'); return 1; end $$;
+create function nextval(int) returns bigint language plpgsql as
+    $$ begin insert into touch_overloads.log values ('nextval'); return 1; end $$;
+create function numbered() returns bigint language sql as 'select touch_overloads.nextval(1)'",
+        known: &[],
+        any: &[
+            "select nextval('x', 1)",
+            "select setval('x')",
+            "select nextval(1)",
+            "insert into t values (nextval(1))",
+            "select numbered()",
+        ],
+    },
+];

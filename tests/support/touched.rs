@@ -16,26 +16,34 @@ use std::collections::BTreeMap;
 use tidegate::sql::catalog::{Catalog, SearchPath, Tables};
 use tidegate::sql::{Class, Statement, Strings, Touched, parse};
 
-/// What the session is asked. One row for each relation with something to tell, and one with the session's settings.
+/// What the session is asked. One row for each relation with something to tell, and one with the session's settings. No name in
+/// it depends on the session's `search_path`, where there can be other operators than the server's.
 pub const QUESTION: &str = "
 with mine as materialized (
-    select locktype, database, relation, transactionid from pg_catalog.pg_locks
-    where pid = pg_catalog.pg_backend_pid() and locktype in ('relation', 'transactionid')
+    select relation, transactionid from pg_catalog.pg_locks
+    where pid operator(pg_catalog.=) pg_catalog.pg_backend_pid()
 ), seen as (
-    select c.oid, c.relkind,
-        pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid) + pg_catalog.pg_stat_get_xact_tuples_updated(c.oid)
-            + pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) as changes,
-        pg_catalog.pg_stat_get_xact_numscans(c.oid) + case when c.oid >= 16384 then coalesce(
-            (select sum(pg_catalog.pg_stat_get_xact_numscans(i.indexrelid))::bigint
-             from pg_catalog.pg_index i where i.indrelid = c.oid), 0) else 0 end as scans,
-        exists (select from mine where relation = c.oid) as locked,
-        case when c.xmin in (select transactionid from mine) then c.ctid::text else '' end as place
-    from pg_catalog.pg_class c where c.relkind in ('r', 'p', 'm', 'f') and c.relpersistence <> 't'
+    select c.oid,
+        pg_catalog.pg_stat_get_xact_tuples_inserted(c.oid)
+            operator(pg_catalog.+) pg_catalog.pg_stat_get_xact_tuples_updated(c.oid)
+            operator(pg_catalog.+) pg_catalog.pg_stat_get_xact_tuples_deleted(c.oid) as changes,
+        pg_catalog.pg_stat_get_xact_numscans(c.oid)
+            operator(pg_catalog.+) case when c.oid operator(pg_catalog.>=) 16384::pg_catalog.oid then coalesce(
+                (select pg_catalog.sum(pg_catalog.pg_stat_get_xact_numscans(i.indexrelid))::bigint
+                 from pg_catalog.pg_index i where i.indrelid operator(pg_catalog.=) c.oid), 0) else 0 end as scans,
+        c.oid operator(pg_catalog.=) any (select relation from mine where relation is not null) as locked,
+        case when c.xmin operator(pg_catalog.=) any (select transactionid from mine where transactionid is not null)
+            then c.ctid::pg_catalog.text else '' end as place
+    from pg_catalog.pg_class c
+    where c.relkind operator(pg_catalog.=) any ('{r,p,m,f}'::pg_catalog.\"char\"[])
+        and c.relpersistence operator(pg_catalog.<>) 't'::pg_catalog.\"char\"
 )
-select oid::text, oid::regclass::text, changes::text, scans::text, locked::text, place, '', '' from seen
-where changes <> 0 or scans <> 0 or locked or place <> ''
+select oid::pg_catalog.text, oid::pg_catalog.regclass::pg_catalog.text, changes::pg_catalog.text,
+    scans::pg_catalog.text, locked::pg_catalog.text, place, '', '' from seen
+where changes operator(pg_catalog.<>) 0 or scans operator(pg_catalog.<>) 0 or locked
+    or place operator(pg_catalog.<>) ''
 union all
-select '', '', '', '', '', pg_catalog.current_setting('search_path'), current_user::text,
+select '', '', '', '', '', pg_catalog.current_setting('search_path'), current_user::pg_catalog.text,
     pg_catalog.current_setting('standard_conforming_strings')";
 
 /// Makes what waits for COMMIT happen now.
@@ -50,6 +58,10 @@ const LARGE_OBJECTS: [u32; 2] = [2613, 2995];
 
 /// `pg_class`, where a table that is written anew has its new file. Of who asks for that, Tidegate says that any table is read.
 const PG_CLASS: u32 = 1259;
+
+/// `pg_namespace`, where `current_schema` puts the session's temporary schema if `search_path` begins with it. It is nothing
+/// to anybody else.
+const PG_NAMESPACE: u32 = 2615;
 
 /// Functions that lock the tables of a view or a rule to tell its definition. They read no row of them.
 const ONLY_LOCK: [&str; 2] = ["pg_get_viewdef", "pg_get_ruledef"];
@@ -129,6 +141,9 @@ impl Counters {
         }
         if rewrites {
             real.changed.remove(&PG_CLASS);
+        }
+        if text.contains("current_schema") {
+            real.changed.remove(&PG_NAMESPACE);
         }
         real
     }

@@ -172,7 +172,10 @@ impl<'a> Builder<'a> {
     fn effect(&mut self, at: u32) -> Effect {
         let Knot { blame, does, inner } = self.web.settled.knot(at);
         // What is harmless as it is declared is so whatever its definition looks like.
-        let does = if *does == Does::NOTHING { *does } else { *does | *inner };
+        let mut does = if *does == Does::NOTHING { *does } else { *does | *inner };
+        if does != Does::NOTHING && (inner.contains(Does::WRITES) || self.reach.casts_write()) {
+            does |= Does::CHANGES_ROWS;
+        }
         Effect { blame: blame.clone(), does, tables: self.reach.read(at) }
     }
 

@@ -205,7 +205,7 @@ impl Catalog {
         let any = judge::builtin_inner(&name.name).contains(Does::WRITES);
         Some(Effect {
             blame: Some(Arc::new(Blame { object: described("function", name), why })),
-            does: judge::builtin_does(&name.name),
+            does: judge::builtin_does(&name.name) | if any { Does::CHANGES_ROWS } else { Does::NOTHING },
             tables: if any { Tables::Any } else { Tables::none() },
         })
     }
@@ -243,7 +243,8 @@ impl Catalog {
         let effect = Effect::unknown(Blame { object: described(kind, name), why });
         // Only code leaves something behind or changes the catalog. (A view so new that the catalog lacks it and that calls
         // such code is rare; tables made a moment ago, and temporary ones, which the catalog never has, are not.)
-        if kind == "relation" { Effect { does: Does::WRITES, ..effect } } else { effect }
+        let does = if kind == "relation" { Does::WRITES | Does::CHANGES_ROWS } else { effect.does };
+        Effect { does, ..effect }
     }
 }
 

@@ -68,6 +68,11 @@ impl<'a> Reach<'a> {
         Reach { objects, web, children, cascades, implied, known: FxHashMap::default(), depth: 0 }
     }
 
+    /// Whether a value that is made from another may change rows: then any piece of code may.
+    pub(super) fn casts_write(&self) -> bool {
+        !(self.implied.casts.is_empty() && self.implied.casts_to_system.is_empty())
+    }
+
     /// The tables that using an object reads.
     pub(super) fn read(&mut self, at: u32) -> Tables {
         if let Some(known) = self.known.get(&at) {
@@ -238,6 +243,9 @@ impl<'a> Reach<'a> {
             // The other server can be this one.
             sum.tables = Tables::Any;
             sum.blame = Some(Arc::new(Blame { object: self.label(at), why: Why::Foreign }));
+        }
+        if self.casts_write() && limbs.clone().any(|limb| matches!(limb.kind, PartKind::Trigger(_))) {
+            sum.tables = Tables::Any;
         }
         let casts = self.implied_of(at, &self.implied.casts);
         let casts = casts.iter().chain(&self.implied.casts_to_system);

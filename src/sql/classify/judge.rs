@@ -74,7 +74,7 @@ impl Parsed {
             match how {
                 Use::Read => judging.reads(&catalog.read(path, &name)),
                 Use::Written => judging.writes(&catalog.written(path, &name)),
-                Use::Called(arguments) => judging.calls(&catalog.call(path, &name, arguments)),
+                Use::Called(arguments) => judging.reads(&catalog.call(path, &name, arguments)),
                 Use::CastTo if suspicious => judging.reads(&catalog.cast(path, &name)),
                 Use::Operator if suspicious => judging.reads(&catalog.operator(path, &name)),
                 Use::Field if suspicious => judging.reads(&catalog.field(&name.name)),
@@ -83,7 +83,10 @@ impl Parsed {
         }
         if let Some(effect) = catalog.implicit().filter(|_| self.names_something()) {
             // It may run anywhere, but seldom does: what it would leave in the session is not held against every statement.
-            judging.reads(&Effect { does: effect.does.only(Does::WRITES), ..effect.clone() });
+            judging.reads(&Effect {
+                does: effect.does.only(Does::WRITES | Does::CHANGES_ROWS),
+                ..effect.clone()
+            });
         }
         judging.finish()
     }
@@ -120,20 +123,8 @@ impl Judging {
         Self { statement, touched: Touched { reads: Tables::none(), writes } }
     }
 
-    fn calls(&mut self, effect: &Effect) {
-        // What these write is no table: sequences are always read on the primary, and notifications are not read. That they
-        // touch none says also that no function of the user's can be meant.
-        let counts = ["function nextval", "function setval", "function pg_notify"];
-        let is_no_table =
-            |blame: &Arc<Blame>| matches!(blame.why, Why::Listed(_)) && counts.contains(&&*blame.object);
-        if effect.tables == Tables::none() && effect.blame.as_ref().is_some_and(is_no_table) {
-            return self.takes_part(effect.blame.as_ref(), effect.does);
-        }
-        self.reads(effect);
-    }
-
     fn reads(&mut self, effect: &Effect) {
-        if effect.does.contains(Does::WRITES) {
+        if effect.does.contains(Does::CHANGES_ROWS) {
             self.touched.writes = Tables::Any;
         }
         self.touched.reads = self.touched.reads.and(&effect.tables);

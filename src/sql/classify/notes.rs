@@ -281,8 +281,7 @@ fn writes_by_name(cause: &Cause) -> bool {
     match cause {
         Cause::Dml | Cause::WritableCte | Cause::ExplainAnalyze | Cause::Copy => true,
         Cause::Utility(words) => matches!(*words, "truncate" | "notify"),
-        // A sequence, which is always read on the primary, and a notification, which is no table.
-        Cause::Function(name) => matches!(&**name, "nextval" | "setval" | "pg_notify"),
+        Cause::Function(name) => builtins::changes_no_rows(name),
         _ => false,
     }
 }
