@@ -9,6 +9,7 @@ use std::fs;
 use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
 
 use tidegate::sql::catalog::Tables;
 use tidegate::sql::{Cause, Class, Statement, Strings, classify, parse};
@@ -108,9 +109,14 @@ fn tells(cause: &Cause) -> bool {
 }
 
 impl Places {
+    /// Waits until the catalog has been read, and says whether it was in time.
+    pub fn settle(&self, limit: Duration) -> bool {
+        self.watched.settled_within(limit).is_some()
+    }
+
     /// What Tidegate says of a text in a session with these counters.
     pub fn claim(&self, text: &str, counters: &Counters) -> Statement {
-        let snapshot = self.watched.settled();
+        let snapshot = self.watched.keeper().current();
         let mut said = counters.claim(text, &snapshot.catalog);
         if let (Some(name), Some(touched)) = (self.forgotten, said.touched.as_mut()) {
             let keep = |tables: &Tables| match tables {

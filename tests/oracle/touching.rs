@@ -6,6 +6,7 @@
 use std::io;
 use std::net::TcpStream;
 use std::sync::Arc;
+use std::time::Duration;
 
 use tidegate::sql::catalog::{Does, Tables};
 use tidegate::sql::{Class, Statement, classify};
@@ -16,6 +17,10 @@ use crate::peer::Message;
 use crate::relay::{self, Passed, Relay};
 use crate::support::touched::{Counters, QUESTION, Real, SETTLE, outside};
 use crate::touched::{Found, Nature, Places, Touch};
+
+/// How long the catalog is waited for; in a transaction of the client's, which may be what it waits for, less.
+const PATIENCE: Duration = Duration::from_secs(10);
+const BEHIND: &str = "the catalog was not read in time";
 
 /// Serves one client until it leaves.
 pub fn serve(client: TcpStream, places: &Arc<Places>) -> io::Result<()> {
@@ -104,6 +109,10 @@ impl Session {
 
     /// A statement in a transaction of its own.
     fn alone(&mut self, message: &Message<Frontend>, text: &str) -> io::Result<()> {
+        // Before it begins: the reading of the catalog may wait for somebody who waits for our locks.
+        if !self.places.settle(PATIENCE) {
+            return self.unheld(message, text, Found::Skipped(BEHIND));
+        }
         self.ask("begin")?;
         let Some(before) = self.counters()? else {
             self.ask("rollback")?;
@@ -139,6 +148,9 @@ impl Session {
 
     /// A statement in the client's transaction.
     fn within(&mut self, message: &Message<Frontend>, text: &str) -> io::Result<()> {
+        if !self.places.settle(PATIENCE / 10) {
+            return self.unheld(message, text, Found::Skipped(BEHIND));
+        }
         let Some(before) = self.counters()? else {
             return self.unheld(message, text, Found::Skipped("no counters"));
         };

@@ -1,7 +1,8 @@
 //! A database whose catalog is read as the proxy reads it.
 
 use std::sync::Arc;
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use tidegate::cluster::catalog::{Keeper, Snapshot};
 use tidegate::cluster::{self, Clock, Cluster, Control};
@@ -57,6 +58,18 @@ impl Watched {
             !self.keeper().is_behind() && self.keeper().generation() > 0
         });
         self.keeper().current()
+    }
+
+    /// As [`Self::settled`], but only if that is so within `limit`.
+    pub fn settled_within(&self, limit: Duration) -> Option<Arc<Snapshot>> {
+        let deadline = Instant::now() + limit;
+        while self.keeper().is_behind() || self.keeper().generation() == 0 {
+            if Instant::now() > deadline {
+                return None;
+            }
+            thread::sleep(Duration::from_millis(1));
+        }
+        Some(self.keeper().current())
     }
 
     pub fn stop(self) {
