@@ -94,8 +94,8 @@ impl Answer {
     /// The rows of the first result, as texts.
     pub fn rows(&self) -> Vec<Vec<Option<String>>> {
         let rows = self.results.first().map_or(&[][..], |result| &result.rows);
-        let text = |value: &Option<&[u8]>| value.map(|value| String::from_utf8_lossy(value).into_owned());
-        rows.iter().map(|row| data_row(row).unwrap().iter().map(text).collect()).collect()
+        let text = |value: Option<&[u8]>| value.map(|value| String::from_utf8_lossy(value).into_owned());
+        rows.iter().map(|row| data_row(row).unwrap().into_iter().map(text).collect()).collect()
     }
 
     /// What the last statement says it did.

@@ -69,13 +69,9 @@ fn nothing_that_needs_the_primary_goes_to_a_replica() {
     report::begin();
     let (mut records, mut preface) = (Vec::new(), String::new());
     for corpus in words(&setting("TIDEGATE_ORACLE_CORPUS")) {
-        let suites = match corpus.as_str() {
-            "regress" => vec![home.regress(&words(&setting("TIDEGATE_ORACLE_TESTS")))],
-            "contrib" => home.contrib(),
-            _ => {
-                records.extend(files(&home, &corpus));
-                continue;
-            }
+        let Some(suites) = home.suites(&corpus, &words(&setting("TIDEGATE_ORACLE_TESTS"))) else {
+            records.extend(files(&home, &corpus));
+            continue;
         };
         let mut told = String::new();
         for suite in &suites {
@@ -115,21 +111,17 @@ fn what_is_touched_is_within_what_is_said() {
     let home = home();
     let mut touches = Vec::new();
     for corpus in words(&setting("TIDEGATE_ORACLE_CORPUS")) {
-        match corpus.as_str() {
-            "regress" => {
-                let suite = home.regress(&words(&setting("TIDEGATE_ORACLE_TESTS")));
-                touches.extend(touched_on_stage(&home, &corpus, None, |cluster, address| {
-                    home.run(&suite, cluster, address);
+        let suites = home.suites(&corpus, &words(&setting("TIDEGATE_ORACLE_TESTS")));
+        for suite in suites.iter().flatten() {
+            touches.extend(touched_on_stage(&home, &corpus, None, |cluster, address| {
+                home.run(suite, cluster, address);
+            }));
+        }
+        if suites.is_none() {
+            for file in &corpus::files(&corpus) {
+                touches.extend(touched_on_stage(&home, &corpus, None, |_, address| {
+                    corpus::run(file, &home.bin(), address);
                 }));
-            }
-            // Their statements are about functions; what they do to tables the others have.
-            "contrib" => {}
-            _ => {
-                for file in &corpus::files(&corpus) {
-                    touches.extend(touched_on_stage(&home, &corpus, None, |_, address| {
-                        corpus::run(file, &home.bin(), address);
-                    }));
-                }
             }
         }
     }

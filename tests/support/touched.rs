@@ -9,6 +9,8 @@
 //! * which tables or their indexes have been scanned, and which have been locked: a lock is taken on whatever is
 //!   planned, also where the plan then leaves it out, and a function's tables are among them.
 //!
+//! Partitioned tables have no rows; their partitions are asked about.
+//!
 //! These are per transaction, are in every version, and know of reads, too; the WAL and what is decoded from it do not.
 
 use std::collections::BTreeMap;
@@ -35,7 +37,7 @@ with mine as materialized (
         case when c.xmin operator(pg_catalog.=) any (select transactionid from mine where transactionid is not null)
             then c.ctid::pg_catalog.text else '' end as place
     from pg_catalog.pg_class c
-    where c.relkind operator(pg_catalog.=) any ('{r,p,m,f}'::pg_catalog.\"char\"[])
+    where c.relkind operator(pg_catalog.=) any ('{r,m,f}'::pg_catalog.\"char\"[])
         and c.relpersistence operator(pg_catalog.<>) 't'::pg_catalog.\"char\"
 )
 select oid::pg_catalog.text, oid::pg_catalog.regclass::pg_catalog.text, changes::pg_catalog.text,
@@ -63,8 +65,14 @@ const PG_CLASS: u32 = 1259;
 /// to anybody else.
 const PG_NAMESPACE: u32 = 2615;
 
-/// Functions that lock the tables of a view or a rule to tell its definition. They read no row of them.
-const ONLY_LOCK: [&str; 2] = ["pg_get_viewdef", "pg_get_ruledef"];
+/// Functions that lock tables to tell a definition in which they are. They read no row of them.
+const ONLY_LOCK: [&str; 5] = [
+    "pg_get_viewdef",
+    "pg_get_ruledef",
+    "pg_get_functiondef",
+    "pg_partition_tree",
+    "satisfies_hash_partition",
+];
 
 /// What the session has told at one moment.
 #[derive(Debug, Default)]

@@ -119,6 +119,8 @@ impl<'a> Reach<'a> {
                         used.extend(self.implied_of(at, &self.implied.reads));
                         self.union(&used, Vec::new())
                     }
+                    // EXPLAIN of a write plans what the rules make of it.
+                    _ if self.has_rules(at) => Tables::Any,
                     _ => {
                         let secured = relation.row_security == RowSecurity::On;
                         let kinds: &[PartKind] = if secured { &[PartKind::Policy] } else { &[] };
@@ -136,6 +138,10 @@ impl<'a> Reach<'a> {
         is_plain(self.objects, at)
     }
 
+    fn has_rules(&self, at: u32) -> bool {
+        self.web.limbs.get(&at).is_some_and(|limbs| limbs.iter().any(|limb| limb.kind == PartKind::Rule))
+    }
+
     /// The functions that a table has for the types of a relation's columns, and for the types that these are made of.
     fn implied_of(&self, at: u32, table: &FxHashMap<u32, Vec<u32>>) -> Vec<u32> {
         let mut found = Vec::new();
@@ -144,7 +150,7 @@ impl<'a> Reach<'a> {
         }
         let columns = |at: u32| self.web.columns.get(&at).into_iter().flatten().copied();
         let mut queue: Vec<u32> = columns(at).collect();
-        let mut seen = FxHashSet::from_iter(queue.iter().copied());
+        let mut seen: FxHashSet<u32> = queue.iter().copied().collect();
         while let Some(at) = queue.pop() {
             found.extend(table.get(&at).into_iter().flatten());
             let parts: Vec<u32> = match self.objects.get(at) {
@@ -235,7 +241,7 @@ impl<'a> Reach<'a> {
         }
         let limbs = self.web.limbs.get(&at).into_iter().flatten();
         let columns = self.web.columns.get(&at).into_iter().flatten();
-        if limbs.clone().any(|limb| limb.kind == PartKind::Rule) {
+        if self.has_rules(at) {
             sum.tables = Tables::Any;
             sum.blame = Some(Arc::new(Blame { object: self.label(at), why: Why::Rewrites }));
         }
