@@ -191,6 +191,17 @@ mod tests {
     }
 
     #[test]
+    fn functions_that_change_no_rows_are_for_the_primary_all_the_same() {
+        assert!(CHANGE_NO_ROWS.is_sorted() && CHANGE_NO_ROWS.iter().all(|name| changes_no_rows(name)));
+        assert!(
+            CHANGE_NO_ROWS
+                .iter()
+                .all(|name| matches!(verdict(name), Verdict::Primary(reason) if reason.may_write()))
+        );
+        assert!(!changes_no_rows("lo_put") && !changes_no_rows("query_to_xml"));
+    }
+
+    #[test]
     fn lists_are_sorted_disjoint_and_found() {
         for list in [HARMLESS, PRIMARY, VIEWS, PLAIN_VIEWS] {
             assert!(lines(list).is_sorted_by(|a, b| a.0 < b.0));

@@ -130,10 +130,10 @@ impl<'a> Builder<'a> {
             let Some(at) = self.objects.find(Object::new(Class::Function, cast.function)) else { continue };
             let effect = self.effect(at);
             let target = self.objects.find(Object::new(Class::Type, cast.target));
-            // To a type of the server's own, which anything can be about.
             if !is_remarkable(&effect) {
                 continue;
             }
+            // To a type of the server's own, which anything can be about.
             if cast.implicit && target.is_none() {
                 let before = self.known.implicit.take().unwrap_or_else(Effect::harmless);
                 self.known.implicit = Some(before.and(effect.clone()));

@@ -91,8 +91,7 @@ impl Catalog {
 
     /// A call of a function, procedure or aggregate.
     pub fn call(&self, path: &SearchPath, name: &Name, arguments: Arguments) -> Effect {
-        let builtin = self.builtin(path, name);
-        let mut sum = builtin;
+        let mut sum = self.builtin(path, name);
         for effect in self.candidates(path, name, arguments) {
             sum = Some(match sum {
                 Some(sum) => sum.and(effect),

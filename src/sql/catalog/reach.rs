@@ -104,7 +104,8 @@ impl<'a> Reach<'a> {
             },
             Some(Item::Type(_) | Item::Operator(_)) => {
                 // What brings values in and out and compares them reads no tables, whatever its settings are.
-                let used = web.settled.used_by(at).iter().copied().filter(|used| !self.is_plain(*used));
+                let used =
+                    web.settled.used_by(at).iter().copied().filter(|used| !is_plain(self.objects, *used));
                 self.union(&used.collect::<Vec<_>>(), Vec::new())
             }
             Some(Item::Relation(relation)) => {
@@ -132,10 +133,6 @@ impl<'a> Reach<'a> {
                 }
             }
         }
-    }
-
-    fn is_plain(&self, at: u32) -> bool {
-        is_plain(self.objects, at)
     }
 
     fn has_rules(&self, at: u32) -> bool {
