@@ -126,11 +126,10 @@ fn what_is_touched_is_within_what_is_said() {
         }
     }
     println!("{}", touched::write(&touches));
-    assert_eq!(
-        touches.iter().filter(|touch| touch.is_beyond()).count(),
-        0,
-        "tables that nobody has spoken of"
-    );
+    let count = |is: &dyn Fn(&Touch) -> bool| touches.iter().filter(|touch| is(touch)).count();
+    let (told, lost) = (count(&Touch::tells), count(&Touch::is_skipped));
+    assert!(told > 0 && lost * 10 <= told, "too little could be asked about to tell anything");
+    assert_eq!(count(&Touch::is_beyond), 0, "tables that nobody has spoken of");
 }
 
 /// Where PostgreSQL is.

@@ -231,6 +231,15 @@ impl Touch {
         self.test.split('/').next().unwrap_or_default()
     }
 
+    /// It has changed or read tables, and all of them were to be known.
+    pub fn tells(&self) -> bool {
+        matches!(&self.found, Found::Within(extent) if !extent.any && extent.changed + extent.read > 0)
+    }
+
+    pub fn is_skipped(&self) -> bool {
+        matches!(self.found, Found::Skipped(_))
+    }
+
     pub fn is_beyond(&self) -> bool {
         matches!(self.found, Found::Beyond(_))
     }

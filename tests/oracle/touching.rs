@@ -21,6 +21,7 @@ use crate::touched::{Found, Nature, Places, Touch};
 /// How long the catalog is waited for; in a transaction of the client's, which may be what it waits for, less.
 const PATIENCE: Duration = Duration::from_secs(10);
 const BEHIND: &str = "the catalog was not read in time";
+const SILENT: &str = "the session told nothing";
 
 /// Serves one client until it leaves.
 pub fn serve(client: TcpStream, places: &Arc<Places>) -> io::Result<()> {
@@ -116,7 +117,7 @@ impl Session {
         self.ask("begin")?;
         let Some(before) = self.counters()? else {
             self.ask("rollback")?;
-            return self.unheld(message, text, Found::Skipped("no counters"));
+            return self.unheld(message, text, Found::Skipped(SILENT));
         };
         let said = self.places.claim(text, &before);
         self.relay.server.write(&message.bytes)?;
@@ -127,7 +128,7 @@ impl Session {
             return self.end("rollback");
         }
         let real = self.deferred(&before, text)?;
-        self.note(text, Found::new(text, &said, &real));
+        self.note(text, real.map_or(Found::Skipped(SILENT), |real| Found::new(text, &said, &real)));
         self.end("commit")?;
         self.ran(said.does, TransactionStatus::Idle);
         Ok(())
@@ -152,15 +153,15 @@ impl Session {
             return self.unheld(message, text, Found::Skipped(BEHIND));
         }
         let Some(before) = self.counters()? else {
-            return self.unheld(message, text, Found::Skipped("no counters"));
+            return self.unheld(message, text, Found::Skipped(SILENT));
         };
         let said = self.places.claim(text, &before);
         self.relay.server.write(&message.bytes)?;
         let Passed { answer, ready } = self.relay.pass()?;
         let found = match answer.status {
             TransactionStatus::Open => {
-                let after = self.counters()?.unwrap_or_default();
-                Found::new(text, &said, &before.until(&after, text))
+                let real = self.counters()?.map(|after| before.until(&after, text));
+                real.map_or(Found::Skipped(SILENT), |real| Found::new(text, &said, &real))
             }
             _ => Found::Failed,
         };
@@ -176,11 +177,12 @@ impl Session {
 
     /// Before the client's COMMIT: what waits for it happens now, and must be within what any of its statements may write.
     fn settle_deferred(&mut self, text: &str) -> io::Result<()> {
+        // Not before ROLLBACK or ABORT, which undo it all.
         if !text.trim_start().to_ascii_lowercase().starts_with(['c', 'e']) {
             return Ok(());
         }
         let Some(before) = self.counters()? else { return Ok(()) };
-        let real = self.deferred(&before, text)?;
+        let Some(real) = self.deferred(&before, text)? else { return Ok(()) };
         let sets: Vec<&Tables> = self.open.writes.iter().collect();
         let wrong = outside(&real.changed, &sets, "changes when it is settled");
         if !wrong.is_empty() {
@@ -190,14 +192,14 @@ impl Session {
     }
 
     /// What has been touched since `before`, with what waits for COMMIT. If that fails, COMMIT will say so itself.
-    fn deferred(&mut self, before: &Counters, text: &str) -> io::Result<Real> {
+    fn deferred(&mut self, before: &Counters, text: &str) -> io::Result<Option<Real>> {
         self.ask("savepoint oracle")?;
         if self.ask(SETTLE)?.error.is_some() {
             self.ask("rollback to oracle")?;
         }
-        let after = self.counters()?.unwrap_or_default();
+        let after = self.counters()?;
         self.ask("release oracle")?;
-        Ok(before.until(&after, text))
+        Ok(after.map(|after| before.until(&after, text)))
     }
 
     /// A statement has been run; `status` is the session's after it.
@@ -212,7 +214,7 @@ impl Session {
         }
     }
 
-    /// What the session tells; `None` if it is not in the mood.
+    /// What the session tells; `None` if it cannot.
     fn counters(&mut self) -> io::Result<Option<Counters>> {
         let answer = self.ask(QUESTION)?;
         Ok(answer.error.is_none().then(|| Counters::read(&answer.rows())))

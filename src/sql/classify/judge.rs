@@ -17,6 +17,9 @@ pub struct Parsed {
 }
 
 /// The tables a statement touches.
+///
+/// What everything depends on is in neither set: every statement reads the catalog, so also one that reads no table must see
+/// what a statement has changed that may write any.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Touched {
     /// Those it reads.
