@@ -14,69 +14,15 @@ mod keeper;
 mod large;
 #[path = "catalog/table.rs"]
 mod table;
+#[path = "catalog/touched.rs"]
+mod touched;
+#[path = "catalog/touching.rs"]
+mod touching;
 
-use std::sync::Arc;
-use std::time::Duration;
-
-use tidegate::cluster::catalog::{Keeper, Snapshot};
-use tidegate::cluster::{self, Clock, Cluster, Control};
-use tidegate::config::{Given, Secret, Sources, load};
-use tidegate::local::{LocalCluster, LocalNode, Login};
+use tidegate::cluster::catalog::Snapshot;
 use tidegate::sql::catalog::{Arguments, Does, Effect, Name, SearchPath, Tables};
 
-/// A cluster as the proxy sees it, watched from a runtime of its own.
-struct Watched {
-    cluster: Arc<Cluster>,
-    runtime: tokio::runtime::Runtime,
-}
-
-impl Watched {
-    /// The database `app`, logged in as `login`.
-    fn new(local: &LocalCluster, login: Login) -> Self {
-        Self::in_database(local, login, "app")
-    }
-
-    fn in_database(local: &LocalCluster, login: Login, database: &str) -> Self {
-        let url = |node: &LocalNode| {
-            let url = node.url(login);
-            let (server, _) = url.rsplit_once('/').unwrap();
-            Secret::new(format!("{server}/{database}"))
-        };
-        let given = Given {
-            primaries: vec![url(local.primary())],
-            replicas: local.replicas().iter().map(url).collect(),
-            ..Given::default()
-        };
-        let settings = load(&Sources { flags: given, ..Sources::default() }).unwrap();
-        let runtime =
-            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
-        let cluster = Arc::new(Cluster::new(&settings.databases[0], Clock::start()));
-        runtime.block_on(async { cluster::spawn(&cluster, &Control::new(&settings.databases[0])) });
-        Self { cluster, runtime }
-    }
-
-    fn keeper(&self) -> &Keeper {
-        &self.cluster.catalog
-    }
-
-    /// What is known after everything that was committed until now has been read.
-    fn fresh(&self) -> Arc<Snapshot> {
-        self.keeper().changed();
-        self.settled()
-    }
-
-    /// What is known after everything that was announced until now has been read.
-    fn settled(&self) -> Arc<Snapshot> {
-        support::wait_until("the catalog has been read", || {
-            !self.keeper().is_behind() && self.keeper().generation() > 0
-        });
-        self.keeper().current()
-    }
-
-    fn stop(self) {
-        self.runtime.shutdown_timeout(Duration::from_secs(1));
-    }
-}
+use support::watched::Watched;
 
 /// A question as the tables write it: `read v`, `write t`, `call f/2`, `cast d`, `operator ===`, `field total`, each with a
 /// schema before the name or not.

@@ -102,6 +102,27 @@ impl fmt::Display for Reason {
     }
 }
 
+/// Functions that belong on the primary and may write, but no table: a sequence, which is always read on the primary, a
+/// notification, a transaction id, a position.
+const CHANGE_NO_ROWS: [&str; 11] = [
+    "nextval",
+    "pg_current_wal_flush_lsn",
+    "pg_current_wal_insert_lsn",
+    "pg_current_wal_lsn",
+    "pg_current_xact_id",
+    "pg_logical_emit_message",
+    "pg_notify",
+    "pg_walfile_name",
+    "pg_walfile_name_offset",
+    "setval",
+    "txid_current",
+];
+
+/// Whether a function of `pg_catalog` that may write changes no table's rows for certain.
+pub fn changes_no_rows(name: &str) -> bool {
+    CHANGE_NO_ROWS.binary_search(&name).is_ok()
+}
+
 /// The verdict on a function of `pg_catalog`, by its name as the grammar gives it (folded to lower case if unquoted).
 pub fn verdict(name: &str) -> Verdict {
     if find(HARMLESS, name).is_some() {
@@ -167,6 +188,17 @@ mod tests {
     fn lines(list: &str) -> Vec<(&str, &str)> {
         let lines = list.lines().filter(|line| !line.starts_with('#'));
         lines.map(|line| line.split_once(' ').unwrap_or((line, ""))).collect()
+    }
+
+    #[test]
+    fn functions_that_change_no_rows_are_for_the_primary_all_the_same() {
+        assert!(CHANGE_NO_ROWS.is_sorted() && CHANGE_NO_ROWS.iter().all(|name| changes_no_rows(name)));
+        assert!(
+            CHANGE_NO_ROWS
+                .iter()
+                .all(|name| matches!(verdict(name), Verdict::Primary(reason) if reason.may_write()))
+        );
+        assert!(!changes_no_rows("lo_put") && !changes_no_rows("query_to_xml"));
     }
 
     #[test]

@@ -91,6 +91,13 @@ impl Answer {
         rows.iter().filter_map(first).collect()
     }
 
+    /// The rows of the first result, as texts.
+    pub fn rows(&self) -> Vec<Vec<Option<String>>> {
+        let rows = self.results.first().map_or(&[][..], |result| &result.rows);
+        let text = |value: Option<&[u8]>| value.map(|value| String::from_utf8_lossy(value).into_owned());
+        rows.iter().map(|row| data_row(row).unwrap().into_iter().map(text).collect()).collect()
+    }
+
     /// What the last statement says it did.
     pub fn last_tag(&self) -> &str {
         self.results.last().map_or("", |result| &result.tag)

@@ -14,25 +14,32 @@ mod kind;
 mod peer;
 mod record;
 mod regress;
+mod relay;
 mod report;
 mod session;
 mod settle;
 mod stage;
 mod standby;
 mod tide;
+mod touched;
+mod touching;
 mod trial;
 mod word;
 
 use std::fmt::Write;
 use std::io;
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
+
+use tidegate::local::{LocalCluster, Login};
 
 use kind::Kind;
 use record::{Outcome, Record};
 use regress::Home;
 use stage::Stage;
+use support::watched::Watched;
+use touched::Touch;
 
 /// Where everything is, and what has been found.
 struct Places {
@@ -62,13 +69,9 @@ fn nothing_that_needs_the_primary_goes_to_a_replica() {
     report::begin();
     let (mut records, mut preface) = (Vec::new(), String::new());
     for corpus in words(&setting("TIDEGATE_ORACLE_CORPUS")) {
-        let suites = match corpus.as_str() {
-            "regress" => vec![home.regress(&words(&setting("TIDEGATE_ORACLE_TESTS")))],
-            "contrib" => home.contrib(),
-            _ => {
-                records.extend(files(&home, &corpus));
-                continue;
-            }
+        let Some(suites) = home.suites(&corpus, &words(&setting("TIDEGATE_ORACLE_TESTS"))) else {
+            records.extend(files(&home, &corpus));
+            continue;
         };
         let mut told = String::new();
         for suite in &suites {
@@ -80,6 +83,53 @@ fn nothing_that_needs_the_primary_goes_to_a_replica() {
     }
     println!("{}", report::write(&records, &preface));
     judge(&records);
+}
+
+#[test]
+#[ignore = "needs PostgreSQL's regression suite: run `make oracle`"]
+fn tables_that_are_forgotten_are_found() {
+    let home = home();
+    let [file] = &corpus::files("forgetful")[..] else { panic!("one file") };
+    let touches = touched_on_stage(&home, "forgetful", Some("public.forgotten"), |_, address| {
+        corpus::run(file, &home.bin(), address);
+    });
+    let beyond = touches.iter().filter(|touch| touch.is_beyond()).map(|touch| touch.text.as_str());
+    let expected = [
+        "insert into forgotten values (1, 1), (2, 2);",
+        "select * from over_forgotten;",
+        "update forgotten set n = 3 where id = 1;",
+        "truncate forgotten, child;",
+        "select * from known where exists (select from forgotten);",
+        "select 1 from forgotten where false;",
+    ];
+    assert_eq!(beyond.collect::<Vec<_>>(), expected);
+}
+
+#[test]
+#[ignore = "takes minutes and PostgreSQL's regression suite: run `make oracle`"]
+fn what_is_touched_is_within_what_is_said() {
+    let home = home();
+    let mut touches = Vec::new();
+    for corpus in words(&setting("TIDEGATE_ORACLE_CORPUS")) {
+        let suites = home.suites(&corpus, &words(&setting("TIDEGATE_ORACLE_TESTS")));
+        for suite in suites.iter().flatten() {
+            touches.extend(touched_on_stage(&home, &corpus, None, |cluster, address| {
+                home.run(suite, cluster, address);
+            }));
+        }
+        if suites.is_none() {
+            for file in &corpus::files(&corpus) {
+                touches.extend(touched_on_stage(&home, &corpus, None, |_, address| {
+                    corpus::run(file, &home.bin(), address);
+                }));
+            }
+        }
+    }
+    println!("{}", touched::write(&touches));
+    let count = |is: &dyn Fn(&Touch) -> bool| touches.iter().filter(|touch| is(touch)).count();
+    let (told, lost) = (count(&Touch::tells), count(&Touch::is_skipped));
+    assert!(told > 0 && lost * 10 <= told, "too little could be asked about to tell anything");
+    assert_eq!(count(&Touch::is_beyond), 0, "tables that nobody has spoken of");
 }
 
 /// Where PostgreSQL is.
@@ -118,24 +168,47 @@ fn words(text: &str) -> Vec<String> {
 fn on_stage(home: &Home, corpus: &str, play: impl FnOnce(&Stage, SocketAddr)) -> Vec<Record> {
     let stage = Stage::set(&home.bin());
     let places = Arc::new(stage.places(corpus));
-    let address = listen(&places).unwrap();
+    let shared = Arc::clone(&places);
+    let address = listen(move |client| session::serve(client, &shared)).unwrap();
     play(&stage, address);
     std::mem::take(&mut *places.records.lock().unwrap_or_else(PoisonError::into_inner))
 }
 
 /// Serves clients in the background for as long as the process lives.
-fn listen(places: &Arc<Places>) -> io::Result<SocketAddr> {
+fn listen(serve: impl Fn(TcpStream) -> io::Result<()> + Send + Sync + 'static) -> io::Result<SocketAddr> {
     let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
     let address = listener.local_addr()?;
-    let places = Arc::clone(places);
+    let serve = Arc::new(serve);
     thread::spawn(move || {
         for client in listener.incoming().map_while(Result::ok) {
-            let places = Arc::clone(&places);
+            let serve = Arc::clone(&serve);
             // Clients come and go as they like.
-            thread::spawn(move || session::serve(client, &places));
+            thread::spawn(move || serve(client));
         }
     });
     Ok(address)
+}
+
+/// Has `play` send statements to the address it is given, and returns what they have touched.
+fn touched_on_stage(
+    home: &Home,
+    corpus: &str,
+    forgotten: Option<&'static str>,
+    play: impl FnOnce(&LocalCluster, SocketAddr),
+) -> Vec<Touch> {
+    let cluster = stage::cluster(&home.bin(), 0);
+    let watched = Watched::in_database(&cluster, Login::Superuser, stage::DATABASE);
+    let places = Arc::new(touched::Places {
+        corpus: corpus.to_owned(),
+        primary: SocketAddr::from((Ipv4Addr::LOCALHOST, cluster.primary().port())),
+        watched,
+        forgotten,
+        touches: Mutex::default(),
+    });
+    let shared = Arc::clone(&places);
+    let address = listen(move |client| touching::serve(client, &shared)).unwrap();
+    play(&cluster, address);
+    places.take()
 }
 
 /// How the tests themselves did. Not what is measured, but tests that break early leave statements untried.

@@ -44,8 +44,17 @@ impl Home {
         self.folder.join("install/bin")
     }
 
+    /// The suites of a corpus: each is to have a cluster of its own. `None` if it is one of files.
+    pub fn suites(&self, corpus: &str, tests: &[String]) -> Option<Vec<Suite>> {
+        match corpus {
+            "regress" => Some(vec![self.regress(tests)]),
+            "contrib" => Some(self.contrib()),
+            _ => None,
+        }
+    }
+
     /// PostgreSQL's regression suite, or some of its tests.
-    pub fn regress(&self, tests: &[String]) -> Suite {
+    fn regress(&self, tests: &[String]) -> Suite {
         let input = self.folder.join("regress");
         let tests = match tests {
             [] => Tests::Schedule(input.join("parallel_schedule")),
@@ -54,8 +63,8 @@ impl Home {
         Suite { input, tests }
     }
 
-    /// The tests of the extensions that come with PostgreSQL. Each is to have a cluster of its own.
-    pub fn contrib(&self) -> Vec<Suite> {
+    /// The tests of the extensions that come with PostgreSQL.
+    fn contrib(&self) -> Vec<Suite> {
         let entries = fs::read_dir(self.folder.join("contrib")).unwrap();
         let mut folders: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
         folders.sort();

@@ -5,50 +5,28 @@ use std::io;
 use std::net::TcpStream;
 use std::sync::{Arc, PoisonError};
 
-use tidegate::wire::{self, Backend, Frontend, Startup, StartupParameters, TransactionStatus, encode};
+use tidegate::wire::{self, Frontend, StartupParameters, TransactionStatus};
 
 use crate::Places;
 use crate::answer::Answer;
 use crate::kind::Kind;
-use crate::peer::{Message, Peer};
+use crate::peer::Message;
 use crate::record::Record;
+use crate::relay::{self, Relay};
 use crate::settle;
 use crate::trial::{Claim, Done, Trial};
 use crate::word::Word;
 
 /// What makes Tidegate say what it would do. Freshness does not count here: the standby has replayed everything.
 const ASKED: &str = "-c tidegate.trace=on -c tidegate.consistency=eventual";
-/// Bytes of an answer that are held back at most.
-const HELD: usize = 64 * 1024;
 
 /// Serves one client until it leaves.
 pub fn serve(client: TcpStream, places: &Arc<Places>) -> io::Result<()> {
-    let mut client = Peer::over(client)?;
-    let parameters = loop {
-        match client.read_startup()? {
-            (Startup::Ssl | Startup::GssEnc, _) => client.send(encode::encryption_refused)?,
-            (Startup::Cancel(_), packet) => {
-                let mut tidegate = Peer::connect(places.tidegate)?;
-                tidegate.write(&packet)?;
-                tidegate.drain();
-                return Ok(());
-            }
-            (Startup::Session(parameters), _) => break parameters,
-        }
-    };
-    let mut tidegate = Peer::connect(places.tidegate)?;
-    tidegate.send(|out| encode::startup(out, &asking(&parameters)))?;
+    let Some((relay, parameters)) = Relay::open(client, places.tidegate, asking)? else { return Ok(()) };
     let trial = Trial::begin(places, &parameters)?;
-    let name = parameters.get("application_name").unwrap_or_default();
-    let test = format!("{}/{}", places.corpus, name.trim_start_matches("pg_regress/"));
-    let mut session = Session {
-        places: Arc::clone(places),
-        client,
-        tidegate,
-        trial,
-        test,
-        status: TransactionStatus::Idle,
-    };
+    let test = relay::test_of(&places.corpus, &parameters);
+    let mut session =
+        Session { places: Arc::clone(places), relay, trial, test, status: TransactionStatus::Idle };
     session.pass_answer()?;
     session.serve()
 }
@@ -65,24 +43,17 @@ fn asking(parameters: &StartupParameters) -> StartupParameters {
 
 struct Session {
     places: Arc<Places>,
-    client: Peer,
-    tidegate: Peer,
+    relay: Relay,
     trial: Trial,
     test: String,
     status: TransactionStatus,
 }
 
-/// An answer that has been passed on, all but its `ReadyForQuery`.
-struct Passed {
-    answer: Answer,
-    ready: Vec<u8>,
-}
-
 impl Session {
     fn serve(&mut self) -> io::Result<()> {
         loop {
-            let message = self.client.read_frontend()?;
-            self.tidegate.write(&message.bytes)?;
+            let message = self.relay.client.read_frontend()?;
+            self.relay.server.write(&message.bytes)?;
             match message.kind {
                 Frontend::Query => self.query(&message)?,
                 Frontend::Sync | Frontend::FunctionCall => self.pass_answer()?,
@@ -94,7 +65,7 @@ impl Session {
 
     fn query(&mut self, message: &Message<Frontend>) -> io::Result<()> {
         let before = self.status;
-        let mut passed = self.pass()?;
+        let mut passed = self.relay.pass()?;
         self.status = passed.answer.status;
         let word = passed.answer.word.take();
         // A text in another encoding than UTF-8 is not read.
@@ -102,7 +73,7 @@ impl Session {
         if let Some(text) = text {
             self.try_it(text, before, word, &passed.answer)?;
         }
-        self.client.write(&passed.ready)
+        self.relay.client.write(&passed.ready)
     }
 
     fn try_it(
@@ -117,18 +88,18 @@ impl Session {
         let idle = answer.error.is_none() && answer.status == TransactionStatus::Idle;
         let word = match word {
             Some(word) if waited && idle && kind == Kind::Read => {
-                Some(settle::settle(&mut self.tidegate, text, word)?)
+                Some(settle::settle(&mut self.relay.server, text, word)?)
             }
             word => word,
         };
         let claim = word.as_ref().map_or(Claim::Primary, Word::claim);
-        let mut again = || self.tidegate.query(text);
+        let mut again = || self.relay.server.query(text);
         let outcome = self.trial.of(&Done { text, kind, before, answer, claim }, &mut again)?;
         let mut record =
             Record { test: self.test.clone(), text: text.to_owned(), kind, word, waited, outcome };
         if claim == Claim::PinnedRead && record.is_miss() {
             // Said by a catalog that is behind, and harmless there: a pinned session stays on the primary.
-            record.word = settle::confirm(&mut self.tidegate, text)?.or(record.word);
+            record.word = settle::confirm(&mut self.relay.server, text)?.or(record.word);
         }
         self.places.records.lock().unwrap_or_else(PoisonError::into_inner).push(record);
         Ok(())
@@ -136,49 +107,8 @@ impl Session {
 
     /// Passes on everything up to and including `ReadyForQuery`.
     fn pass_answer(&mut self) -> io::Result<()> {
-        let passed = self.pass()?;
+        let passed = self.relay.pass()?;
         self.status = passed.answer.status;
-        self.client.write(&passed.ready)
-    }
-
-    /// Passes on everything before `ReadyForQuery`, without what Tidegate says to us.
-    fn pass(&mut self) -> io::Result<Passed> {
-        let (mut answer, mut held) = (Answer::default(), Vec::new());
-        loop {
-            let message = match self.tidegate.read_backend() {
-                Ok(message) => message,
-                Err(error) => {
-                    self.client.write(&held)?;
-                    return Err(error);
-                }
-            };
-            answer.take(&message);
-            match message.kind {
-                Backend::NoticeResponse if Word::read(message.body()).is_some() => {}
-                Backend::ReadyForQuery => {
-                    self.client.write(&held)?;
-                    return Ok(Passed { answer, ready: message.bytes });
-                }
-                Backend::CopyInResponse => {
-                    held.extend(message.bytes);
-                    self.client.write(&std::mem::take(&mut held))?;
-                    self.pass_copy_data()?;
-                }
-                _ => held.extend(message.bytes),
-            }
-            if held.len() > HELD {
-                self.client.write(&std::mem::take(&mut held))?;
-            }
-        }
-    }
-
-    fn pass_copy_data(&mut self) -> io::Result<()> {
-        loop {
-            let message = self.client.read_frontend()?;
-            self.tidegate.write(&message.bytes)?;
-            if matches!(message.kind, Frontend::CopyDone | Frontend::CopyFail) {
-                return Ok(());
-            }
-        }
+        self.relay.client.write(&passed.ready)
     }
 }

@@ -42,17 +42,9 @@ pub struct Stage {
 }
 
 impl Stage {
-    /// Starts everything with the programs in `bin`. The user `postgres` needs no password.
+    /// Starts everything with the programs in `bin`.
     pub fn set(bin: &std::path::Path) -> Self {
-        let mut options = Options::new(binaries::find(Some(bin)).unwrap());
-        options.replicas = 1;
-        options.primary_conf = PRIMARY.map(str::to_owned).to_vec();
-        options.replica_conf = STANDBY.map(str::to_owned).to_vec();
-        let cluster = LocalCluster::start(&options).unwrap();
-        for node in [cluster.primary(), cluster.replica(0)] {
-            let_in(node);
-        }
-        cluster.primary().psql(CREATE).unwrap();
+        let cluster = cluster(bin, 1);
         cluster.wait_caught_up().unwrap();
         let tidegate = before(&cluster);
         Self { tidegate, cluster }
@@ -68,6 +60,19 @@ impl Stage {
             records: Mutex::default(),
         }
     }
+}
+
+/// Servers with the database of the tests. The user `postgres` needs no password.
+pub fn cluster(bin: &std::path::Path, replicas: usize) -> LocalCluster {
+    let mut options = Options::new(binaries::find(Some(bin)).unwrap());
+    options.replicas = replicas;
+    options.primary_conf = PRIMARY.map(str::to_owned).to_vec();
+    options.replica_conf = STANDBY.map(str::to_owned).to_vec();
+    let cluster = LocalCluster::start(&options).unwrap();
+    let_in(cluster.primary());
+    cluster.replicas().iter().for_each(let_in);
+    cluster.primary().psql(CREATE).unwrap();
+    cluster
 }
 
 /// Asks nobody on loopback for a password.

@@ -14,6 +14,8 @@
 pub mod metrics;
 pub mod proxy;
 pub mod raw;
+pub mod touched;
+pub mod watched;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

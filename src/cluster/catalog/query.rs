@@ -78,7 +78,8 @@ pub(super) const FOREIGN_KEYS: &str = "select conrelid, confrelid from pg_catalo
      where contype = 'f' and (confdeltype in ('c', 'n', 'd') or confupdtype in ('c', 'n', 'd'))";
 
 /// The parts of relations: where they are, their OID, whose they are, what they are, a trigger's function, their tree. The
-/// commonest defaults are left out: constants, `now()` and `gen_random_uuid()`, which have no arguments.
+/// commonest defaults are left out: constants, `now()` and `gen_random_uuid()`, which have no arguments. Before version 15 the
+/// triggers that a partition has from its parent are called internal.
 pub(super) const PARTS: &str = "\
      select 2618::oid, oid, ev_class, case when ev_type = '1' then 'v' else 'r' end::\"char\", 0::oid, \
             pg_catalog.concat(ev_qual::text, ev_action::text) from pg_catalog.pg_rewrite where oid >= 16384 \
@@ -92,7 +93,7 @@ pub(super) const PARTS: &str = "\
      union all select 1259, indexrelid, indrelid, 'i', 0, pg_catalog.concat(indexprs::text, indpred::text) \
             from pg_catalog.pg_index where indrelid >= 16384 and (indexprs is not null or indpred is not null) \
      union all select 2620, oid, tgrelid, 't', tgfoid, tgqual::text \
-            from pg_catalog.pg_trigger where not tgisinternal and tgenabled <> 'D'";
+            from pg_catalog.pg_trigger where (not tgisinternal or tgfoid >= 16384) and tgenabled <> 'D'";
 
 /// What the definitions of objects name. What came with the server is named only where `initdb` made it late.
 pub(super) const USES: &str = "select distinct classid, objid, refclassid, refobjid from pg_catalog.pg_depend \
@@ -136,7 +137,7 @@ pub(super) const FINGERPRINT: &str = "select pg_catalog.concat(count(*), ' ', \
      union all select 12, oid, xmin from pg_catalog.pg_attrdef \
      union all select 13, indexrelid, xmin from pg_catalog.pg_index \
           where indrelid >= 16384 and (indexprs is not null or indpred is not null) \
-     union all select 14, oid, xmin from pg_catalog.pg_trigger where not tgisinternal \
+     union all select 14, oid, xmin from pg_catalog.pg_trigger where not tgisinternal or tgfoid >= 16384 \
      union all select 15, objid, xmin from pg_catalog.pg_depend where classid = 1255 and refclassid = 3079 \
      union all select 16, objoid, xmin from pg_catalog.pg_description where objoid >= 16384 and classoid = 1255 \
      union all select 17, setrole, xmin from pg_catalog.pg_db_role_setting\

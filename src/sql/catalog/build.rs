@@ -130,12 +130,13 @@ impl<'a> Builder<'a> {
             let Some(at) = self.objects.find(Object::new(Class::Function, cast.function)) else { continue };
             let effect = self.effect(at);
             let target = self.objects.find(Object::new(Class::Type, cast.target));
-            // To a type of the server's own, which anything can be about.
-            if cast.implicit && target.is_none() && self.known.implicit.is_none() {
-                self.known.implicit.clone_from(&effect.blame);
-            }
             if !is_remarkable(&effect) {
                 continue;
+            }
+            // To a type of the server's own, which anything can be about.
+            if cast.implicit && target.is_none() {
+                let before = self.known.implicit.take().unwrap_or_else(Effect::harmless);
+                self.known.implicit = Some(before.and(effect.clone()));
             }
             if let Some(Item::Type(kind)) = target.and_then(|at| self.objects.get(at)) {
                 self.add_type(kind.schema, &kind.name, effect);
@@ -171,7 +172,10 @@ impl<'a> Builder<'a> {
     fn effect(&mut self, at: u32) -> Effect {
         let Knot { blame, does, inner } = self.web.settled.knot(at);
         // What is harmless as it is declared is so whatever its definition looks like.
-        let does = if *does == Does::NOTHING { *does } else { *does | *inner };
+        let mut does = if *does == Does::NOTHING { *does } else { *does | *inner };
+        if does != Does::NOTHING && (inner.contains(Does::WRITES) || self.reach.casts_write()) {
+            does |= Does::CHANGES_ROWS;
+        }
         Effect { blame: blame.clone(), does, tables: self.reach.read(at) }
     }
 

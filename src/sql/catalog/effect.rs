@@ -28,6 +28,8 @@ impl Does {
     pub const LEAVES_ANYTHING: Does = Does(2);
     /// It may change the catalog: create, alter or drop.
     pub const CHANGES_CATALOG: Does = Does(4);
+    /// What it may change are rows of any table, and not only a sequence, a notification or nothing at all.
+    pub const CHANGES_ROWS: Does = Does(8);
 
     /// Both.
     pub(super) const fn with(self, other: Does) -> Does {
@@ -37,6 +39,12 @@ impl Does {
     /// What is left of it without `other`.
     pub(super) fn without(self, other: Does) -> Does {
         Does(self.0 & !other.0)
+    }
+
+    /// What it has in common with `other`.
+    #[must_use]
+    pub(in crate::sql) fn only(self, other: Does) -> Does {
+        Does(self.0 & other.0)
     }
 
     /// Whether all of `other` is in it.
@@ -103,7 +111,7 @@ impl Effect {
 
     /// The effect of what nobody knows.
     pub(super) fn unknown(blame: Blame) -> Effect {
-        let does = Does::WRITES | Does::LEAVES_ANYTHING | Does::CHANGES_CATALOG;
+        let does = Does::WRITES | Does::LEAVES_ANYTHING | Does::CHANGES_CATALOG | Does::CHANGES_ROWS;
         Effect { blame: Some(Arc::new(blame)), does, tables: Tables::Any }
     }
 

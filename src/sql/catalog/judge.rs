@@ -128,6 +128,9 @@ pub(super) fn builtin_inner(name: &str) -> Does {
         Reason::Volatile if ROW_TRIGGERS.contains(&name) => Does::NOTHING,
         Reason::RunsSql | Reason::Volatile => EVERYTHING,
         Reason::Elsewhere => Does::WRITES | Does::LEAVES_ANYTHING,
+        Reason::Writes | Reason::NeedsPrimary | Reason::LargeObject if !builtins::changes_no_rows(name) => {
+            Does::WRITES
+        }
         _ if leaves(name) => Does::LEAVES_ANYTHING,
         _ => Does::NOTHING,
     }

@@ -28,7 +28,7 @@ pub(super) struct Known {
     pub(super) fields: FxHashMap<Box<str>, Effect>,
     /// The verdict on the functions of `pg_catalog` that the lists do not know.
     pub(super) unlisted: FxHashMap<Box<str>, Judgement>,
-    pub(super) implicit: Option<Arc<Blame>>,
+    pub(super) implicit: Option<Effect>,
     pub(super) suspects: Suspects,
     pub(super) vouched: Vouched,
     pub(super) digest: u64,
@@ -91,11 +91,8 @@ impl Catalog {
 
     /// A call of a function, procedure or aggregate.
     pub fn call(&self, path: &SearchPath, name: &Name, arguments: Arguments) -> Effect {
-        let builtin = self.builtin(path, name);
-        let candidates = self.candidates(path, name, arguments);
-        let mut sum = builtin;
-        for candidate in candidates {
-            let effect = candidate.effect.clone();
+        let mut sum = self.builtin(path, name);
+        for effect in self.candidates(path, name, arguments) {
             sum = Some(match sum {
                 Some(sum) => sum.and(effect),
                 None => effect,
@@ -135,9 +132,9 @@ impl Catalog {
         self.known.as_ref().is_some_and(|known| known.suspects == Suspects::Something)
     }
 
-    /// A harmful function that any statement may call without naming it: behind an implicit cast to one of the server's own
-    /// types. (What makes values of other types counts for whatever uses these types.)
-    pub fn implicit(&self) -> Option<&Arc<Blame>> {
+    /// What any statement may do without naming it: the functions behind implicit casts to the server's own types, if any of
+    /// them is remarkable. (What makes values of other types counts for whatever uses these types.)
+    pub fn implicit(&self) -> Option<&Effect> {
         self.known.as_ref()?.implicit.as_ref()
     }
 
@@ -207,13 +204,14 @@ impl Catalog {
         let any = judge::builtin_inner(&name.name).contains(Does::WRITES);
         Some(Effect {
             blame: Some(Arc::new(Blame { object: described("function", name), why })),
-            does: judge::builtin_does(&name.name),
+            does: judge::builtin_does(&name.name) | if any { Does::CHANGES_ROWS } else { Does::NOTHING },
             tables: if any { Tables::Any } else { Tables::none() },
         })
     }
 
-    /// The functions that a call could mean.
-    fn candidates(&self, path: &SearchPath, name: &Name, arguments: Arguments) -> Vec<&Candidate> {
+    /// What the functions do that a call could mean. Of one that is hidden by another only the tables count: see
+    /// [`Known::meant`].
+    fn candidates(&self, path: &SearchPath, name: &Name, arguments: Arguments) -> Vec<Effect> {
         let Some(known) = &self.known else { return Vec::new() };
         let all = known.functions.get(&name.name).into_iter().flat_map(|found| found.iter());
         let fitting = all.filter(|candidate| match arguments {
@@ -224,12 +222,19 @@ impl Catalog {
         });
         let placed = fitting.filter_map(|c| Some((path.place(name, known.schema(c.schema))?, c)));
         let mut placed: Vec<_> = placed.collect();
-        if path.has_order(name) {
+        let ordered = path.has_order(name);
+        if ordered {
             placed.sort_by_key(|(place, _)| *place);
-            let mut seen = FxHashSet::default();
-            placed.retain(|(_, candidate)| seen.insert(candidate.types));
         }
-        placed.into_iter().map(|(_, candidate)| candidate).collect()
+        let mut seen = FxHashSet::default();
+        let effect = |(_, candidate): (usize, &Candidate)| {
+            let hidden = !seen.insert(candidate.types) && ordered;
+            if hidden {
+                return Effect { tables: candidate.effect.tables.clone(), ..Effect::harmless() };
+            }
+            candidate.effect.clone()
+        };
+        placed.into_iter().map(effect).collect()
     }
 
     fn lacks(&self, kind: &str, name: &Name) -> Effect {
@@ -237,7 +242,8 @@ impl Catalog {
         let effect = Effect::unknown(Blame { object: described(kind, name), why });
         // Only code leaves something behind or changes the catalog. (A view so new that the catalog lacks it and that calls
         // such code is rare; tables made a moment ago, and temporary ones, which the catalog never has, are not.)
-        if kind == "relation" { Effect { does: Does::WRITES, ..effect } } else { effect }
+        let does = if kind == "relation" { Does::WRITES | Does::CHANGES_ROWS } else { effect.does };
+        Effect { does, ..effect }
     }
 }
 
@@ -246,7 +252,8 @@ impl Known {
         self.schemas.get(at as usize).map_or("", |schema| schema)
     }
 
-    /// Of objects of one name, the one that is meant; all of them if nobody knows which.
+    /// Of objects of one name, the one that is meant; all of them if nobody knows which. A role that may not use a schema
+    /// passes it over, so the tables of those in later schemas count, too.
     fn meant<'a>(
         &self,
         path: &SearchPath,
@@ -256,7 +263,11 @@ impl Known {
         let placed =
             found.filter_map(|(schema, effect)| Some((path.place(name, self.schema(schema))?, effect)));
         if path.has_order(name) {
-            return placed.min_by_key(|(place, _)| *place).map(|(_, effect)| effect.clone());
+            let mut placed: Vec<_> = placed.collect();
+            placed.sort_by_key(|(place, _)| *place);
+            let ((_, first), later) = placed.split_first()?;
+            let tables = later.iter().fold(first.tables.clone(), |all, (_, effect)| all.and(&effect.tables));
+            return Some(Effect { tables, ..(*first).clone() });
         }
         placed.map(|(_, effect)| effect.clone()).reduce(Effect::and)
     }

@@ -1,7 +1,7 @@
 //! Which tables a read reads and a write writes, with everything behind them.
 
 use super::objects::{Item, Objects};
-use super::web::{Limb, Web};
+use super::web::Web;
 use super::{
     Blame, Body, Class, Does, Facts, Function, Language, Object, PartKind, RelationKind, RowSecurity, Tables,
     Volatility, Why, extensions, judge,
@@ -32,8 +32,21 @@ pub(super) struct Reach<'a> {
     children: FxHashMap<u32, Vec<u32>>,
     /// The tables that are changed when rows of a table are.
     cascades: FxHashMap<u32, Vec<u32>>,
+    implied: Implied,
     known: FxHashMap<u32, Tables>,
     depth: usize,
+}
+
+/// Functions that run where values of a type are, without being named there.
+#[derive(Debug, Default)]
+struct Implied {
+    /// What compares values of a type, for ORDER BY, DISTINCT and the like, and what makes them of others without being
+    /// asked; without what is known to read nothing.
+    reads: FxHashMap<u32, Vec<u32>>,
+    /// What makes values of a type from others, perhaps when they are assigned to a column; only what may write.
+    casts: FxHashMap<u32, Vec<u32>>,
+    /// As `casts`, to a type of the server's own.
+    casts_to_system: Vec<u32>,
 }
 
 impl<'a> Reach<'a> {
@@ -51,7 +64,13 @@ impl<'a> Reach<'a> {
                 cascades.entry(to).or_default().push(from);
             }
         }
-        Reach { objects, web, children, cascades, known: FxHashMap::default(), depth: 0 }
+        let implied = Implied::new(facts, objects, web);
+        Reach { objects, web, children, cascades, implied, known: FxHashMap::default(), depth: 0 }
+    }
+
+    /// Whether a value that is made from another may change rows: then any piece of code may.
+    pub(super) fn casts_write(&self) -> bool {
+        !(self.implied.casts.is_empty() && self.implied.casts_to_system.is_empty())
     }
 
     /// The tables that using an object reads.
@@ -85,7 +104,8 @@ impl<'a> Reach<'a> {
             },
             Some(Item::Type(_) | Item::Operator(_)) => {
                 // What brings values in and out and compares them reads no tables, whatever its settings are.
-                let used = web.settled.used_by(at).iter().copied().filter(|used| !self.is_plain(*used));
+                let used =
+                    web.settled.used_by(at).iter().copied().filter(|used| !is_plain(self.objects, *used));
                 self.union(&used.collect::<Vec<_>>(), Vec::new())
             }
             Some(Item::Relation(relation)) => {
@@ -95,12 +115,19 @@ impl<'a> Reach<'a> {
                 }
                 match relation.kind {
                     RelationKind::Composite => Tables::none(),
-                    RelationKind::View => self.union(&self.limbs(at, &[PartKind::View]), Vec::new()),
+                    RelationKind::View => {
+                        let mut used = self.limbs(at, &[PartKind::View]);
+                        used.extend(self.implied_of(at, &self.implied.reads));
+                        self.union(&used, Vec::new())
+                    }
+                    // EXPLAIN of a write plans what the rules make of it.
+                    _ if self.has_rules(at) => Tables::Any,
                     _ => {
                         let secured = relation.row_security == RowSecurity::On;
                         let kinds: &[PartKind] = if secured { &[PartKind::Policy] } else { &[] };
                         let mut used = self.limbs(at, kinds);
                         used.extend(self.children.get(&at).into_iter().flatten());
+                        used.extend(self.implied_of(at, &self.implied.reads));
                         self.union(&used, vec![relation.oid])
                     }
                 }
@@ -108,10 +135,31 @@ impl<'a> Reach<'a> {
         }
     }
 
-    /// Whether it is a function in C that is not VOLATILE.
-    fn is_plain(&self, at: u32) -> bool {
-        matches!(self.objects.get(at), Some(Item::Function(function))
-            if function.language == Language::Native && function.volatility != Volatility::Volatile)
+    fn has_rules(&self, at: u32) -> bool {
+        self.web.limbs.get(&at).is_some_and(|limbs| limbs.iter().any(|limb| limb.kind == PartKind::Rule))
+    }
+
+    /// The functions that a table has for the types of a relation's columns, and for the types that these are made of.
+    fn implied_of(&self, at: u32, table: &FxHashMap<u32, Vec<u32>>) -> Vec<u32> {
+        let mut found = Vec::new();
+        if table.is_empty() {
+            return found;
+        }
+        let columns = |at: u32| self.web.columns.get(&at).into_iter().flatten().copied();
+        let mut queue: Vec<u32> = columns(at).collect();
+        let mut seen: FxHashSet<u32> = queue.iter().copied().collect();
+        while let Some(at) = queue.pop() {
+            found.extend(table.get(&at).into_iter().flatten());
+            let parts: Vec<u32> = match self.objects.get(at) {
+                Some(Item::Type(_)) => self.web.settled.used_by(at).to_vec(),
+                Some(Item::Relation(relation)) if relation.kind == RelationKind::Composite => {
+                    columns(at).collect()
+                }
+                _ => Vec::new(),
+            };
+            queue.extend(parts.into_iter().filter(|part| seen.insert(*part)));
+        }
+        found
     }
 
     /// What the parts of these kinds use.
@@ -190,11 +238,22 @@ impl<'a> Reach<'a> {
         }
         let limbs = self.web.limbs.get(&at).into_iter().flatten();
         let columns = self.web.columns.get(&at).into_iter().flatten();
-        if limbs.clone().any(|limb| limb.kind == PartKind::Rule) {
+        if self.has_rules(at) {
             sum.tables = Tables::Any;
             sum.blame = Some(Arc::new(Blame { object: self.label(at), why: Why::Rewrites }));
         }
-        for &used in limbs.filter(|limb| limb.kind != PartKind::View).flat_map(Limb::used).chain(columns) {
+        if relation.kind == RelationKind::Foreign {
+            // The other server can be this one.
+            sum.tables = Tables::Any;
+            sum.blame = Some(Arc::new(Blame { object: self.label(at), why: Why::Foreign }));
+        }
+        if self.casts_write() && limbs.clone().any(|limb| matches!(limb.kind, PartKind::Trigger(_))) {
+            sum.tables = Tables::Any;
+        }
+        let casts = self.implied_of(at, &self.implied.casts);
+        let casts = casts.iter().chain(&self.implied.casts_to_system);
+        let limbs = limbs.filter(|limb| limb.kind != PartKind::View);
+        for &used in limbs.flat_map(|limb| &limb.uses).chain(columns).chain(casts) {
             let knot = self.web.settled.knot(used);
             sum.does |= knot.inner.without(Does::WRITES);
             if knot.inner.contains(Does::WRITES) {
@@ -212,10 +271,40 @@ impl<'a> Reach<'a> {
     }
 }
 
-impl Limb {
-    fn used(&self) -> &[u32] {
-        &self.uses
+impl Implied {
+    fn new(facts: &Facts, objects: &Objects<'_>, web: &Web) -> Self {
+        let mut implied = Self::default();
+        let function = |oid| objects.find(Object::new(Class::Function, oid));
+        for comparison in &facts.comparisons {
+            let of = objects.find(Object::new(Class::Type, comparison.of));
+            if let (Some(of), Some(function)) = (of, function(comparison.function))
+                && !is_plain(objects, function)
+            {
+                implied.reads.entry(of).or_default().push(function);
+            }
+        }
+        for cast in &facts.casts {
+            let Some(function) = function(cast.function) else { continue };
+            let target = objects.find(Object::new(Class::Type, cast.target));
+            if let Some(target) = target.filter(|_| cast.implicit && !is_plain(objects, function)) {
+                implied.reads.entry(target).or_default().push(function);
+            }
+            if !web.settled.knot(function).inner.contains(Does::WRITES) {
+                continue;
+            }
+            match target {
+                Some(target) => implied.casts.entry(target).or_default().push(function),
+                None => implied.casts_to_system.push(function),
+            }
+        }
+        implied
     }
+}
+
+/// Whether it is a function in C that is not VOLATILE.
+fn is_plain(objects: &Objects<'_>, at: u32) -> bool {
+    matches!(objects.get(at), Some(Item::Function(function))
+        if function.language == Language::Native && function.volatility != Volatility::Volatile)
 }
 
 /// What a function reads.

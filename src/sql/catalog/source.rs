@@ -54,7 +54,12 @@ pub(super) fn read(source: &str, language: Language, mut found: impl FnMut(&Ment
         let text = text_of(source, *token);
         let next = tokens.get(at + 1).map_or("", |next| source.get(next.start..next.end).unwrap_or_default());
         match token.kind {
-            Kind::Word | Kind::QuotedWord | Kind::UnicodeWord => {
+            Kind::UnicodeWord => {
+                // A name with escapes, which could be any.
+                found(&Mention::Unreadable);
+                return EVERYTHING;
+            }
+            Kind::Word | Kind::QuotedWord => {
                 if token.kind == Kind::Word {
                     does |= word(&text, &previous, language, &mut found);
                 }
@@ -147,6 +152,7 @@ mod tests {
             ("begin return query execute x; end", EVERYTHING),
             ("begin raise notice 'execute'; end", Does::NOTHING),
             ("begin x := 'open", EVERYTHING),
+            ("begin perform U&\"writ\\0065s\"(); end", EVERYTHING),
         ] {
             assert_eq!(does(source), expected, "{source}");
         }

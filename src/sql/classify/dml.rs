@@ -61,6 +61,8 @@ impl Notes {
         self.note_execution(Class::Write, Cause::Dml, true);
         let Some(relation) = target else { return };
         self.relation(relation);
+        // What is written is a relation, also where a WITH query has its name.
+        self.mention(Use::Read, &relation.schemaname, &relation.relname);
         if !self.is_planned_only() {
             self.mention(Use::Written, &relation.schemaname, &relation.relname);
         }

@@ -17,6 +17,9 @@ pub struct Parsed {
 }
 
 /// The tables a statement touches.
+///
+/// What everything depends on is in neither set: every statement reads the catalog, so also one that reads no table must see
+/// what a statement has changed that may write any.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Touched {
     /// Those it reads.
@@ -74,15 +77,19 @@ impl Parsed {
             match how {
                 Use::Read => judging.reads(&catalog.read(path, &name)),
                 Use::Written => judging.writes(&catalog.written(path, &name)),
-                Use::Called(arguments) => judging.calls(&catalog.call(path, &name, arguments)),
+                Use::Called(arguments) => judging.reads(&catalog.call(path, &name, arguments)),
                 Use::CastTo if suspicious => judging.reads(&catalog.cast(path, &name)),
                 Use::Operator if suspicious => judging.reads(&catalog.operator(path, &name)),
                 Use::Field if suspicious => judging.reads(&catalog.field(&name.name)),
                 Use::CastTo | Use::Operator | Use::Field => {}
             }
         }
-        if let Some(blame) = catalog.implicit().filter(|_| self.names_something()) {
-            judging.blame(blame);
+        if let Some(effect) = catalog.implicit().filter(|_| self.names_something()) {
+            // It may run anywhere, but seldom does: what it would leave in the session is not held against every statement.
+            judging.reads(&Effect {
+                does: effect.does.only(Does::WRITES | Does::CHANGES_ROWS),
+                ..effect.clone()
+            });
         }
         judging.finish()
     }
@@ -119,19 +126,8 @@ impl Judging {
         Self { statement, touched: Touched { reads: Tables::none(), writes } }
     }
 
-    fn calls(&mut self, effect: &Effect) {
-        // What these write is a sequence, and sequences are always read on the primary.
-        let counts = ["function nextval", "function setval"];
-        let is_sequence =
-            |blame: &Arc<Blame>| matches!(blame.why, Why::Listed(_)) && counts.contains(&&*blame.object);
-        if effect.blame.as_ref().is_some_and(is_sequence) {
-            return self.takes_part(effect.blame.as_ref(), effect.does);
-        }
-        self.reads(effect);
-    }
-
     fn reads(&mut self, effect: &Effect) {
-        if effect.does.contains(Does::WRITES) {
+        if effect.does.contains(Does::CHANGES_ROWS) {
             self.touched.writes = Tables::Any;
         }
         self.touched.reads = self.touched.reads.and(&effect.tables);

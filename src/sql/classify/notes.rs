@@ -140,6 +140,11 @@ impl Notes {
         self.ctes.truncate(outer);
     }
 
+    /// Notes a statement that may write to tables that it does not name.
+    pub(super) fn writes_unnamed(&mut self) {
+        self.writes_unnamed = true;
+    }
+
     /// Notes a statement that may change the catalog.
     pub(super) fn changes_catalog(&mut self) {
         self.changes_catalog = true;
@@ -275,8 +280,8 @@ impl Notes {
 fn writes_by_name(cause: &Cause) -> bool {
     match cause {
         Cause::Dml | Cause::WritableCte | Cause::ExplainAnalyze | Cause::Copy => true,
-        // A sequence, which is always read on the primary.
-        Cause::Function(name) => matches!(&**name, "nextval" | "setval"),
+        Cause::Utility(words) => matches!(*words, "truncate" | "notify"),
+        Cause::Function(name) => builtins::changes_no_rows(name),
         _ => false,
     }
 }

@@ -124,6 +124,7 @@ fn may_write() {
         "copy t to stdout",
         "declare c cursor for select 1",
         "listen x",
+        "lock table t",
     ] {
         assert!(!classify(text).may_write(), "{text}");
     }

@@ -6,8 +6,8 @@ use super::{Cause, Class, Leaves, Own, Use};
 use pg_query::NodeEnum;
 use pg_query::protobuf::a_const::Val;
 use pg_query::protobuf::{
-    CallStmt, CopyStmt, CreateTableAsStmt, DeclareCursorStmt, DiscardMode, ExecuteStmt, ExplainStmt, Node,
-    PrepareStmt, RangeVar, TransactionStmt, TransactionStmtKind,
+    CallStmt, CopyStmt, CreateTableAsStmt, DeclareCursorStmt, DiscardMode, DropBehavior, ExecuteStmt,
+    ExplainStmt, Node, PrepareStmt, RangeVar, TransactionStmt, TransactionStmtKind, TruncateStmt,
 };
 
 /// `CURSOR_OPT_HOLD` of `nodes/parsenodes.h`.
@@ -124,6 +124,9 @@ impl Notes {
         } = statement;
         let class = if *is_from { Class::Write } else { Class::Unknown };
         self.note(class, Cause::Copy, *is_from || *is_program);
+        if *is_program {
+            self.writes_unnamed();
+        }
         if let Some(relation) = relation {
             self.relation(relation);
             if *is_from {
@@ -197,12 +200,29 @@ impl Notes {
         true
     }
 
+    /// TRUNCATE. With CASCADE also of the tables that refer to these, which the catalog does not say.
+    fn truncate(&mut self, statement: &TruncateStmt) {
+        let TruncateStmt { relations, restart_seqs: _, behavior } = statement;
+        self.note(Class::Write, Cause::Utility("truncate"), true);
+        for relation in relations {
+            match &relation.node {
+                Some(NodeEnum::RangeVar(relation)) => {
+                    self.mention(Use::Written, &relation.schemaname, &relation.relname);
+                }
+                _ => self.writes_unnamed(),
+            }
+        }
+        if *behavior != DropBehavior::DropRestrict as i32 {
+            self.writes_unnamed();
+        }
+    }
+
     /// Utility statements that are no reads and leave nothing in the session.
     fn other_statement(&mut self, node: &NodeEnum) {
         let words = match node {
             NodeEnum::NotifyStmt(_) => "notify",
-            NodeEnum::LockStmt(_) => "lock",
-            NodeEnum::TruncateStmt(_) => "truncate",
+            NodeEnum::LockStmt(_) => return self.note(Class::Write, Cause::Utility("lock"), false),
+            NodeEnum::TruncateStmt(statement) => return self.truncate(statement),
             NodeEnum::VacuumStmt(_) => "vacuum or analyze",
             NodeEnum::ClusterStmt(_) => "cluster",
             NodeEnum::ReindexStmt(_) => "reindex",

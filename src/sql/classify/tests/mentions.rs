@@ -87,7 +87,7 @@ fn what_a_with_clause_names_hides_relations_where_it_does_in_postgresql() {
         ("with x as (select 1) select * from (select * from x) y", &[]),
         ("with x as (select 1) select * from t union select * from x", &["read t"]),
         ("with x as (insert into t values (1) returning n) select * from x", &["read t", "write t"]),
-        ("with x as (select 1) insert into x select * from x", &["write x"]),
+        ("with x as (select 1) insert into x select * from x", &["read x", "write x"]),
         ("with x as (select 1) select 1; select * from x", &["read x"]),
     ];
     for (text, expected) in table {
