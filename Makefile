@@ -7,11 +7,13 @@ PG ?=
 ARGS ?=
 # make fuzz SECONDS_EACH=600: how long each fuzz target runs
 SECONDS_EACH ?= 60
+# make soak SOAK=600: seconds at each level
+SOAK ?= 60
 # make oracle CORPUS=orm: only these of regress, contrib, traps, orm
 CORPUS ?=
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test oracle check fmt bench bench-classify fuzz compose-test
+.PHONY: help setup demo test soak oracle check fmt bench bench-classify fuzz compose-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +33,10 @@ else
 	@bin=$$(tests/support/fetch-pg$(PG).sh | tail -n 1) && "$$bin/postgres" --version && \
 		TIDEGATE_TEST_PG="$$bin" $(CARGO) test --locked $(ARGS)
 endif
+
+soak: ## tidegate verify for SOAK seconds at each level, with replicas paused, delayed, killed: no read may be stale
+	@scripts/setup.sh demo
+	TIDEGATE_SOAK_SECONDS=$(SOAK) $(CARGO) test --locked --test soak -- --ignored --nocapture
 
 oracle: ## the classifier against a real standby: PostgreSQL's regression suite and more; CORPUS=orm for one of them
 	@scripts/setup.sh oracle

@@ -151,7 +151,7 @@ impl World {
                 let tables = set(tables);
                 let known = known.then(|| tables.iter().copied().collect::<Vec<_>>());
                 self.marks.under_way(footprint(known.as_ref()));
-                let flight = Some(self.flights.begin());
+                let flight = Some(self.flights.begin(Tick(self.now)));
                 self.sent.push_back(Commit {
                     tables,
                     writer: Some(session),

@@ -3,7 +3,7 @@
 use std::sync::{Arc, MutexGuard, PoisonError};
 
 use super::{Cluster, footprint};
-use crate::freshness::Flights;
+use crate::freshness::{Flights, Tick};
 use crate::sql::catalog::Tables;
 
 /// A commit that is under way until this is dropped. Its mark must be set before that.
@@ -17,7 +17,7 @@ pub struct UnderWay {
 impl UnderWay {
     /// A statement that may commit a write to `written` is about to be sent.
     pub fn begin(cluster: &Arc<Cluster>, written: &Tables) -> Self {
-        let number = cluster.flights().begin();
+        let number = cluster.flights().begin(cluster.clock.now());
         cluster.marks.under_way(footprint(written));
         Self { cluster: Arc::clone(cluster), written: written.clone(), number }
     }
@@ -36,9 +36,9 @@ impl Cluster {
         self.flights().next()
     }
 
-    /// Whether all commits that `number` stands for are over.
-    pub fn are_over(&self, number: u64) -> bool {
-        self.flights().are_over(number)
+    /// Whether all commits that `number` stands for are over, but for those that had begun before `since`.
+    pub fn are_over(&self, number: u64, since: Tick) -> bool {
+        self.flights().are_over(number, since)
     }
 
     fn flights(&self) -> MutexGuard<'_, Flights> {

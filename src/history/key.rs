@@ -11,8 +11,9 @@ pub(super) const INSTANTS: usize = 256;
 /// One register or list.
 #[derive(Debug)]
 pub(super) struct Key {
-    /// The greatest value whose write was begun.
+    /// The greatest value whose write was begun, and by proxy: the greatest whose write was begun through it.
     sent: u64,
+    sent_through: Box<[u64]>,
     /// By proxy: the greatest value acknowledged through it.
     acknowledged: Box<[u64]>,
     /// When the newest values were acknowledged, the last of them last.
@@ -30,6 +31,7 @@ impl Key {
     pub(super) fn new(proxies: usize) -> Self {
         Self {
             sent: 0,
+            sent_through: vec![0; proxies].into(),
             acknowledged: vec![0; proxies].into(),
             instants: VecDeque::with_capacity(INSTANTS),
             newest: 0,
@@ -42,6 +44,11 @@ impl Key {
         self.sent
     }
 
+    /// The greatest value whose write was begun through this proxy.
+    pub(super) fn sent_through(&self, proxy: ProxyId) -> u64 {
+        self.sent_through[proxy.0]
+    }
+
     pub(super) fn newest(&self) -> u64 {
         self.newest
     }
@@ -50,8 +57,10 @@ impl Key {
         self.returned
     }
 
-    pub(super) fn sending(&mut self, value: u64) {
+    pub(super) fn sending(&mut self, value: u64, proxy: ProxyId) {
         self.sent = self.sent.max(value);
+        let through = &mut self.sent_through[proxy.0];
+        *through = value.max(*through);
     }
 
     pub(super) fn acknowledged(&mut self, value: u64, proxy: ProxyId, at: Duration) {

@@ -33,7 +33,8 @@ pub enum Promise {
     Eventual,
     /// Everything that was acknowledged so long before the read was sent.
     Bounded(Duration),
-    /// Everything acknowledged through the same proxy before the read was sent, and a session never goes back in time.
+    /// Everything acknowledged through the same proxy before the read was sent, and of what was written through that, a
+    /// session never goes back in time.
     Session,
     /// Everything acknowledged to anybody, or returned to anybody, before the read was sent.
     Strong,
@@ -97,7 +98,7 @@ pub struct Verdict {
 pub struct Limits {
     /// The greatest value that was acknowledged and promised before it was sent.
     pub acknowledged: u64,
-    /// The greatest value read before on its connection.
+    /// The greatest value read before on its connection, as far as the level makes something of that.
     pub before: u64,
     /// The greatest value returned to anybody before it was sent.
     pub returned: u64,
@@ -136,9 +137,10 @@ impl History {
         self.keys[key.0].newest() + 1
     }
 
-    /// A write of this value is about to be sent.
-    pub fn sending(&mut self, key: KeyId, value: u64) {
-        self.keys[key.0].sending(value);
+    /// A write of this value is about to be sent on a session.
+    pub fn sending(&mut self, key: KeyId, value: u64, session: SessionId) {
+        let proxy = self.sessions[session.0].proxy;
+        self.keys[key.0].sending(value, proxy);
     }
 
     /// The write of this value was acknowledged on a session.
@@ -180,9 +182,14 @@ impl History {
         if matches!(seen, Seen::Elements(_)) && state.is_trimmed_after(ticket.base) {
             return None;
         }
-        let before = &mut self.sessions[ticket.session.0].seen[ticket.key.0];
+        let Session { proxy, seen: before } = &mut self.sessions[ticket.session.0];
+        let before = &mut before[ticket.key.0];
         let Ticket { acknowledged, returned, .. } = *ticket;
-        let limits = Limits { acknowledged, before: *before, returned, sent: state.sent() };
+        let promised = match self.promise {
+            Promise::Session => state.sent_through(*proxy),
+            _ => u64::MAX,
+        };
+        let limits = Limits { acknowledged, before: promised.min(*before), returned, sent: state.sent() };
         let (value, mut kinds) = reading_of(seen, ticket.base);
         kinds.set(Kind::Invented, value > limits.sent);
         kinds.set(Kind::Missed, value < limits.acknowledged);

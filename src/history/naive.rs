@@ -11,6 +11,7 @@ pub(super) enum Event {
     Sent {
         key: usize,
         value: u64,
+        proxy: ProxyId,
     },
     Acknowledged {
         key: usize,
@@ -96,7 +97,7 @@ fn one(promise: Promise, history: &[Event], answered: usize, read: usize) -> Fou
     let mut kinds: Vec<Kind> = wrong.into_iter().collect();
 
     let was_sent =
-        |event: &Event| matches!(event, Event::Sent { key: k, value: v } if k == key && *v >= value);
+        |event: &Event| matches!(event, Event::Sent { key: k, value: v, .. } if k == key && *v >= value);
     if value > 0 && !before_answer.iter().any(was_sent) {
         kinds.push(Kind::Invented);
     }
@@ -132,8 +133,14 @@ fn one(promise: Promise, history: &[Event], answered: usize, read: usize) -> Fou
         .rposition(|event| matches!(event, Event::Connected { session: s } if s == session))
         .unwrap_or(0);
     let earlier_here = others(answered).filter(|(position, s, _)| *position >= connected && s == session);
-    let monotonic = matches!(promise, Promise::Session | Promise::Strong);
-    if monotonic && earlier_here.into_iter().any(|(.., v)| v > value) {
+    let through_own = |event: &Event| matches!(event, Event::Sent { key: k, value: v, proxy: p } if (k, p) == (key, proxy) && *v > value);
+    let due = match promise {
+        Promise::Eventual | Promise::Bounded(_) => false,
+        // Only what was written through the session's own proxy.
+        Promise::Session => before_answer.iter().any(through_own),
+        Promise::Strong => true,
+    };
+    if due && earlier_here.into_iter().any(|(.., v)| v > value) {
         kinds.push(Kind::Backwards);
     }
     if promise == Promise::Strong && others(asked).any(|(.., v)| v > value) {

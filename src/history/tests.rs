@@ -28,7 +28,7 @@ fn written(promise: Promise, count: u64) -> History {
     let mut history = history(promise);
     for value in 1..=count {
         assert_eq!(history.next_value(A), value);
-        history.sending(A, value);
+        history.sending(A, value, ONE);
         history.acknowledged(A, value, ONE, ms(value));
     }
     history
@@ -58,7 +58,7 @@ fn an_acknowledged_write_must_be_seen_by_all_of_the_same_proxy() {
 #[test]
 fn only_what_was_acknowledged_before_the_read_was_sent_must_be_seen() {
     let mut history = written(Promise::Strong, 1);
-    history.sending(A, 2);
+    history.sending(A, 2, ONE);
     let early = history.reading(OTHER, A, None, ms(5));
     history.acknowledged(A, 2, ONE, ms(6));
     assert_eq!(kinds(history.answered(&early, Seen::Value(1))), []);
@@ -68,7 +68,7 @@ fn only_what_was_acknowledged_before_the_read_was_sent_must_be_seen() {
 #[test]
 fn a_session_never_goes_back() {
     let mut history = written(Promise::Session, 1);
-    history.sending(A, 2);
+    history.sending(A, 2, ONE);
     assert_eq!(read(&mut history, ONE, 2), [], "sent is enough to be seen");
     assert_eq!(read(&mut history, OTHER, 1), [], "and not enough to be missed");
     assert_eq!(read(&mut history, ONE, 1), [Kind::Backwards]);
@@ -79,7 +79,7 @@ fn a_session_never_goes_back() {
 #[test]
 fn what_one_read_has_returned_a_later_one_returns_too_at_level_strong() {
     let mut history = written(Promise::Strong, 1);
-    history.sending(A, 2);
+    history.sending(A, 2, ONE);
     let early = history.reading(FAR, A, None, ms(5));
     assert_eq!(read(&mut history, ONE, 2), []);
     assert_eq!(kinds(history.answered(&early, Seen::Value(1))), [], "it began before");
@@ -118,7 +118,7 @@ fn of_a_long_list_the_end_is_read_and_the_beginning_goes() {
     let early = history.reading(ONE, A, None, ms(100));
     assert_eq!((early.base, history.trim(A)), (0, None));
     for value in WINDOW + 1..=3 * WINDOW {
-        history.sending(A, value);
+        history.sending(A, value, ONE);
         history.acknowledged(A, value, ONE, ms(value));
     }
     let late = history.reading(ONE, A, None, ms(100));
@@ -212,8 +212,11 @@ impl Play {
         match *step {
             Step::Send(key) => {
                 let value = self.history.next_value(KeyId(key));
-                self.history.sending(KeyId(key), value);
-                self.events.push(Event::Sent { key, value });
+                // By different proxies, so that one knows of it and the other does not.
+                let session = key % 3;
+                let proxy = self.history.sessions[session].proxy;
+                self.history.sending(KeyId(key), value, SessionId(session));
+                self.events.push(Event::Sent { key, value, proxy });
             }
             Step::Acknowledge(key, session) => {
                 let state = &self.history.keys[key];

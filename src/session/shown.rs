@@ -7,10 +7,13 @@ use super::serve::Session;
 use super::stale::is_open;
 use crate::cluster::footprint;
 use crate::routing::{NodeId, Seen, Wants};
+use crate::sql::Level;
 
 /// How long a read on the primary waits for what a replica has shown already to become visible there.
 /// On a machine that is overloaded a commit was seen to take 200 ms for it.
 const SETTLE: Duration = Duration::from_millis(250);
+/// A statement that has been under way for this long is most likely at work, and commits at some other moment.
+const LONG: Duration = Duration::from_secs(1);
 /// Between looks at that.
 const LOOK: Duration = Duration::from_millis(1);
 
@@ -27,28 +30,34 @@ impl Session {
         }
     }
 
-    /// A replica can show a commit a moment before the primary does, which waits for others or is short of time. Before
-    /// a read that follows such a one runs on the primary, that moment is waited out. True when a replica has become
-    /// fresh enough meanwhile.
+    /// A replica can show a commit a moment before the primary does, which waits for others or is short of time. Before a
+    /// read runs on the primary that must not miss what was shown there, that moment is waited out. True when a replica
+    /// has become fresh enough meanwhile.
     pub(super) async fn settle(&mut self, summary: &Summary, avoid: Option<NodeId>) -> bool {
-        let Some(number) = self.beside.take().filter(|_| summary.wants == Wants::Read) else { return false };
         let cluster = &self.database.cluster;
         let on_primary = |seen: Seen| cluster.primary().is_some_and(|primary| primary.id == seen.on);
-        if self.shown.seen.is_none_or(on_primary) {
+        let own = self.beside.take().filter(|_| self.shown.seen.is_some_and(|seen| !on_primary(seen)));
+        // A strong read must not miss what anybody was shown.
+        let anybody = || {
+            let strong = self.promised(summary).0 == Level::Strong;
+            let may_miss = strong && cluster.marks.may_show_more(footprint(&summary.touched.reads));
+            may_miss.then(|| cluster.under_way())
+        };
+        let Some(number) = own.or_else(anybody).filter(|_| summary.wants == Wants::Read) else {
             return false;
-        }
+        };
+        let since = cluster.clock.now().before(LONG);
         let settled = async {
             loop {
                 if is_open(cluster, summary, avoid) {
                     return true;
                 }
-                if cluster.are_over(number) {
+                if cluster.are_over(number, since) {
                     return false;
                 }
                 tokio::time::sleep(LOOK).await;
             }
         };
-        // A statement may be under way for minutes: what it has not committed nobody was shown.
         tokio::time::timeout(SETTLE, settled).await.unwrap_or(false)
     }
 }

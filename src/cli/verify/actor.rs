@@ -99,7 +99,7 @@ impl Actor {
         let link = rand::random_range(0..2);
         let session = self.connect(link).await?;
         let scene = Arc::clone(&self.scene);
-        let value = scene.book.writing(thing);
+        let value = scene.book.writing(thing, session);
         let begun = Instant::now();
         self.on(link, async |link| link.write(thing, value).await).await?;
         let gone = scene.book.wrote(thing, value, session, begun.elapsed());

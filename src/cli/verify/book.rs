@@ -33,7 +33,7 @@ impl Book {
             .collect();
         let mut history = History::new(plan.level.promise, 2 * actors, plan.proxies.len(), &sessions);
         for register in (0..actors).map(KeyId) {
-            history.sending(register, 1);
+            history.sending(register, 1, SessionId(0));
             history.acknowledged(register, 1, SessionId(0), Duration::ZERO);
         }
         let kept = Mutex::new(Kept { history, tally: Tally::default() });
@@ -55,12 +55,12 @@ impl Book {
         self.with(|kept| what(&mut kept.tally))
     }
 
-    /// The next value is about to be written.
-    pub(super) fn writing(&self, thing: Thing) -> u64 {
+    /// The next value is about to be written on a session.
+    pub(super) fn writing(&self, thing: Thing, session: SessionId) -> u64 {
         let key = self.key(thing);
         self.with(|kept| {
             let value = kept.history.next_value(key);
-            kept.history.sending(key, value);
+            kept.history.sending(key, value, session);
             value
         })
     }

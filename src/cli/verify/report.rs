@@ -242,7 +242,7 @@ mod tests {
     fn tally(reads: u64) -> Tally {
         let mut tally = Tally::default();
         let mut history = History::new(crate::history::Promise::Session, 1, 1, &[ProxyId(0)]);
-        history.sending(KeyId(0), 1);
+        history.sending(KeyId(0), 1, SessionId(0));
         history.acknowledged(KeyId(0), 1, SessionId(0), Duration::from_millis(1));
         for _ in 0..reads {
             judge(&mut tally, &mut history, 1);
@@ -301,7 +301,7 @@ mod tests {
     fn violations_are_shown_in_full_and_no_password() {
         let mut tally = tally(3);
         let mut history = History::new(crate::history::Promise::Session, 1, 1, &[ProxyId(0)]);
-        history.sending(KeyId(0), 1);
+        history.sending(KeyId(0), 1, SessionId(0));
         history.acknowledged(KeyId(0), 1, SessionId(0), Duration::from_millis(1));
         judge(&mut tally, &mut history, 0);
         tally.keep(Example {
