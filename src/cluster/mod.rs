@@ -15,6 +15,7 @@ mod replica;
 mod sampler;
 mod survey;
 mod under_way;
+mod wait_for;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};

@@ -9,6 +9,7 @@ use tokio_postgres::Client;
 use super::monitor::ROLE_TRUST;
 use super::pace::Budget;
 use super::probe::{ANSWER, ProbeError, bounded};
+use super::wait_for::WaitFor;
 use super::{Cluster, Node, State, Term};
 use crate::freshness::{Horizon, Lsn, Tick};
 
@@ -49,7 +50,7 @@ pub(super) async fn run(
         }
         follow.answered(cluster, node, term, Lsn(u64::try_from(lsn).unwrap_or(0)));
         node.answered(at);
-        if !follow.until_due(cluster, node, &mut samples, trusted_until).await {
+        if !follow.until_due(cluster, (node, client), &mut samples, trusted_until).await {
             return Ok(());
         }
     }
@@ -63,11 +64,12 @@ pub(super) struct Follow {
     moved: Instant,
     nudged: Option<Lsn>,
     budget: Budget,
+    wait_for: WaitFor,
 }
 
 impl Follow {
     /// Nothing is known yet; samples of the primary of `cluster` at this moment will count.
-    pub(super) fn new(cluster: &Cluster) -> Self {
+    pub(super) fn new(cluster: &Cluster, version: u32) -> Self {
         let term = cluster.samples.borrow().number;
         Self {
             term,
@@ -75,6 +77,7 @@ impl Follow {
             moved: Instant::now(),
             nudged: None,
             budget: Budget::default(),
+            wait_for: WaitFor::of(version),
         }
     }
 
@@ -122,7 +125,7 @@ impl Follow {
     async fn until_due(
         &mut self,
         cluster: &Cluster,
-        node: &Node,
+        (node, client): (&Node, &Client),
         samples: &mut watch::Receiver<Term>,
         latest: Instant,
     ) -> bool {
@@ -130,7 +133,7 @@ impl Follow {
         loop {
             let until = due.min(latest);
             tokio::select! {
-                () = tokio::time::sleep_until(until.into()) => return true,
+                () = self.next_look(cluster, client, until) => return true,
                 () = node.woken() => return true,
                 _ = samples.changed() => {}
             }
@@ -143,6 +146,17 @@ impl Follow {
                 due = due.min(Instant::now() + self.delay(cluster));
             }
         }
+    }
+
+    /// Waits until `until`, or until the replica itself says that it has come to what waits.
+    async fn next_look(&mut self, cluster: &Cluster, client: &Client, until: Instant) {
+        let is_stuck = self.still(cluster.clock.now()) > STUCK_AFTER;
+        if let Some(next) = self.horizon.next().filter(|_| !is_stuck)
+            && self.wait_for.reached(client, next.flushed).await
+        {
+            return;
+        }
+        tokio::time::sleep_until(until.into()).await;
     }
 
     /// How long to wait after an answer.
