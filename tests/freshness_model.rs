@@ -212,7 +212,7 @@ impl World {
     fn arrived(&mut self, commit: &Commit, at: Tick) {
         let (Some(writer), Some(flight)) = (commit.writer, commit.flight) else { return };
         let written = footprint(commit.known.as_ref());
-        self.marks.set(at, written, &[Group(writer as u64)]);
+        self.marks.set(at, written, [Group(writer as u64)]);
         self.sessions[writer].own = at;
         self.marks.arrived(written);
         self.flights.end(flight);

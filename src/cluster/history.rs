@@ -112,7 +112,12 @@ impl Cluster {
 
     /// A position such that whoever waits for it sees everything that was acknowledged before the call.
     pub async fn token(&self) -> Result<Position, Lost> {
+        let term = self.term();
         let sample = self.sample().await.ok_or(Lost::NoPrimary)?;
+        if self.term() != term {
+            // The position may be the former primary's.
+            return Err(Lost::NoPrimary);
+        }
         let known = self.history.known();
         let lineage = known.lineage.as_ref().ok_or(Lost::NoPrimary)?;
         Ok(Position { system: lineage.system, timeline: lineage.timeline, lsn: sample.flushed })

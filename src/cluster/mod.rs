@@ -137,7 +137,7 @@ impl Cluster {
 
     /// What wrote to `written`, by members of `groups`, was acknowledged just now, or its outcome became unknown.
     /// Returns the mark it sets.
-    pub fn wrote(&self, written: &Tables, groups: &[Group]) -> Tick {
+    pub fn wrote(&self, written: &Tables, groups: impl IntoIterator<Item = Group>) -> Tick {
         let now = self.clock.now();
         self.marks.set(now, footprint(written), groups);
         self.want(now);

@@ -40,6 +40,7 @@ pub(super) async fn run(cluster: &Cluster, node: &Node, client: &Client) -> Resu
     let inserted = bounded(ANSWER, client.prepare(INSERTED)).await?;
     let trusted_until = Instant::now() + ROLE_TRUST;
     let mut budget = Budget::default();
+    let reign = cluster.term();
     cluster.history.read(client).await;
     while Instant::now() < trusted_until {
         let at = cluster.clock.now();
@@ -48,8 +49,9 @@ pub(super) async fn run(cluster: &Cluster, node: &Node, client: &Client) -> Resu
         let row = bounded(ANSWER, client.query_one(question, &[])).await?;
         let Some(lsn) = row.try_get::<_, Option<i64>>(1)? else { return Ok(()) };
         let sample = Sample { at, flushed: Lsn(u64::try_from(lsn).unwrap_or(0)) };
-        cluster.history.sampled(sample);
-        cluster.samples.send_modify(|term| term.sample = Some(sample));
+        if !cluster.publish(sample, reign) {
+            return Ok(());
+        }
         node.answered(at);
         until_due(cluster, node, client, at, budget).await?;
     }
@@ -83,6 +85,19 @@ async fn until_due(
 }
 
 impl Cluster {
+    /// Publishes a sample of the primary that reigned when term `reign` began. False when that is over: a position of
+    /// one primary says nothing about another.
+    fn publish(&self, sample: Sample, reign: u64) -> bool {
+        self.samples.send_if_modified(|term| {
+            let reigns = term.number == reign;
+            if reigns {
+                term.sample = Some(sample);
+                self.history.sampled(sample);
+            }
+            reigns
+        })
+    }
+
     /// How long the next sample has time, if nobody asks for one.
     fn pause(&self, sampled_at: Tick, budget: Budget) -> Duration {
         let now = self.clock.now();

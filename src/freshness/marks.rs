@@ -84,7 +84,7 @@ impl Marks {
             everything: Slot::default(),
             newest: Slot::default(),
         };
-        marks.set(since, Footprint::Anything, &[]);
+        marks.set(since, Footprint::Anything, []);
         marks.groups.iter().for_each(|group| raise(group, since));
         marks
     }
@@ -101,13 +101,13 @@ impl Marks {
 
     /// What wrote `written`, by members of `groups`, was acknowledged at `at`, or may have been. To be called before
     /// the client can know.
-    pub fn set(&self, at: Tick, written: Footprint<'_>, groups: &[Group]) {
+    pub fn set(&self, at: Tick, written: Footprint<'_>, groups: impl IntoIterator<Item = Group>) {
         match written.few() {
             Some(tables) => tables.iter().for_each(|table| raise(&self.table(*table).mark, at)),
             None => raise(&self.everything.mark, at),
         }
         for group in groups {
-            raise(self.group_slot(*group), at);
+            raise(self.group_slot(group), at);
         }
         raise(&self.newest.mark, at);
     }
@@ -194,16 +194,16 @@ mod tests {
     #[test]
     fn a_read_must_see_what_was_written_to_its_tables_only() {
         let marks = Marks::new(Tick(1));
-        marks.set(Tick(10), Footprint::Tables(&[7, 8]), &[Group(3)]);
+        marks.set(Tick(10), Footprint::Tables(&[7, 8]), [Group(3)]);
         assert_eq!(marks.of(Footprint::Tables(&[8, 9])), Tick(10));
         assert_eq!(marks.of(Footprint::Tables(&[9])), Tick(1));
         assert_eq!(marks.of(Footprint::Tables(&[])), Tick(1));
         assert_eq!(marks.of(Footprint::Anything), Tick(10));
         assert_eq!((marks.of_group(Group(3)), marks.of_group(Group(4))), (Tick(10), Tick(1)));
-        marks.set(Tick(20), Footprint::Anything, &[]);
+        marks.set(Tick(20), Footprint::Anything, []);
         assert_eq!(marks.of(Footprint::Tables(&[9])), Tick(20));
         // A mark never goes back.
-        marks.set(Tick(15), Footprint::Tables(&[9]), &[]);
+        marks.set(Tick(15), Footprint::Tables(&[9]), []);
         assert_eq!(marks.of(Footprint::Tables(&[9])), Tick(20));
         assert_eq!(marks.newer_than(Tick(9)), 3);
     }
@@ -228,7 +228,7 @@ mod tests {
         let marks = Marks::new(Tick(1));
         let before = marks.bytes();
         (0..100_000)
-            .for_each(|i| marks.set(Tick(u64::from(i)), Footprint::Tables(&[i]), &[Group(u64::from(i))]));
+            .for_each(|i| marks.set(Tick(u64::from(i)), Footprint::Tables(&[i]), [Group(u64::from(i))]));
         assert_eq!(marks.bytes(), before);
         assert!(before < 128 * 1024, "{before}");
     }
@@ -249,7 +249,7 @@ mod tests {
         ) {
             let marks = Marks::new(Tick(1));
             for (at, tables) in &writes {
-                marks.set(Tick(*at), Footprint::Tables(tables), &[]);
+                marks.set(Tick(*at), Footprint::Tables(tables), []);
             }
             let touching = writes.iter().filter(|(_, tables)| tables.iter().any(|t| read.contains(t)));
             let needed = touching.map(|(at, _)| *at).max().unwrap_or(1);

@@ -94,7 +94,7 @@ impl Session {
                 } else if known.statement.class == Class::Savepoint
                     || summary.leaves.contains(Leaves::RESET_ALL)
                 {
-                    self.settings.roll_back();
+                    self.settings.savepoint();
                 }
             }
             _ => {}

@@ -35,8 +35,16 @@ pub(super) struct SessionSettings {
     /// What the settings say to this proxy.
     pub(super) steering: Steering,
     by_default: Steering,
-    /// What an open transaction has made of the settings `tidegate.…`, without the prefix; `None` for the default.
-    in_transaction: BTreeMap<Box<str>, Option<Box<str>>>,
+    in_transaction: InTransaction,
+}
+
+/// What an open transaction has made of the settings `tidegate.…`.
+#[derive(Clone, Debug, Default)]
+struct InTransaction {
+    /// By name without the prefix; `None` for the default.
+    values: BTreeMap<Box<str>, Option<Box<str>>>,
+    /// Savepoints were set or gone back to, so that some of them may not hold any more.
+    has_savepoints: bool,
 }
 
 /// What the settings `tidegate.…`, and some of PostgreSQL's own, say to this proxy.
@@ -90,13 +98,13 @@ impl SessionSettings {
             custom,
             steering,
             by_default: Steering::default(),
-            in_transaction: BTreeMap::new(),
+            in_transaction: InTransaction::default(),
         })
     }
 
     /// A setting `tidegate.name` as it is in force; `None` where the session does not say.
     pub(super) fn own(&self, name: &str) -> Option<&str> {
-        match self.in_transaction.get(name) {
+        match self.in_transaction.values.get(name) {
             Some(value) => value.as_deref(),
             None => self.current.get(&format!("tidegate.{name}")).map(String::as_str),
         }
@@ -106,30 +114,24 @@ impl SessionSettings {
     /// An open transaction has given a setting `tidegate.name` this value, or its default.
     pub(super) fn set_in_transaction(&mut self, name: &str, value: Option<&str>) {
         let value = value.or_else(|| self.base.get(&format!("tidegate.{name}")).map(String::as_str));
-        self.in_transaction.insert(name.into(), value.map(Into::into));
+        self.in_transaction.values.insert(name.into(), value.map(Into::into));
         self.steer();
     }
 
     /// The transaction is over: what it has left behind is learned from the server.
     pub(super) fn end_transaction(&mut self) {
-        if !self.in_transaction.is_empty() {
-            self.in_transaction.clear();
+        if !self.in_transaction.values.is_empty() {
+            self.in_transaction = InTransaction::default();
             self.steer();
         }
     }
 
-    /// The transaction may have been rolled back to before some of its settings: the stricter of before and after holds.
-    pub(super) fn roll_back(&mut self) {
-        if self.in_transaction.is_empty() {
-            return;
+    /// The transaction may have gone back to before some of its settings.
+    pub(super) fn savepoint(&mut self) {
+        if !self.in_transaction.values.is_empty() {
+            self.in_transaction.has_savepoints = true;
+            self.steer();
         }
-        let inside = self.steering;
-        self.end_transaction();
-        let and = |a: Option<Level>, b: Option<Level>| a.unwrap_or_default().and(b.unwrap_or_default());
-        self.steering.level = Some(and(inside.level, self.steering.level));
-        let and = |a: Option<Scope>, b: Option<Scope>| a.unwrap_or_default().and(b.unwrap_or_default());
-        self.steering.scope = Some(and(inside.scope, self.steering.scope));
-        self.steering.after = inside.after.or(self.steering.after);
     }
 
     /// What the server reports to a client of these settings: it may have defaults of its own.
@@ -141,15 +143,16 @@ impl SessionSettings {
 
     /// Reads off what the settings say; where they say nothing of how texts are written, the server's defaults count.
     fn steer(&mut self) {
-        self.steering = if self.in_transaction.is_empty() {
-            Steering::of(&self.current)
-        } else {
+        self.steering = Steering::of(&self.current);
+        let InTransaction { values, has_savepoints } = &self.in_transaction;
+        if !values.is_empty() {
             let mut settings = (*self.current).clone();
-            for (name, value) in &self.in_transaction {
+            for (name, value) in values {
                 settings.insert(format!("tidegate.{name}"), value.as_deref().unwrap_or_default().to_owned());
             }
-            Steering::of(&settings)
-        };
+            let inside = Steering::of(&settings);
+            self.steering = if *has_savepoints { self.steering.or_stricter(inside) } else { inside };
+        }
         self.steering.unreadable |= self.by_default.unreadable;
         if !self.current.contains_key("standard_conforming_strings") {
             self.steering.strings = self.by_default.strings;
@@ -206,6 +209,13 @@ fn pair(row: &[Option<String>]) -> Option<(String, String)> {
 }
 
 impl Steering {
+    /// Where nobody knows which of both holds.
+    fn or_stricter(self, inside: Self) -> Self {
+        let level = self.level.unwrap_or_default().and(inside.level.unwrap_or_default());
+        let scope = self.scope.unwrap_or_default().and(inside.scope.unwrap_or_default());
+        Self { level: Some(level), scope: Some(scope), after: inside.after.or(self.after), ..inside }
+    }
+
     fn of(settings: &BTreeMap<String, String>) -> Self {
         let get = |name: &str| settings.get(name).map(String::as_str);
         let encoding = get("client_encoding").unwrap_or_default().to_ascii_lowercase();

@@ -18,7 +18,7 @@ pub(super) struct Touching {
     tables: Touched,
     /// The keys under which something was written.
     keys: Vec<Group>,
-    /// The generation of the catalog by which this is known; `None`: by several, or nothing was touched yet.
+    /// The generation of the catalog by which this is known; `None`: nothing was touched yet.
     generation: Option<u64>,
     /// As long as what was sent may commit a write that nobody was told of yet.
     under_way: Option<UnderWay>,
@@ -125,13 +125,13 @@ impl Session {
         let touching = &leased.touching;
         let own = self.settings.steering.key;
         let groups = touching.keys.iter().copied().chain(own).chain([client]);
-        self.last_write = cluster.wrote(&touching.written(&cluster), &groups.collect::<Vec<_>>());
+        self.last_write = cluster.wrote(&touching.written(&cluster), groups);
     }
 
     /// What is announced to the client must be visible to it, and to all others.
     pub(super) fn mark_everything(&mut self) {
         let client = self.client_group();
-        let groups: Vec<_> = self.settings.steering.key.into_iter().chain([client]).collect();
-        self.last_write = self.database.cluster.wrote(&Tables::Any, &groups);
+        let groups = self.settings.steering.key.into_iter().chain([client]);
+        self.last_write = self.database.cluster.wrote(&Tables::Any, groups);
     }
 }

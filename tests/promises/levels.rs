@@ -135,6 +135,11 @@ fn levels_are_settings_like_any_other() {
     raw.ok("savepoint s");
     raw.ok("set local tidegate.consistency = 'primary'");
     show(&mut raw, "primary");
+    raw.ok("set local tidegate.scope = 'client'");
+    show(&mut raw, "primary");
+    raw.ok("rollback to s");
+    // The server has gone back; which of both holds is not known here, so the stricter one does.
+    show(&mut raw, "primary");
     raw.ok("rollback");
     show(&mut raw, "strong");
     raw.ok("begin");

@@ -94,12 +94,15 @@ impl Figures {
 /// Whether a statement that went somewhere for this reason was a read for certain.
 fn is_read(reason: Reason) -> bool {
     use Reason::{
-        Eventual, Fresh, IntentReplica, LevelPrimary, NoReplica, ReadOnlyTransaction, RefusedBefore, Stale,
+        Bounded, Eventual, Fresh, IntentReplica, LevelPrimary, NoReplica, ReadOnlyTransaction, RefusedBefore,
+        Stale, Strong,
     };
     matches!(
         reason,
         Fresh
             | Eventual
+            | Bounded
+            | Strong
             | IntentReplica
             | ReadOnlyTransaction
             | RefusedBefore
