@@ -44,8 +44,8 @@ impl From<Decision> for Taken {
 
 impl Session {
     /// Keeps what was decided, for who asks.
-    pub(super) fn remember(&mut self, summary: &Summary, taken: Taken, node: Option<NodeId>) {
-        let route = self.route(summary, taken, node);
+    pub(super) fn remember(&mut self, summary: &Summary, taken: Taken, node: Option<NodeId>, now: Tick) {
+        let route = self.route(summary, taken, node, now);
         match &mut self.last_route {
             Some(last) => **last = route,
             None => self.last_route = Some(Box::new(route)),
@@ -53,7 +53,13 @@ impl Session {
     }
 
     /// Everything the decision on a statement went by, as it was a moment ago.
-    pub(super) fn route(&mut self, summary: &Summary, taken: Taken, node: Option<NodeId>) -> Route {
+    pub(super) fn route(
+        &mut self,
+        summary: &Summary,
+        taken: Taken,
+        node: Option<NodeId>,
+        now: Tick,
+    ) -> Route {
         let (level, scope) = self.promised(summary);
         let mut replicas =
             self.last_route.as_mut().map(|last| std::mem::take(&mut last.replicas)).unwrap_or_default();
@@ -65,7 +71,7 @@ impl Session {
             level,
             scope,
             need: summary.need,
-            at: self.database.cluster.clock.now(),
+            at: now,
             replicas,
             known: summary.known.clone(),
             leaves: summary.leaves,

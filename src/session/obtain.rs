@@ -39,15 +39,19 @@ impl Session {
         summary: &Summary,
         again: Option<Rerun>,
     ) -> Result<(Leased, Taken), End> {
-        let (mut again, arrived) = (again, Instant::now());
+        let mut again = again;
+        // When it began to wait for a replica, if it did.
+        let mut begun: Option<Instant> = None;
         // Every node may fail once, and a replica can turn stale while a connection to it is waited for.
         let mut attempts = self.database.cluster.nodes.len() * 2 + 1;
         while attempts > 0 {
-            let decided = self.decide(summary, None, again, arrived.elapsed());
+            let decided =
+                self.decide(summary, None, again, begun.map_or(Duration::ZERO, |begun| begun.elapsed()));
             let taken = self.carry_out(decided);
             let target = taken.decision.target;
             let avoid = avoided(again);
             if let Target::Wait(nanos) = target {
+                begun.get_or_insert_with(Instant::now);
                 self.await_replica(summary, avoid, nanos).await;
                 continue;
             }

@@ -260,7 +260,8 @@ impl Session {
         let taken = if held.is_some() { Taken::from(decision) } else { self.carry_out(decision) };
         let node = self.leased.as_ref().map(|leased| leased.node.node().id);
         let last = self.last_route.take();
-        let route = self.route(&summary, taken, node);
+        let now = self.database.cluster.clock.now();
+        let route = self.route(&summary, taken, node, now);
         self.last_route = last;
         Ok(self.lines(&route))
     }

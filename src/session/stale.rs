@@ -7,7 +7,6 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::failure::Failure;
 use super::leased::Summary;
-use super::rules::Defaults;
 use super::serve::Session;
 use crate::cluster::{Cluster, State};
 use crate::config::{DatabaseSettings, Overflow};
@@ -55,11 +54,14 @@ impl Budget {
 }
 
 impl Session {
-    /// How a read for which no replica is fresh enough is dealt with, `waited` after it arrived.
+    /// How a read for which no replica is fresh enough is dealt with, `waited` after it arrived. Where one is, that does
+    /// not matter, and the clock is not looked at.
     pub(super) fn staleness(&self, summary: &Summary, waited: Duration) -> Stale {
-        let Defaults { on_stale, .. } = self.defaults(None);
+        if self.view.iter().any(|replica| summary.need.is_met_by(replica)) {
+            return Stale::default();
+        }
         Stale {
-            then: summary.on_stale.unwrap_or(on_stale),
+            then: summary.on_stale.unwrap_or_else(|| self.defaults(None).on_stale),
             waited: u64::try_from(waited.as_nanos()).unwrap_or(u64::MAX),
             now: self.database.cluster.clock.now(),
         }

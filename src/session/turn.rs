@@ -223,12 +223,12 @@ impl Session {
         if reason == Reason::Stale {
             stats.prevented.increment(summary.count);
         }
+        let now = self.database.cluster.clock.now();
         if on_replica {
-            let staleness = self.database.cluster.clock.now().since(leased.node.node().horizon());
-            stats.served(staleness, summary.count);
+            stats.served(now.since(leased.node.node().horizon()), summary.count);
         }
         self.tally(summary, taken, on_replica);
-        self.remember(summary, taken, Some(node));
+        self.remember(summary, taken, Some(node), now);
         if let Some(route) = self.last_route.as_ref().filter(|_| trace) {
             let text = format!("tidegate: {}", self.headline(route));
             encode::notice(&mut client.outbox, &text, &route.why().join("\n"));
