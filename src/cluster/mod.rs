@@ -18,7 +18,7 @@ mod under_way;
 mod wait_for;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use std::time::Duration;
 
@@ -60,6 +60,8 @@ pub struct Cluster {
     urgent: AtomicU64,
     /// Nobody has asked for anything newer than the last sample: whoever does wakes the sampler.
     is_dozing: AtomicBool,
+    /// Samples since a read last asked how fresh the replicas are.
+    unread: AtomicU32,
     /// Whether acknowledged commits can lie above the flush position (`synchronous_commit = off` was seen).
     async_commit: AtomicBool,
     /// Whether transactions of some user are serializable unless they say otherwise.
@@ -97,6 +99,7 @@ impl Cluster {
             wanted: AtomicU64::new(clock.now().0),
             urgent: AtomicU64::new(0),
             is_dozing: AtomicBool::new(false),
+            unread: AtomicU32::new(0),
             async_commit: AtomicBool::new(false),
             serializable: AtomicBool::new(false),
             samples: watch::Sender::new(Term::default()),
@@ -154,6 +157,14 @@ impl Cluster {
         if self.wanted.fetch_max(mark.0, Ordering::SeqCst) < mark.0
             && self.is_dozing.load(Ordering::SeqCst)
             && self.is_dozing.swap(false, Ordering::SeqCst)
+        {
+            self.demand.notify_one();
+        }
+    }
+
+    /// A read asks how fresh the replicas are: it is worth while to know.
+    pub fn reads(&self) {
+        if self.unread.load(Ordering::Relaxed) > 0 && self.unread.swap(0, Ordering::Relaxed) >= sampler::QUIET
         {
             self.demand.notify_one();
         }

@@ -16,7 +16,9 @@ use crate::freshness::{Lsn, Sample, Tick};
 
 /// Between samples when nothing waits.
 const IDLE: Duration = Duration::from_millis(500);
-/// Between samples when it is the replicas' turn: the primary was asked after the newest mark was set.
+/// So many samples without a read in between, and nobody is served by more of them soon.
+pub(super) const QUIET: u32 = 8;
+/// Between samples when it is the replicas' turn (the primary was asked after the newest mark was set), or nobody reads.
 const REPLICAS_TURN: Duration = Duration::from_millis(25);
 /// Between samples while somebody waits for one: those who come in the meantime share the next.
 const SHARED: Duration = Duration::from_millis(1);
@@ -52,6 +54,7 @@ pub(super) async fn run(cluster: &Cluster, node: &Node, client: &Client) -> Resu
         if !cluster.publish(sample, reign) {
             return Ok(());
         }
+        cluster.unread.fetch_add(1, Ordering::Relaxed);
         node.answered(at);
         until_due(cluster, node, client, at, budget).await?;
     }
@@ -106,7 +109,9 @@ impl Cluster {
             return SHARED.saturating_sub(since);
         }
         if self.has_news(sampled_at) {
-            return Duration::from_nanos(budget.wait(now));
+            let wait = Duration::from_nanos(budget.wait(now));
+            let is_quiet = self.unread.load(Ordering::Relaxed) >= QUIET;
+            return if is_quiet { REPLICAS_TURN.saturating_sub(since).max(wait) } else { wait };
         }
         self.is_dozing.store(true, Ordering::SeqCst);
         if self.has_news(sampled_at) {

@@ -86,6 +86,9 @@ impl Session {
     fn need(&mut self, summary: &Summary, ending: Ending) -> Need {
         let promise = self.promise(self.promised(summary), summary.key);
         let cluster = &self.database.cluster;
+        if summary.wants == Wants::Read {
+            cluster.reads();
+        }
         let read = if self.is_certain(summary, ending) {
             footprint(&summary.touched.reads)
         } else {
