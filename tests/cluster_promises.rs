@@ -76,6 +76,15 @@ fn own(options: &Options) -> LocalCluster {
     cluster
 }
 
+/// A cluster of one's own, its nodes named, with a table `facts` that holds the number 0.
+fn own_with_facts() -> LocalCluster {
+    let cluster = own(&support::options());
+    let fill = "create table facts (n int); insert into facts values (0); grant all on facts to app";
+    cluster.primary().psql(fill).unwrap();
+    cluster.wait_caught_up().unwrap();
+    cluster
+}
+
 /// Gives each node a setting that says its name. Those that PostgreSQL has for that are read on the primary only.
 fn name_nodes(cluster: &LocalCluster) {
     for node in cluster.replicas().iter().chain([cluster.primary()]) {

@@ -6,14 +6,11 @@ use tidegate::local::LocalCluster;
 
 use super::support::proxy::{RunningProxy, Tidegate};
 use super::support::raw::{Raw, V3_0};
-use super::{own, support, wait_both};
+use super::{own, own_with_facts, support, wait_both};
 
 /// A cluster with a table `facts` of one row, and a proxy.
 fn begin(parameters: &str) -> (LocalCluster, RunningProxy) {
-    let cluster = own(&support::options());
-    let fill = "create table facts (n int); insert into facts values (0); grant all on facts to app";
-    cluster.primary().psql(fill).unwrap();
-    cluster.wait_caught_up().unwrap();
+    let cluster = own_with_facts();
     let proxy = Tidegate::tuned(&cluster, parameters).start();
     wait_both(&proxy);
     (cluster, proxy)

@@ -6,15 +6,14 @@ use tidegate::local::LocalCluster;
 
 use super::support::proxy::{RunningProxy, Tidegate};
 use super::support::raw::{Raw, query};
-use super::{own, support, wait_both};
+use super::{own_with_facts, support, wait_both};
 
 /// A cluster whose commits wait for the second replica to apply them, and that replica does not replay: the first one
 /// shows what nobody is told of yet.
 fn held_back() -> (LocalCluster, RunningProxy) {
-    let cluster = own(&support::options());
-    let fill = "create table facts (n int); insert into facts values (0); create table others (n int);
-                insert into others values (0); grant all on facts, others to app";
-    cluster.primary().psql(fill).unwrap();
+    let cluster = own_with_facts();
+    let other = "create table others (n int); insert into others values (0); grant all on others to app";
+    cluster.primary().psql(other).unwrap();
     cluster.wait_caught_up().unwrap();
     let proxy = Tidegate::before(&cluster).start();
     wait_both(&proxy);
@@ -75,10 +74,7 @@ fn what_nobody_was_told_of_yet_does_not_disappear() {
 
 #[test]
 fn a_session_that_only_reads_comes_back_to_the_replicas() {
-    let cluster = own(&support::options());
-    let fill = "create table facts (n int); insert into facts values (0); grant all on facts to app";
-    cluster.primary().psql(fill).unwrap();
-    cluster.wait_caught_up().unwrap();
+    let cluster = own_with_facts();
     let proxy = Tidegate::before(&cluster).start();
     wait_both(&proxy);
     let (mut writer, mut reader) = (Raw::app(proxy.address()), Raw::app(proxy.address()));

@@ -6,15 +6,7 @@ use tidegate::local::LocalCluster;
 
 use super::support::proxy::{RunningProxy, Tidegate};
 use super::support::raw::Raw;
-use super::{own, support, wait_both};
-
-fn cluster() -> LocalCluster {
-    let cluster = own(&support::options());
-    let fill = "create table facts (n int); insert into facts values (0); grant all on facts to app";
-    cluster.primary().psql(fill).unwrap();
-    cluster.wait_caught_up().unwrap();
-    cluster
-}
+use super::{own_with_facts, support, wait_both};
 
 fn start(cluster: &LocalCluster, parameters: &str) -> RunningProxy {
     let proxy = Tidegate::tuned(cluster, parameters).start();
@@ -28,7 +20,7 @@ fn route(raw: &mut Raw) -> String {
 
 #[test]
 fn a_read_waits_for_a_replica_when_that_promises_to_help() {
-    let cluster = cluster();
+    let cluster = own_with_facts();
     let proxy = start(&cluster, "tidegate_on_stale=wait(5s)");
     let mut raw = Raw::app(proxy.address());
     for replica in cluster.replicas() {
@@ -55,7 +47,7 @@ fn a_read_waits_for_a_replica_when_that_promises_to_help() {
 
 #[test]
 fn replicas_that_are_stuck_are_not_waited_for() {
-    let cluster = cluster();
+    let cluster = own_with_facts();
     let proxy = start(&cluster, "tidegate_on_stale=wait(2s)");
     let mut raw = Raw::app(proxy.address());
     cluster.replicas().iter().for_each(|replica| replica.pause_replay().unwrap());
@@ -70,7 +62,7 @@ fn replicas_that_are_stuck_are_not_waited_for() {
 
 #[test]
 fn nothing_is_read_elsewhere_if_an_error_is_asked_for() {
-    let cluster = cluster();
+    let cluster = own_with_facts();
     let proxy = start(&cluster, "tidegate_on_stale=error");
     let mut raw = Raw::app(proxy.address());
     cluster.replicas().iter().for_each(|replica| replica.pause_replay().unwrap());
@@ -91,7 +83,7 @@ fn nothing_is_read_elsewhere_if_an_error_is_asked_for() {
 
 #[test]
 fn the_primary_takes_over_no_more_than_its_budget() {
-    let cluster = cluster();
+    let cluster = own_with_facts();
     let proxy = start(&cluster, "tidegate_primary_read_limit=1&tidegate_primary_read_overflow=error");
     let patient = start(&cluster, "tidegate_primary_read_limit=1&pool_timeout=20");
     cluster.replicas().iter().for_each(|replica| replica.pause_replay().unwrap());

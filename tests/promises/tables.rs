@@ -54,44 +54,31 @@ fn is_open(raw: &mut Raw, table: &str) -> bool {
     route.starts_with("to: replica")
 }
 
-/// Which of all tables are open for reads.
+/// What reads are made of.
+const ALL: [&str; 13] = [
+    "a",
+    "b",
+    "over_a",
+    "parent",
+    "child",
+    "audited",
+    "audit",
+    "stamped",
+    "part",
+    "part_low",
+    "part_high",
+    "base",
+    "derived",
+];
+
+/// Which of them are open.
 fn open(raw: &mut Raw) -> Vec<&'static str> {
-    let tables = [
-        "a",
-        "b",
-        "over_a",
-        "parent",
-        "child",
-        "audited",
-        "audit",
-        "stamped",
-        "part",
-        "part_low",
-        "part_high",
-        "base",
-        "derived",
-    ];
-    tables.into_iter().filter(|table| is_open(raw, table)).collect()
+    ALL.into_iter().filter(|table| is_open(raw, table)).collect()
 }
 
 /// Everything but these.
 fn all_but(closed: &[&str]) -> Vec<&'static str> {
-    let all = [
-        "a",
-        "b",
-        "over_a",
-        "parent",
-        "child",
-        "audited",
-        "audit",
-        "stamped",
-        "part",
-        "part_low",
-        "part_high",
-        "base",
-        "derived",
-    ];
-    all.into_iter().filter(|table| !closed.contains(table)).collect()
+    ALL.into_iter().filter(|table| !closed.contains(table)).collect()
 }
 
 #[test]

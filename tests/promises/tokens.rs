@@ -4,15 +4,7 @@ use tidegate::local::{LocalCluster, StopMode};
 
 use super::support::proxy::{RunningProxy, Tidegate};
 use super::support::raw::{Raw, V3_0};
-use super::{own, support, wait_both, wait_open};
-
-fn cluster() -> LocalCluster {
-    let cluster = own(&support::options());
-    let fill = "create table facts (n int); insert into facts values (0); grant all on facts to app";
-    cluster.primary().psql(fill).unwrap();
-    cluster.wait_caught_up().unwrap();
-    cluster
-}
+use super::{own_with_facts, support, wait_both, wait_open};
 
 fn start(cluster: &LocalCluster) -> RunningProxy {
     let proxy = Tidegate::before(cluster).start();
@@ -30,7 +22,7 @@ fn route(raw: &mut Raw) -> String {
 
 #[test]
 fn a_token_is_honoured_by_another_proxy_in_every_form() {
-    let cluster = cluster();
+    let cluster = own_with_facts();
     let (web, job) = (start(&cluster), start(&cluster));
     let (mut writer, mut reader) = (Raw::app(web.address()), Raw::app(job.address()));
     let mut n = 0;
@@ -84,7 +76,7 @@ fn a_token_is_honoured_by_another_proxy_in_every_form() {
 
 #[test]
 fn what_is_no_token_of_this_cluster_is_refused() {
-    let cluster = cluster();
+    let cluster = own_with_facts();
     let proxy = start(&cluster);
     let mut raw = Raw::app(proxy.address());
     let own = token(&mut raw);
@@ -123,7 +115,7 @@ fn what_is_no_token_of_this_cluster_is_refused() {
 
 #[test]
 fn a_token_survives_a_failover_unless_what_it_stands_for_was_lost() {
-    let cluster = cluster();
+    let cluster = own_with_facts();
     let proxy = start(&cluster);
     let mut raw = Raw::app(proxy.address());
     raw.ok("update facts set n = 1");
