@@ -13,8 +13,8 @@ use super::wait_for::WaitFor;
 use super::{Cluster, Node, State, Term};
 use crate::freshness::{Horizon, Lsn, Tick};
 
-/// Between questions while a sample has not been reached, at least.
-const BUSY: Duration = Duration::from_millis(1);
+/// Between questions while a sample has not been reached, at least; it is the timer's next full millisecond after that.
+const BUSY: Duration = Duration::from_micros(400);
 /// Between questions when replay has stood still for `STUCK_AFTER`.
 const STUCK: Duration = Duration::from_millis(20);
 const STUCK_AFTER: Duration = Duration::from_millis(120);
