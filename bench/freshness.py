@@ -9,7 +9,6 @@ Contestants take turns within each round; figures are medians over the rounds, c
 is moderate, so that the machine is not what is measured. bench/load makes it.
 """
 
-import argparse
 import csv
 import json
 import os
@@ -27,11 +26,10 @@ import urllib.request
 from cluster import DATABASE, PASSWORD, USER, Cluster, answers
 from contestants import POOL, ROOT
 from processes import Process, free_port
-from run import RESULTS, table
+from run import MEASUREMENTS, RESULTS, arguments, table
 
 TIDEGATE = ROOT / "target/release/tidegate"
 LOAD = ROOT / "target/bench-load/release/tidegate-bench-load"
-MEASUREMENTS = ("offload", "reopen", "strong")
 
 WRITE_SHARES = (1, 10, 50)
 TABLES = (1, 20)
@@ -42,29 +40,14 @@ ROUTERS = {
     "tidegate, level primary": {"tidegate.consistency": "primary"},
     "window of 1 s per session": ("session", 1000),
     "window of 2 s per session": ("session", 2000),
-    "window of 1 s per database": ("database", 1000),
-    "window of 2 s per database": ("database", 2000),
+    "window of 1 s per database": ("database", 1000),  # one of 2 s can only serve less
 }
 # other writers, and their statements per second in all (0: as fast as they can)
 HAMMERS = ((0, 0), (1, 0), (8, 800), (8, 0))
 READERS = (1, 8, 32)
-WRITES_BESIDE = (0, 200)
+WRITES_BESIDE = (0, 200)  # per second at most: the writer pauses for 5 ms on average
 LEVELS = ("primary", "session", "strong")
 THINK = 10  # ms between two reads of one reader
-
-
-def arguments():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--freshness-seconds", type=float, default=1.0, help="of one run; reopening takes four times as long (1)")
-    parser.add_argument("--freshness-rounds", type=int, default=3, help="runs of each contestant (3)")
-    parser.add_argument("--rate", type=float, default=1500, help="statements per second of the offload measurement, in all (1500)")
-    parser.add_argument("--measure", default="", help=f"only these, separated by commas: {', '.join(MEASUREMENTS)}")
-    parser.add_argument("--freshness-off", action="store_true", help="do nothing")
-    options, rest = parser.parse_known_args()  # run.py has the others
-    options.measure = [name for name in options.measure.split(",") if name] or list(MEASUREMENTS)
-    if unknown := set(options.measure) - set(MEASUREMENTS):
-        parser.error(f"--measure: unknown {', '.join(sorted(unknown))}")
-    return options, rest
 
 
 class Proxy:
@@ -81,9 +64,8 @@ class Proxy:
         self.bin = cluster.bin
 
     def __enter__(self):
-        with_process = self.process.__enter__()
         try:
-            with_process.wait_until(lambda: answers(self.bin, self.port))
+            self.process.wait_until(lambda: answers(self.bin, self.port))
         except BaseException:
             self.process.__exit__()
             raise
@@ -103,11 +85,11 @@ class Proxy:
         """Of the monitor so far, by node."""
         return {dict(labels)["node"]: value for labels, value in self.metrics("tidegate_monitor_questions_total").items()}
 
-    def reasons(self):
-        """Reads so far that the primary served, by reason."""
-        found = {dict(labels)["reason"]: value for labels, value in self.metrics("tidegate_decisions_total").items()
-                 if dict(labels)["target"] == "primary"}
-        return {reason: count for reason, count in found.items() if reason != "write"}
+    def reads(self):
+        """Reads so far, by where they went and why."""
+        decisions = self.metrics("tidegate_decisions_total").items()
+        found = {(dict(labels)["target"], dict(labels)["reason"]): count for labels, count in decisions}
+        return {place: count for place, count in found.items() if place[1] != "write"}
 
     def cost(self):
         """Starts counting; what it returns tells questions per second and node, and the main thread's CPU in percent."""
@@ -165,13 +147,24 @@ def rounds(cluster, names, run, count, shown):
 
 def medians(results):
     """Medians of figures, but sums of what must not happen at all."""
-    found = {key: statistics.median(result[key] for result in results) for key in results[0] if key != "reasons"}
-    found["stale"] = sum(result.get("stale", 0) for result in results)
-    if "reasons" in results[0]:
-        names = {name for result in results for name in result["reasons"]}
-        found["reasons"] = {name: sum(result["reasons"].get(name, 0) for result in results) for name in names}
-        found["all_reads"] = sum(result["reads"] for result in results)
+    found = {key: statistics.median(result[key] for result in results) for key in results[0] if key != "places"}
+    for key in ("stale", "reads", "count"):
+        if key in found:
+            found[key] = sum(result[key] for result in results)
+    found["why"] = why_on_primary([result.get("places", {}) for result in results])
     return found
+
+
+def why_on_primary(counts):
+    """The reasons for which the primary served reads, in percent of all reads, the most frequent first."""
+    every = sum(count for places in counts for count in places.values())
+    reasons = {}
+    for places in counts:
+        for (target, reason), count in places.items():
+            if target == "primary" and count:
+                reasons[reason] = reasons.get(reason, 0) + count
+    ordered = sorted(reasons.items(), key=lambda item: -item[1])
+    return ", ".join(f"{reason} {100 * count / every:.1f}" for reason, count in ordered)
 
 
 def prepare(cluster):
@@ -195,10 +188,9 @@ def measure_offload(cluster, proxy, options):
                 if isinstance(router, tuple):
                     window, ms = router
                     return load("offload", primary=nodes[0], replica=nodes[1:], window=window, window_ms=ms, **common)
-                before = proxy.reasons()
+                before = proxy.reads()
                 result = load("offload", proxy=dsn(proxy.port, router), **common)
-                reasons = {name: count - before.get(name, 0) for name, count in proxy.reasons().items()}
-                return {**result, "reasons": {name: count for name, count in reasons.items() if count}}
+                return {**result, "places": {place: count - before.get(place, 0) for place, count in proxy.reads().items()}}
 
             shown = f"offload, {writes} % writes, {tables} table{'s' * (tables > 1)}"
             found = {name: medians(results) for name, results in
@@ -206,24 +198,22 @@ def measure_offload(cluster, proxy, options):
             base = found["tidegate, level primary"]
             cells = []
             for name, result in found.items():
-                why = ", ".join(
-                    f"{reason} {100 * count / result['all_reads']:.1f}" for reason, count in
-                    sorted(result.get("reasons", {}).items(), key=lambda item: -item[1])
-                )
                 cells.append([
-                    name, f"{result['share']:.1f}", f"{result['stale']:.0f}", f"{result['p50']:.2f}", f"{result['p99']:.2f}",
-                    f"{result['p50'] - base['p50']:+.2f}", f"{result['p99'] - base['p99']:+.2f}", f"{result['rate']:.0f}", why,
+                    name, f"{result['share']:.1f}", f"{result['stale']:.0f}", f"{result['reads']:.0f}",
+                    *[f"{result[key]:.2f}" for key in ("p50", "p99")],
+                    *[f"{result[key] - base[key]:+.2f}" for key in ("p50", "p99")],
+                    f"{result['rate']:.0f}", result["why"],
                 ])
                 rows.append({"measurement": "offload", "case": shown, "contestant": name, **result})
-            head = [shown, "% on replicas", "stale", "p50 ms", "p99 ms", "added p50", "added p99", "statements/s",
-                    "on the primary because, in %"]
+            head = [shown, "% on replicas", "stale", "of reads", "p50 ms", "p99 ms", "added p50", "added p99",
+                    "statements/s", "on the primary because, in %"]
             texts.append(table(head, cells))
     return rows, "\n\n".join(texts)
 
 
 def measure_reopen(cluster, proxy, options):
     """How soon replicas are back after a write, and what asking costs."""
-    seconds, costs = 4 * options.freshness_seconds, {}
+    seconds = 4 * options.freshness_seconds
 
     def run(hammer):
         writers, rate = hammer
@@ -236,7 +226,7 @@ def measure_reopen(cluster, proxy, options):
     time.sleep(1)
     ended = proxy.cost()
     time.sleep(seconds)
-    costs["idle"] = ended()
+    idle = ended()
     head = ["other writers", "their writes/s", "reopenings", "p50 ms", "p90 ms", "p99 ms", "max ms", "% <= 3 ms", "stale",
             "round trip p50", "p99", "questions/s primary", "replica", "monitor CPU %"]
     cells, rows = [], []
@@ -249,8 +239,8 @@ def measure_reopen(cluster, proxy, options):
             *[f"{result[key]:.0f}" for key in ("asked_primary", "asked_replica")], f"{result['cpu']:.2f}",
         ])
         rows.append({"measurement": "reopen", "case": name, "contestant": "tidegate", **result})
-    idle = costs["idle"]
-    cells.append(["nothing at all", *["-"] * 10, f"{idle['asked_primary']:.1f}", f"{idle['asked_replica']:.1f}", f"{idle['cpu']:.2f}"])
+    asked = [f"{idle[key]:.1f}" for key in ("asked_primary", "asked_replica")]
+    cells.append(["nothing at all", *["-"] * 10, *asked, f"{idle['cpu']:.2f}"])
     rows.append({"measurement": "reopen", "case": "idle", "contestant": "tidegate", **idle})
     return rows, table(head, cells)
 
@@ -269,7 +259,7 @@ def measure_strong(cluster, proxy, options):
                 cost = ended()
                 return {**result, "samples": cost["questions_primary"] / max(result["reads"], 1), "cpu": cost["cpu"]}
 
-            shown = f"{readers} reader{'s' * (readers > 1)}, " + (f"a writer at {writes}/s" if writes else "no writer")
+            shown = f"{readers} reader{'s' * (readers > 1)}, " + ("a writer" if writes else "no writer")
             found = {level: medians(results) for level, results in
                      rounds(cluster, LEVELS, run, options.freshness_rounds, f"strong, {shown}").items()}
             primary, session = found["primary"], found["session"]
@@ -278,19 +268,20 @@ def measure_strong(cluster, proxy, options):
                 cells.append([
                     level, f"{result['p50']:.2f}", f"{result['p99']:.2f}",
                     *[f"{result[key] - base[key]:+.2f}" for base in (primary, session) for key in ("p50", "p99")],
-                    f"{result['share']:.1f}", f"{result['stale']:.0f}", f"{result['samples']:.2f}", f"{result['rate']:.0f}", f"{result['cpu']:.1f}",
+                    f"{result['share']:.1f}", f"{result['stale']:.0f}", f"{result['samples']:.2f}",
+                    f"{result['rate']:.0f}", f"{result['writes_per_second']:.0f}", f"{result['cpu']:.1f}",
                 ])
                 rows.append({"measurement": "strong", "case": shown, "contestant": level, **result})
             head = [shown, "p50 ms", "p99 ms", "to primary: p50", "p99", "to session: p50", "p99", "% on replicas", "stale",
-                    "samples/read", "reads/s", "monitor CPU %"]
+                    "primary asked/read", "reads/s", "writes/s", "monitor CPU %"]
             texts.append(table(head, cells))
     return rows, "\n\n".join(texts)
 
 
 def save(path, rows):
-    names = list(dict.fromkeys(name for row in rows for name in row if name != "reasons"))
+    names = list(dict.fromkeys(name for row in rows for name in row))
     with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names, extrasaction="ignore")
+        writer = csv.DictWriter(file, names)
         writer.writeheader()
         for row in rows:
             writer.writerow({name: f"{value:.3f}" if isinstance(value, float) else value for name, value in row.items()})
@@ -310,8 +301,8 @@ def report(cluster, options):
         _, threads = proxy.process.thread_cpu()
         say(
             f"PostgreSQL {cluster.query('SHOW server_version')}, {os.cpu_count()} cores, Linux {platform.release()}; "
-            f"{options.freshness_rounds} rounds of {options.freshness_seconds:g} s (reopening: {4 * options.freshness_seconds:g} s); "
-            f"offload at {options.rate:g} statements/s by 16 actors; threads {', '.join(threads)}"
+            f"{options.freshness_rounds} rounds of {options.freshness_seconds:g} s (reopening: "
+            f"{4 * options.freshness_seconds:g} s); offload at {options.rate:g} statements/s by 16 actors; threads {', '.join(threads)}"
         )
         for name in options.measure:
             found, text = globals()[f"measure_{name}"](cluster, proxy, options)
@@ -323,9 +314,7 @@ def report(cluster, options):
 
 
 def main():
-    options, _ = arguments()
-    if options.freshness_off:
-        return
+    options = arguments(__doc__)
     for program in (TIDEGATE, LOAD):
         if not program.exists():
             raise SystemExit(f"{program.relative_to(ROOT)} is not built: make bench-freshness does")

@@ -18,6 +18,7 @@ struct Load {
     until: Instant,
     pause: Duration,
     acknowledged: Cell<u64>,
+    written: Cell<usize>,
     times: RefCell<Times>,
     on_replicas: Cell<usize>,
     stale: Cell<usize>,
@@ -37,6 +38,7 @@ pub async fn run(arguments: &Arguments) -> Result<String, Error> {
         until: begun + arguments.seconds()?,
         pause: Duration::from_secs_f64(arguments.one::<f64>("think_ms")? / 1000.0),
         acknowledged: Cell::new(0),
+        written: Cell::new(0),
         times: RefCell::default(),
         on_replicas: Cell::new(0),
         stale: Cell::new(0),
@@ -57,6 +59,7 @@ pub async fn run(arguments: &Arguments) -> Result<String, Error> {
     Ok(json(&[
         ("reads", times.len() as f64),
         ("rate", times.len() as f64 / begun.elapsed().as_secs_f64()),
+        ("writes_per_second", load.written.get() as f64 / begun.elapsed().as_secs_f64()),
         ("share", 100.0 * load.on_replicas.get() as f64 / times.len().max(1) as f64),
         ("stale", load.stale.get() as f64),
         ("p50", times.percentile(50.0)),
@@ -85,6 +88,7 @@ async fn write(load: Rc<Load>, client: Client, per_second: f64) -> Result<(), St
         let value = link::fresh_value();
         link::write(&client, TABLE, 0, value).await.map_err(|error| error.to_string())?;
         load.acknowledged.set(value);
+        load.written.set(load.written.get() + 1);
     }
     Ok(())
 }
