@@ -12,11 +12,14 @@ SOAK ?= 60
 # make oracle CORPUS=orm: only these of regress, contrib, traps, orm
 CORPUS ?=
 
+# The load generator of bench-freshness is built apart from the proxy that it measures.
+LOAD = --locked --manifest-path bench/load/Cargo.toml --target-dir target/bench-load
+
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak oracle check fmt bench bench-classify fuzz compose-test
+.PHONY: help setup demo test soak oracle check fmt bench bench-freshness bench-classify fuzz compose-test
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install what demo, test, check and bench need (each also does it itself)
 	@scripts/setup.sh demo test check bench
@@ -46,6 +49,8 @@ check: ## formatting, lints, documentation, dead links, the wall
 	@scripts/setup.sh check
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
+	$(CARGO) fmt --check --manifest-path bench/load/Cargo.toml
+	$(CARGO) clippy $(LOAD) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
 	$(CARGO) test --locked --quiet --test architecture --test docs
 	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check licenses bans sources; fi
@@ -53,10 +58,18 @@ check: ## formatting, lints, documentation, dead links, the wall
 fmt: ## format the code
 	$(CARGO) fmt
 
-bench: ## throughput, latency, CPU and memory per hop: direct, Tidegate, PgBouncer
+bench: ## throughput, latency, CPU and memory per hop: direct, Tidegate, PgBouncer; then bench-freshness
 	@scripts/setup.sh bench
 	$(CARGO) build --locked --release
+	$(CARGO) build --release $(LOAD)
 	python3 bench/run.py $(ARGS)
+	python3 bench/freshness.py $(ARGS)
+
+bench-freshness: ## what freshness gains and costs: offload, reopening, strong reads
+	@scripts/setup.sh bench
+	$(CARGO) build --locked --release
+	$(CARGO) build --release $(LOAD)
+	python3 bench/freshness.py $(ARGS)
 
 bench-classify: ## what knowing a statement costs: shape key, cold classification, large texts
 	@scripts/setup.sh check

@@ -90,7 +90,11 @@ class Cluster:
         )
 
     def serve(self, index):
-        command = [str(self.bin / "postgres"), "-D", f"{self.folder}/node{index}", "-p", str(self.ports[index])]
+        # app.node tells a reader who has answered
+        command = [
+            str(self.bin / "postgres"), "-D", f"{self.folder}/node{index}", "-p", str(self.ports[index]),
+            "-c", f"app.node=node{index}",
+        ]
         log = self.folder / f"node{index}.log"
         node = Process(f"node{index}", unprivileged(command), log, stop=signal.SIGINT, cwd=self.folder)
         self.stack.enter_context(node)

@@ -28,6 +28,7 @@ from idle import memory_per_client
 from processes import program
 
 RESULTS = pathlib.Path(__file__).resolve().parent / "results"
+MEASUREMENTS = ("offload", "reopen", "strong")  # of freshness.py
 WORKLOADS = {
     "select-simple": ["-S", "-M", "simple"],
     "select-extended": ["-S", "-M", "extended"],
@@ -41,9 +42,10 @@ COLUMNS = {
 DECIMALS = {"tps": 0, "rss": 1}
 
 
-def arguments():
+def arguments(description):
+    """Of run.py and freshness.py, so that one command line does for both."""
     parser = argparse.ArgumentParser(
-        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter,
+        description=description, formatter_class=argparse.RawDescriptionHelpFormatter,
         epilog="COMMAND may hold {url} (all nodes), {listen}, {port}, {primary} (host:port) and {primary_port}.",
     )
     parser.add_argument("--seconds", type=int, default=5, help="of one run (5)")
@@ -56,7 +58,18 @@ def arguments():
     parser.add_argument("--relay", metavar="COMMAND", help="a plain TCP relay to compare with")
     parser.add_argument("--strace", action="store_true", help="also count system calls per transaction")
     parser.add_argument("--idle", type=int, default=0, metavar="N", help="also measure memory per idle client")
-    return parser.parse_args()
+    freshness = parser.add_argument_group("freshness.py")
+    freshness.add_argument(
+        "--freshness-seconds", type=float, default=0.7, help="of one run; four times as long for reopening (0.7)"
+    )
+    freshness.add_argument("--freshness-rounds", type=int, default=2, help="runs of each contestant (2)")
+    freshness.add_argument("--rate", type=float, default=1500, help="statements per second when it is about offload (1500)")
+    freshness.add_argument("--measure", default="", help=f"only these, separated by commas: {', '.join(MEASUREMENTS)}")
+    options = parser.parse_args()
+    options.measure = [name for name in options.measure.split(",") if name] or list(MEASUREMENTS)
+    if unknown := set(options.measure) - set(MEASUREMENTS):
+        parser.error(f"--measure: unknown {', '.join(sorted(unknown))}")
+    return options
 
 
 def percentile(sorted_values, share):
@@ -204,7 +217,7 @@ def idle_memory(cluster, chosen, clients):
 
 
 def main():
-    options = arguments()
+    options = arguments(__doc__)
     only = {name for name in options.only.split(",") if name}
     chosen = contestants(options)
     unknown = only - set(WORKLOADS) - {contestant.name for contestant in chosen}

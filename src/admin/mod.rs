@@ -101,6 +101,7 @@ fn gauge_nodes(proxy: &Proxy, name: &str, database: &Database) {
         proxy.stats.gauge("tidegate_replica_staleness_seconds", &labels).set(staleness);
         let catch_up = if state == cluster::State::Replica { node.catch_up() as f64 / 1e9 } else { f64::NAN };
         proxy.stats.gauge("tidegate_replica_catch_up_seconds", &labels).set(catch_up);
+        proxy.stats.counter("tidegate_monitor_questions_total", &labels).absolute(node.questions());
     }
 }
 

@@ -65,7 +65,10 @@ async fn serve(cluster: &Cluster, node: &Node, client: &Client, mut identity: Id
             }
         };
         let asked = match outcome {
-            Ok(()) => super::probe::bounded(PATIENCE, Identity::ask(client)).await,
+            Ok(()) => {
+                node.asked();
+                super::probe::bounded(PATIENCE, Identity::ask(client)).await
+            }
             Err(error) => Err(error),
         };
         match asked {

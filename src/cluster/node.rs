@@ -42,6 +42,8 @@ pub struct Node {
     catch_up: AtomicU64,
     working_on: AtomicU64,
     life: AtomicU64,
+    /// Questions of the monitor.
+    asked: AtomicU64,
     /// How far of which timeline it was last seen to have replayed.
     reached: Mutex<(u32, Lsn)>,
     identity: ArcSwapOption<Identity>,
@@ -62,6 +64,7 @@ impl Node {
             catch_up: AtomicU64::new(0),
             working_on: AtomicU64::new(0),
             life: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
             reached: Mutex::default(),
             identity: ArcSwapOption::empty(),
             confirmed: watch::Sender::new(Tick::NEVER),
@@ -118,6 +121,11 @@ impl Node {
         self.identity.load_full()
     }
 
+    /// How many questions the monitor has asked it, from the start of the proxy.
+    pub fn questions(&self) -> u64 {
+        self.asked.load(Ordering::Relaxed)
+    }
+
     /// Statements it works on for this proxy.
     pub fn outstanding(&self) -> usize {
         self.outstanding.load(Ordering::Relaxed)
@@ -142,6 +150,11 @@ impl Node {
         let mut answers = self.confirmed.subscribe();
         let wait = answers.wait_for(|at| *at > after);
         tokio::time::timeout(within, wait).await.is_ok_and(|answer| answer.is_ok())
+    }
+
+    /// The monitor is about to ask it something.
+    pub(super) fn asked(&self) {
+        self.asked.fetch_add(1, Ordering::Relaxed);
     }
 
     pub(super) fn answered(&self, asked_at: Tick) {

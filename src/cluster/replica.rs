@@ -42,6 +42,7 @@ pub(super) async fn run(
     while Instant::now() < trusted_until {
         let at = cluster.clock.now();
         follow.budget.spend(at);
+        node.asked();
         let row = bounded(ANSWER, client.query_one(&question, &[])).await?;
         let (true, Some(lsn)) = (row.try_get(0)?, row.try_get::<_, Option<i64>>(1)?) else { return Ok(()) };
         let term = *samples.borrow_and_update();

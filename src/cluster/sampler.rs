@@ -47,6 +47,7 @@ pub(super) async fn run(cluster: &Cluster, node: &Node, client: &Client) -> Resu
     while Instant::now() < trusted_until {
         let at = cluster.clock.now();
         budget.spend(at);
+        node.asked();
         let question = if cluster.async_commit.load(Ordering::Relaxed) { &inserted } else { &flushed };
         let row = bounded(ANSWER, client.query_one(question, &[])).await?;
         let Some(lsn) = row.try_get::<_, Option<i64>>(1)? else { return Ok(()) };
@@ -80,6 +81,7 @@ async fn until_due(
             () = cluster.hurry.notified() => {}
             () = node.woken() => return Ok(()),
             () = cluster.nudge.notified() => {
+                node.asked();
                 bounded(ANSWER, client.execute(NUDGE, &[])).await?;
                 return Ok(());
             }
