@@ -50,11 +50,11 @@ async fn watch(cluster: Arc<Cluster>, control: Control, node: Arc<Node>) {
 
 /// Follows the node in the role it has until that changes or the connection fails.
 async fn serve(cluster: &Cluster, node: &Node, client: &Client, mut identity: Identity) -> ProbeError {
-    let mut follow = Follow::new(cluster, identity.version);
+    let mut follow = Follow::new(cluster, node.id, identity.version);
     loop {
         let admitted = cluster.admit(node, &identity);
         if admitted != State::Replica || !follow.is_current(cluster) {
-            follow = Follow::new(cluster, identity.version);
+            follow = Follow::new(cluster, node.id, identity.version);
         }
         let outcome = match admitted {
             State::Primary => sampler::run(cluster, node, client).await,

@@ -12,9 +12,10 @@ use super::probe::{ANSWER, ProbeError, bounded};
 use super::wait_for::WaitFor;
 use super::{Cluster, Node, State, Term};
 use crate::freshness::{Horizon, Lsn, Tick};
+use crate::routing::NodeId;
 
-/// Between questions while a sample has not been reached, at least; it is the timer's next full millisecond after that.
-const BUSY: Duration = Duration::from_micros(400);
+/// Between questions while a sample has not been reached, at least.
+const BUSY: Duration = Duration::from_millis(1);
 /// Between questions when replay has stood still for `STUCK_AFTER`.
 const STUCK: Duration = Duration::from_millis(20);
 const STUCK_AFTER: Duration = Duration::from_millis(120);
@@ -65,12 +66,15 @@ pub(super) struct Follow {
     moved: Instant,
     nudged: Option<Lsn>,
     budget: Budget,
+    /// Whether it is this replica's turn to be asked at once after a sample, while there is one question for each: one
+    /// replica is asked when it may just have come so far, the next one when it is sure to.
+    asks_early: bool,
     wait_for: WaitFor,
 }
 
 impl Follow {
     /// Nothing is known yet; samples of the primary of `cluster` at this moment will count.
-    pub(super) fn new(cluster: &Cluster, version: u32) -> Self {
+    pub(super) fn new(cluster: &Cluster, id: NodeId, version: u32) -> Self {
         let term = cluster.samples.borrow().number;
         Self {
             term,
@@ -78,6 +82,7 @@ impl Follow {
             moved: Instant::now(),
             nudged: None,
             budget: Budget::default(),
+            asks_early: id.0.is_multiple_of(2),
             wait_for: WaitFor::of(version),
         }
     }
@@ -139,6 +144,7 @@ impl Follow {
                 _ = samples.changed() => {}
             }
             let term = *samples.borrow_and_update();
+            self.asks_early = !self.asks_early;
             if !self.sampled(term) {
                 return false;
             }
@@ -176,7 +182,8 @@ impl Follow {
         if is_urgent || self.budget.is_ample(now) {
             return Duration::ZERO;
         }
-        BUSY.max(Duration::from_nanos(self.budget.wait(now)))
+        let least = if self.asks_early { Duration::ZERO } else { BUSY };
+        least.max(Duration::from_nanos(self.budget.wait(now)))
     }
 
     /// For how long replay has stood still although a sample waits.
