@@ -150,6 +150,39 @@ fn what_may_do_anything_closes_everything() {
 }
 
 #[test]
+fn while_the_catalog_may_be_changed_nothing_is_certain() {
+    let (_cluster, proxy) = paused();
+    let (mut writer, mut reader) = (Raw::app(proxy.address()), Raw::app(proxy.address()));
+    let mut ddl = Raw::app(proxy.address());
+    writer.ok("update a set n = n + 1");
+    assert_eq!(open(&mut reader), all_but(&["a", "over_a"]));
+    // What a view reads, and what a trigger writes, may be another thing in the next moment.
+    ddl.ok("begin");
+    ddl.ok("create table fresh (n int)");
+    assert_eq!(open(&mut reader), Vec::<&str>::new(), "reads");
+    // Whether it changed anything is not known from outside, so its end closes everything, too.
+    ddl.ok("rollback");
+    support::wait_until("the catalog is read", || {
+        reader.ok("select count(*) from b");
+        !reader.ok("show tidegate.last_route").value().contains("reason catalog")
+    });
+    assert_eq!(open(&mut reader), Vec::<&str>::new(), "afterwards");
+}
+
+#[test]
+fn a_transaction_that_reads_only_must_see_all_tables() {
+    let (_cluster, proxy) = paused();
+    let (mut writer, mut reader) = (Raw::app(proxy.address()), Raw::app(proxy.address()));
+    writer.ok("update b set n = 7 where id = 1");
+    assert!(is_open(&mut reader, "a"));
+    // Its first statement may be about another table than its snapshot is used for in the end.
+    reader.ok("begin isolation level repeatable read read only");
+    reader.ok("select n from a");
+    assert_eq!(reader.ok("select n from b where id = 1").value(), "7");
+    reader.ok("commit");
+}
+
+#[test]
 fn every_way_to_commit_sets_a_mark() {
     let (_cluster, proxy) = paused();
     let ways: [&[&str]; 6] = [
