@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio_postgres::Client;
 
 use super::Cluster;
+use super::probe::{ProbeError, bounded};
 use crate::freshness::{Foreign, Lineage, Lsn, Position, Sample, Tick, Trail};
 
 /// Longest wait for the primary's answer to where it stands.
@@ -22,6 +23,9 @@ pub(super) struct History(Mutex<Known>);
 #[derive(Debug, Default)]
 struct Known {
     lineage: Option<Lineage>,
+    /// The timeline whose history file was asked for last: what is refused once is refused again, and fills the
+    /// server's log.
+    asked: u32,
     trail: Trail,
 }
 
@@ -53,7 +57,7 @@ impl History {
             Some(before) if before.timeline == replayed.0 => new.following(&before, replayed.1),
             _ => new,
         };
-        *known = Known { lineage: Some(lineage), trail: Trail::default() };
+        *known = Known { lineage: Some(lineage), trail: Trail::default(), ..*known };
     }
 
     /// A sample of the primary there is now.
@@ -61,53 +65,57 @@ impl History {
         self.known().trail.sampled(sample);
     }
 
-    /// Asks the primary for its history file, if it has one and may be asked.
+    /// Asks the primary for its history file, once for each timeline, if it has one and may be asked.
     pub(super) async fn read(&self, client: &Client) {
-        let Some(timeline) = self.known().lineage.as_ref().map(|lineage| lineage.timeline) else { return };
+        let Some(timeline) = self.unasked() else { return };
         let number = i32::try_from(timeline).unwrap_or(i32::MAX);
-        if timeline < 2 {
-            return;
-        }
-        match client.query_one(FILE, &[&number]).await.and_then(|row| row.try_get::<_, String>(0)) {
+        let file = async { client.query_one(FILE, &[&number]).await?.try_get::<_, String>(0) };
+        match bounded(ANSWER, file).await {
             Ok(file) => {
                 let mut known = self.known();
                 if let Some(lineage) = known.lineage.take_if(|lineage| lineage.timeline == timeline) {
                     known.lineage = Some(lineage.with_history(&file));
                 }
             }
-            Err(error) => tracing::info!(
+            Err(ProbeError::Postgres(error)) if error.as_db_error().is_some() => tracing::info!(
                 timeline, %error,
                 "the timeline's history cannot be read: tokens from before the failover hold only as far as the new primary was seen to have replayed"
             ),
+            // No answer is no refusal: it is asked again.
+            Err(_) => self.known().asked = 0,
         }
     }
 
-    fn place(&self, position: Position) -> Result<(Lsn, Option<Tick>), Lost> {
+    /// The timeline there is now, if its history file was not asked for. The first timeline has none.
+    fn unasked(&self) -> Option<u32> {
+        let mut known = self.known();
+        let timeline = known.lineage.as_ref()?.timeline;
+        let before = std::mem::replace(&mut known.asked, timeline);
+        (timeline > 1 && before != timeline).then_some(timeline)
+    }
+
+    /// A mark for everything up to a position; `None` when the primary was not seen to have come so far.
+    fn mark_of(&self, position: Position) -> Result<Option<Tick>, Lost> {
         let known = self.known();
         let lsn = known.lineage.as_ref().ok_or(Lost::NoPrimary)?.place(position)?;
-        Ok((lsn, known.trail.reached(lsn)))
+        Ok(known.trail.reached(lsn))
     }
 }
 
 impl Cluster {
     /// A mark for everything up to a position. Asks the primary where it stands if it was not seen to have come so far.
     pub async fn mark_of(&self, position: Position) -> Result<Tick, Lost> {
-        if let (_, Some(mark)) = self.history.place(position)? {
+        if let Some(mark) = self.history.mark_of(position)? {
             return Ok(mark);
         }
-        // What was acknowledged elsewhere may not be flushed yet: the second time it is.
-        for attempt in 0..2 {
-            if attempt > 0 {
-                self.nudge.notify_one();
-            }
-            let sample = self.sample().await.ok_or(Lost::NoPrimary)?;
-            match self.history.place(position)? {
-                (_, Some(mark)) => return Ok(mark),
-                (_, None) if attempt > 0 => return Err(Lost::Ahead(sample.flushed)),
-                (_, None) => {}
-            }
+        self.sample().await.ok_or(Lost::NoPrimary)?;
+        if let Some(mark) = self.history.mark_of(position)? {
+            return Ok(mark);
         }
-        Err(Lost::NoPrimary)
+        // What was acknowledged elsewhere may not be flushed yet. Now it will be.
+        self.nudge.notify_one();
+        let sample = self.sample().await.ok_or(Lost::NoPrimary)?;
+        self.history.mark_of(position)?.ok_or(Lost::Ahead(sample.flushed))
     }
 
     /// A position such that whoever waits for it sees everything that was acknowledged before the call.
