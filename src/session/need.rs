@@ -69,6 +69,9 @@ impl Session {
 
     /// The level and the scope that hold for a segment.
     pub(super) fn promised(&self, summary: &Summary) -> (Level, Scope) {
+        if let (Some(level), Some(scope)) = (summary.level, summary.scope) {
+            return (level, scope);
+        }
         let Defaults { level, scope, .. } = self.defaults(None);
         (summary.level.unwrap_or(level), summary.scope.unwrap_or(scope))
     }

@@ -9,8 +9,8 @@ use super::failure::{End, Failure};
 use super::leased::{Leased, Rerun, ServesAs, Summary};
 use super::serve::Session;
 use super::settings::{difference, renewal};
-use super::stale::Room;
-use crate::cluster::{Node, State};
+use super::stale::{Room, can_serve};
+use crate::cluster::Node;
 use crate::pool::LeaseError;
 use crate::routing::{NodeId, Target};
 
@@ -98,8 +98,7 @@ impl Session {
         summary: &Summary,
     ) -> Result<Leased, Unfit> {
         let outstanding = node.begin();
-        let is_fit =
-            || !on_replica || (node.state() == State::Replica && summary.need.is_met_by(&node.view()));
+        let is_fit = || !on_replica || can_serve(node, summary);
         let life = node.life();
         let serves_as = if on_replica { ServesAs::Replica } else { ServesAs::Primary };
         if let Some(i) = self.parked.iter().position(|(id, _)| *id == node.id) {

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::failure::Failure;
 use super::leased::Summary;
 use super::serve::Session;
-use crate::cluster::{Cluster, State};
+use crate::cluster::{Cluster, Node, State};
 use crate::config::{DatabaseSettings, Overflow};
 use crate::routing::{Decision, NodeId, Reason, Stale, Target};
 use crate::stats::Waited;
@@ -129,6 +129,10 @@ impl Session {
 
 /// Whether some replica may serve.
 pub(super) fn is_open(cluster: &Cluster, summary: &Summary, avoid: Option<NodeId>) -> bool {
-    let healthy = cluster.nodes.iter().filter(|n| n.state() == State::Replica && Some(n.id) != avoid);
-    healthy.map(|node| node.view()).any(|view| summary.need.is_met_by(&view))
+    cluster.nodes.iter().any(|node| Some(node.id) != avoid && can_serve(node, summary))
+}
+
+/// Whether this node is a healthy replica that is fresh enough.
+pub(super) fn can_serve(node: &Node, summary: &Summary) -> bool {
+    node.state() == State::Replica && summary.need.is_met_by(&node.view())
 }
