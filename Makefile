@@ -11,12 +11,14 @@ SECONDS_EACH ?= 60
 SOAK ?= 60
 # make oracle CORPUS=orm: only these of regress, contrib, traps, orm
 CORPUS ?=
+# make conformance WAY=transaction: only this of direct, session, transaction
+WAY ?=
 
 # The load generator of bench-freshness is built apart from the proxy that it measures.
 LOAD = --locked --manifest-path bench/load/Cargo.toml --target-dir target/bench-load
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak oracle check fmt bench bench-freshness bench-classify fuzz compose-test
+.PHONY: help setup demo test soak oracle conformance check fmt bench bench-freshness bench-classify fuzz compose-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -44,6 +46,10 @@ soak: ## tidegate verify for SOAK seconds at each level, with replicas paused, d
 oracle: ## the classifier against a real standby: PostgreSQL's regression suite and more; CORPUS=orm for one of them
 	@scripts/setup.sh oracle
 	@CARGO="$(CARGO)" scripts/oracle.sh $(CORPUS)
+
+conformance: ## PostgreSQL's regression suite through Tidegate, in session and in transaction pooling
+	@scripts/setup.sh oracle
+	@CARGO="$(CARGO)" scripts/conformance.sh $(WAY)
 
 check: ## formatting, lints, documentation, dead links, the wall
 	@scripts/setup.sh check

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use crate::stage::DATABASE;
+use crate::support::regress::DATABASE;
 
 /// The files of a corpus, in order. Each is to have a cluster of its own.
 pub fn files(name: &str) -> Vec<PathBuf> {

@@ -13,7 +13,6 @@ mod corpus;
 mod kind;
 mod peer;
 mod record;
-mod regress;
 mod relay;
 mod report;
 mod session;
@@ -36,8 +35,8 @@ use tidegate::local::{LocalCluster, Login};
 
 use kind::Kind;
 use record::{Outcome, Record};
-use regress::Home;
 use stage::Stage;
+use support::regress::{self, Home};
 use support::watched::Watched;
 use touched::Touch;
 
@@ -76,7 +75,7 @@ fn nothing_that_needs_the_primary_goes_to_a_replica() {
         let mut told = String::new();
         for suite in &suites {
             records.extend(on_stage(&home, &corpus, |stage, address| {
-                told += &home.run(suite, &stage.cluster, address);
+                told += &home.run(suite, &stage.cluster, address, &report::folder().join("regression.diffs"));
             }));
         }
         let _ = writeln!(preface, "{corpus}: {}", summary(&told));
@@ -114,7 +113,7 @@ fn what_is_touched_is_within_what_is_said() {
         let suites = home.suites(&corpus, &words(&setting("TIDEGATE_ORACLE_TESTS")));
         for suite in suites.iter().flatten() {
             touches.extend(touched_on_stage(&home, &corpus, None, |cluster, address| {
-                home.run(suite, cluster, address);
+                home.run(suite, cluster, address, &report::folder().join("regression.diffs"));
             }));
         }
         if suites.is_none() {
@@ -196,8 +195,8 @@ fn touched_on_stage(
     forgotten: Option<&'static str>,
     play: impl FnOnce(&LocalCluster, SocketAddr),
 ) -> Vec<Touch> {
-    let cluster = stage::cluster(&home.bin(), 0);
-    let watched = Watched::in_database(&cluster, Login::Superuser, stage::DATABASE);
+    let cluster = regress::cluster(&home.bin(), 0);
+    let watched = Watched::in_database(&cluster, Login::Superuser, regress::DATABASE);
     let places = Arc::new(touched::Places {
         corpus: corpus.to_owned(),
         primary: SocketAddr::from((Ipv4Addr::LOCALHOST, cluster.primary().port())),

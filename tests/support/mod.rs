@@ -14,6 +14,7 @@
 pub mod metrics;
 pub mod proxy;
 pub mod raw;
+pub mod regress;
 pub mod touched;
 pub mod watched;
 

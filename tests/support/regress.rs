@@ -1,4 +1,4 @@
-//! PostgreSQL's regression suite, run through the oracle.
+//! PostgreSQL's regression suite and the tests of its extensions, run through any address; and servers they pass on.
 
 use std::fs::{self, OpenOptions};
 use std::io::Write;
@@ -8,12 +8,37 @@ use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use tidegate::local::LocalCluster;
+use tidegate::local::{LocalCluster, LocalNode, Options, binaries};
 
-use crate::stage::DATABASE;
+use super::wait_until;
+
+/// The database that everything happens in.
+pub const DATABASE: &str = "regression";
 
 /// Tests of one group that run at the same time at most.
-const AT_ONCE: u32 = 6;
+const AT_ONCE: u32 = 10;
+
+/// What PostgreSQL's tests need to pass without a proxy.
+const PRIMARY: [&str; 2] = ["max_prepared_transactions = 2", "max_wal_size = '4GB'"];
+/// Replay waits for readers instead of cancelling them, and no reader keeps VACUUM on the primary from its work: the
+/// tests look at what it leaves.
+const STANDBY: [&str; 4] = [
+    "max_prepared_transactions = 2",
+    "hot_standby_feedback = off",
+    "max_standby_streaming_delay = -1",
+    "max_standby_archive_delay = -1",
+];
+
+/// As `pg_regress` makes its database.
+const CREATE: &str = "
+create database regression template template0;
+alter database regression set lc_messages to 'C';
+alter database regression set lc_monetary to 'C';
+alter database regression set lc_numeric to 'C';
+alter database regression set lc_time to 'C';
+alter database regression set bytea_output to 'hex';
+alter database regression set timezone_abbreviations to 'Default';
+";
 
 /// Where PostgreSQL and its tests are, as `scripts/build-postgres.sh` leaves them.
 pub struct Home {
@@ -54,7 +79,7 @@ impl Home {
     }
 
     /// PostgreSQL's regression suite, or some of its tests.
-    fn regress(&self, tests: &[String]) -> Suite {
+    pub fn regress(&self, tests: &[String]) -> Suite {
         let input = self.folder.join("regress");
         let tests = match tests {
             [] => Tests::Schedule(input.join("parallel_schedule")),
@@ -76,10 +101,17 @@ impl Home {
         folders.into_iter().map(suite).collect()
     }
 
-    /// Runs tests through `address`, and says how they did in the words of `pg_regress`.
+    /// Runs tests through `address`, and says how they did in the words of `pg_regress`. What differs from what is
+    /// expected is added to the file `differences`.
     ///
     /// The tests have the server write files, so the run belongs to the account that the servers belong to.
-    pub fn run(&self, suite: &Suite, cluster: &LocalCluster, address: SocketAddr) -> String {
+    pub fn run(
+        &self,
+        suite: &Suite,
+        cluster: &LocalCluster,
+        address: SocketAddr,
+        differences: &Path,
+    ) -> String {
         let owner = fs::metadata(cluster.folder()).unwrap();
         let output = cluster.folder().join("regress");
         fs::create_dir(&output).unwrap();
@@ -106,7 +138,7 @@ impl Home {
         };
         let ran = command.stdout(Stdio::piped()).stderr(Stdio::inherit()).spawn().unwrap().wait_with_output();
         let told = String::from_utf8_lossy(&ran.unwrap().stdout).into_owned();
-        keep(&output.join("regression.diffs"), &crate::report::folder().join("regression.diffs"));
+        keep(&output.join("regression.diffs"), differences);
         told
     }
 }
@@ -117,4 +149,28 @@ fn keep(from: &Path, to: &Path) {
         let mut to = OpenOptions::new().create(true).append(true).open(to).unwrap();
         to.write_all(&differences).unwrap();
     }
+}
+
+/// Servers with the database of the tests. The user `postgres` needs no password.
+pub fn cluster(bin: &Path, replicas: usize) -> LocalCluster {
+    let mut options = Options::new(binaries::find(Some(bin)).unwrap());
+    options.replicas = replicas;
+    options.primary_conf = PRIMARY.map(str::to_owned).to_vec();
+    options.replica_conf = STANDBY.map(str::to_owned).to_vec();
+    let cluster = LocalCluster::start(&options).unwrap();
+    let_in(cluster.primary());
+    cluster.replicas().iter().for_each(let_in);
+    cluster.primary().psql(CREATE).unwrap();
+    cluster
+}
+
+/// Asks nobody on loopback for a password.
+fn let_in(node: &LocalNode) {
+    let path = node.data_dir().join("pg_hba.conf");
+    let rules = fs::read_to_string(&path).unwrap();
+    fs::write(&path, format!("host all postgres 127.0.0.1/32 trust\n{rules}")).unwrap();
+    node.psql("select pg_reload_conf()").unwrap();
+    let loaded =
+        "select count(*) from pg_hba_file_rules where auth_method = 'trust' and user_name = '{postgres}'";
+    wait_until("the node lets us in", || node.psql(loaded).unwrap().trim() == "1");
 }
