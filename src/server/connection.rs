@@ -52,8 +52,9 @@ pub struct Connection {
     pub parameters: Arc<[(String, String)]>,
     /// When it was made.
     pub created: Instant,
-    /// Code nobody has read ran here: it is to be cleaned before it serves another client.
-    pub unsure: bool,
+    /// The session for which code ran here that nobody has read: it may have left what no question finds, so the
+    /// connection is to be cleaned before it serves another one.
+    pub stain: Option<u64>,
     /// A replica: it was seen that the server has not been restarted between the monitor's last look and our login.
     pub confirmed: bool,
 }
@@ -79,7 +80,7 @@ impl Connection {
             parameters: parameters.into(),
             created: Instant::now(),
             confirmed: false,
-            unsure: false,
+            stain: None,
         }
     }
 

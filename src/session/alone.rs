@@ -48,7 +48,7 @@ impl Session {
         let alone =
             ending == Ending::Query && u.summary.count == 1 && u.summary.leaves.contains(Leaves::DEALLOCATE);
         let status = self.leased.as_ref().map_or(TransactionStatus::Idle, |l| l.exchange.status());
-        let in_sql = self.leased.as_ref().is_some_and(|l| l.pins.contains(Leaves::PREPARE));
+        let in_sql = self.leased.as_ref().is_some_and(|l| l.pins.reasons().contains(Leaves::PREPARE));
         if !alone || status == TransactionStatus::Failed {
             return Ok(false);
         }

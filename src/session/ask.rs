@@ -61,6 +61,22 @@ pub(super) async fn ask(connection: &mut Connection, sql: &str) -> Result<Answer
     }
 }
 
+/// Asks a question that must be answered whatever `statement_timeout` the session has. It must not change anything.
+pub(super) async fn ask_in_time(connection: &mut Connection, sql: &str) -> Result<Answer, AskError> {
+    match ask(connection, sql).await {
+        Err(AskError::Refused { code, .. }) if code == "57014" => {
+            let patient = format!("begin read only;set local statement_timeout = 0;{sql};commit");
+            let answer = ask(connection, &patient).await;
+            if answer.is_err() {
+                // The block may be open.
+                ask(connection, "rollback").await?;
+            }
+            answer
+        }
+        answer => answer,
+    }
+}
+
 fn lossy(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes).into_owned()
 }

@@ -1,12 +1,13 @@
 //! What happens when a server is ready for the next command: marks, pins, settings, and giving the connection back.
 
-use std::ops::BitOr;
+use std::time::SystemTime;
 
 use super::alone::own_change;
-use super::ask::ask;
+use super::ask::{ask, ask_in_time};
 use super::client::Client;
 use super::failure::End;
 use super::leased::{Answer, Fate, Leased, ServesAs, Turn};
+use super::pins::{self, IN_THE_PROCESS, PINNING, PinView};
 use super::serve::Session;
 use super::touch::Touching;
 use crate::config::PoolMode;
@@ -16,22 +17,13 @@ use crate::sql::{Class, Leaves};
 use crate::stats::Present;
 use crate::wire::TransactionStatus;
 
-/// What binds a session to its server connection: nothing else has it.
-pub(super) fn pinning() -> Leaves {
-    Leaves::TEMP_TABLE
-        | Leaves::ADVISORY_LOCK
-        | Leaves::HOLD_CURSOR
-        | Leaves::LISTEN
-        | Leaves::PREPARE
-        | Leaves::LOAD
-        | Leaves::SEED
-        | Leaves::UNNAMED_SETTING
-}
-
 /// What may have changed the session's settings.
-fn unsettling() -> Leaves {
-    Leaves::SETTINGS | Leaves::RESET_ALL | Leaves::ROLE | Leaves::DISCARD_ALL | Leaves::UNNAMED_SETTING
-}
+const UNSETTLING: Leaves = Leaves::SETTINGS
+    .with(Leaves::RESET_ALL)
+    .with(Leaves::ROLE)
+    .with(Leaves::DISCARD_ALL)
+    .with(Leaves::UNNAMED_SETTING)
+    .with(Leaves::ANYTHING);
 
 impl Session {
     /// The server has finished with the segment and said so.
@@ -47,12 +39,10 @@ impl Session {
         if !l.exchange.is_settled() {
             return Ok(());
         }
-        if !l.unsettled.is_empty() {
-            self.deliver(client).await?;
-            self.learn_settings().await;
+        if !l.left.is_empty() {
+            self.take_stock(client).await?;
         }
-        let Some(l) = &mut self.leased else { return Ok(()) };
-        l.left = Leaves::default();
+        let Some(l) = &self.leased else { return Ok(()) };
         if l.pins.is_empty() { self.release(client).await } else { Ok(()) }
     }
 
@@ -74,6 +64,10 @@ impl Session {
             l.serves_as = ServesAs::Primary;
         }
         let done = std::mem::take(&mut l.did);
+        if done.contains(Does::CHANGES_CATALOG) && l.pins.reasons().contains(Leaves::TEMP_TABLE) {
+            // What was dropped may be the last one.
+            l.left |= Leaves::TEMP_TABLE;
+        }
         let failed = l.turn.answer == Answer::Failed && l.turn.summary.count < 2;
         if done.contains(Does::CHANGES_CATALOG) && !failed {
             self.database.cluster.catalog.changed();
@@ -108,26 +102,19 @@ impl Session {
             self.database.cluster.commits_asynchronously();
         }
         l.left |= leaves;
-        l.unsettled |=
-            leaves.iter().filter(|leaf| unsettling().contains(*leaf)).fold(Leaves::default(), BitOr::bitor);
-        l.lease.unsure |= leaves.contains(Leaves::ANYTHING);
-        // A lock outlives the error of the statement that took it, and so does what an earlier statement of the same
-        // string or pipeline has left.
-        if l.turn.answer == Answer::Failed
-            && l.turn.summary.count < 2
-            && !leaves.contains(Leaves::ADVISORY_LOCK)
-        {
-            return;
+        if leaves.contains(Leaves::ANYTHING) {
+            l.lease.stain = Some(self.number);
         }
-        let pins = leaves.iter().filter(|leaf| pinning().contains(*leaf));
-        for leaf in pins.filter(|leaf| !l.pins.contains(*leaf)).collect::<Vec<_>>() {
-            l.pins |= leaf;
-            tracing::info!(reason = %leaf, client = self.registered.key.pid, node = %l.node.node().name, "session pinned");
-            l.pin_gauges.push(Present::new(&self.database.stats.pinned(&leaf.to_string())));
+        let failed = l.turn.answer == Answer::Failed && l.turn.summary.count < 2;
+        // Of the others the server is asked. Code can have done anything before it failed.
+        let told = if failed { Leaves::NATIVE_CODE } else { IN_THE_PROCESS.with(Leaves::UNNAMED_SETTING) };
+        for leaf in leaves.only(told).iter() {
+            self.pin(leaf);
         }
+        let Some(l) = self.leased.as_mut().filter(|_| !failed) else { return };
         if leaves.intersects(Leaves::DISCARD_ALL) {
-            l.pins = Leaves::default();
-            l.pin_gauges.clear();
+            let ended = PINNING.without(IN_THE_PROCESS);
+            l.pins.end(ended);
             l.lease.prepared.clear();
             self.names.clear();
         }
@@ -137,23 +124,69 @@ impl Session {
         }
     }
 
-    /// Asks the server which settings the session has now.
-    async fn learn_settings(&mut self) {
-        let question = self.settings.question(&self.user.name);
+    /// Binds the session to its connection.
+    fn pin(&mut self, reason: Leaves) {
         let Some(l) = &mut self.leased else { return };
-        l.unsettled = Leaves::default();
-        match ask(&mut l.lease, &question).await {
-            Ok(answer) => {
-                self.settings.learn(&answer, &mut l.lease);
-                if self.settings.steering.async_commit {
-                    self.database.cluster.commits_asynchronously();
-                }
-            }
+        if l.pins.reasons().contains(reason) {
+            return;
+        }
+        if IN_THE_PROCESS.contains(reason) {
+            l.fate = Fate::Closed;
+        }
+        let node = l.node.node().name.clone();
+        let (client, server) = (self.registered.key.pid, l.lease.key.pid);
+        tracing::info!(%reason, client, node, backend = server, "session pinned");
+        let listed = self.proxy.pins.list(PinView {
+            client,
+            user: self.user.name.clone(),
+            database: self.database.settings.name.clone(),
+            address: self.address.to_string(),
+            application: self.settings.current.get("application_name").cloned().unwrap_or_default(),
+            node,
+            server,
+            reason: reason.labels().next().unwrap_or_default(),
+            since: SystemTime::now(),
+        });
+        let counted = Present::new(&self.database.stats.pinned(&reason.to_string()));
+        l.pins.add(reason, listed, counted);
+    }
+
+    /// The transaction is over: asks the server which settings the session has now, and what there is to bind it.
+    async fn take_stock(&mut self, client: &mut Client) -> Result<(), End> {
+        let Some(l) = &mut self.leased else { return Ok(()) };
+        let left = std::mem::take(&mut l.left);
+        let doubtful = pins::doubtful(left, l.pins.reasons());
+        let unsettled = left.intersects(UNSETTLING);
+        if doubtful.is_empty() && !unsettled {
+            return Ok(());
+        }
+        let mut question = pins::question(doubtful);
+        if unsettled {
+            question += ";";
+            question += &self.settings.question(&self.user.name);
+        }
+        self.deliver(client).await?;
+        let Some(l) = &mut self.leased else { return Ok(()) };
+        let answer = match ask_in_time(&mut l.lease, &question).await {
+            Ok(answer) => answer,
             Err(error) => {
-                tracing::warn!(node = %l.node.node().name, %error, "could not ask for the session's settings, its connection is closed");
+                tracing::warn!(node = %l.node.node().name, %error, "could not ask what a session has left on its connection, which is closed after it");
                 l.fate = Fate::Closed;
+                return Ok(());
+            }
+        };
+        let found = pins::found(&answer);
+        l.pins.end(doubtful.without(found));
+        if unsettled {
+            self.settings.learn(&answer, &mut l.lease);
+            if self.settings.steering.async_commit {
+                self.database.cluster.commits_asynchronously();
             }
         }
+        for reason in found.iter() {
+            self.pin(reason);
+        }
+        Ok(())
     }
 
     /// Lets go of the connection, or parks it where a session keeps its own.
@@ -201,6 +234,6 @@ impl Session {
 async fn discard(lease: &mut Lease) -> bool {
     lease.prepared.clear();
     lease.settings = crate::server::Settings::default();
-    lease.unsure = false;
+    lease.stain = None;
     ask(lease, "discard all").await.is_ok()
 }

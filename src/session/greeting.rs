@@ -66,7 +66,7 @@ async fn ask_server(database: &Database, user: &User, wanted: &Settings) -> Resu
     };
     let mut lease = user.pools[node.id.0].lease().await.map_err(Failure::from_lease)?;
     let mut reported = lease.parameters.to_vec();
-    let sql = if lease.unsure { renewal(wanted) } else { difference(&lease, wanted) };
+    let sql = if lease.stain.is_some() { renewal(wanted) } else { difference(&lease, wanted) };
     if !sql.is_empty() {
         match ask(&mut lease, &sql).await {
             Ok(answer) => overlay(&mut reported, answer.reported),
@@ -74,7 +74,7 @@ async fn ask_server(database: &Database, user: &User, wanted: &Settings) -> Resu
             Err(error) => return Err(Failure::fatal("08006", format!("{}: {error}", node.name))),
         }
         lease.settings = Arc::clone(wanted);
-        lease.unsure = false;
+        lease.stain = None;
     }
     lease.give_back();
     // What the primary says of itself holds for every client, whichever node this was.

@@ -12,6 +12,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::client::Client;
 use super::exchange::Exchange;
 use super::known::Known;
+use super::pins::Pins;
 use super::statements::Prepared;
 use super::touch::Touching;
 use crate::cluster::Outstanding;
@@ -20,7 +21,6 @@ use crate::pool::Lease;
 use crate::routing::{Doubt, Held, Need, NodeId, Wants};
 use crate::sql::catalog::{Does, Tables};
 use crate::sql::{Intent, Leaves, Level, OnStale, Scope, Touched};
-use crate::stats::Present;
 
 /// A server connection in the hands of a session.
 pub(super) struct Leased {
@@ -29,14 +29,11 @@ pub(super) struct Leased {
     pub(super) serves_as: ServesAs,
     pub(super) exchange: Exchange,
     /// What keeps the session on this connection.
-    pub(super) pins: Leaves,
-    pub(super) pin_gauges: Vec<Present>,
+    pub(super) pins: Pins,
     /// Statements whose description the client waits for, in order, and the one whose rows are described next.
     pub(super) described: VecDeque<Arc<Prepared>>,
     pub(super) describing: Option<Arc<Prepared>>,
-    /// What may have changed the session's settings since the server was last asked for them.
-    pub(super) unsettled: Leaves,
-    /// What was left in the session since it was last known in full.
+    /// What may have been left in the session since it was last known in full.
     pub(super) left: Leaves,
     /// What the open transaction may have done, and to which tables.
     pub(super) did: Does,
@@ -149,9 +146,7 @@ impl Leased {
             node,
             serves_as,
             exchange: Exchange::default(),
-            pins: Leaves::default(),
-            pin_gauges: Vec::new(),
-            unsettled: Leaves::default(),
+            pins: Pins::default(),
             left: Leaves::default(),
             did: Does::NOTHING,
             touching: Touching::default(),

@@ -25,6 +25,7 @@ mod names;
 mod need;
 mod obtain;
 mod own;
+mod pins;
 mod proxy;
 mod replies;
 mod rules;
@@ -41,4 +42,5 @@ mod understand;
 mod verify;
 
 pub use listener::{accept, bind};
+pub use pins::{PinList, PinView};
 pub use proxy::{Database, Proxy, User};

@@ -104,8 +104,6 @@ impl Session {
         if let Some(i) = self.parked.iter().position(|(id, _)| *id == node.id) {
             let (_, mut lease) = self.parked.swap_remove(i);
             if lease.is_quiet() && is_fit() {
-                // Whatever code has left there is this session's own.
-                lease.unsure = false;
                 self.apply_settings(&mut lease, node, on_replica).await?;
                 return Ok(Leased { life, ..Leased::new(lease, outstanding, serves_as, summary) });
             }
@@ -141,13 +139,17 @@ impl Session {
         on_replica: bool,
     ) -> Result<(), Unfit> {
         let wanted = &self.settings.current;
-        let sql = if lease.unsure { renewal(wanted) } else { difference(lease, wanted) };
+        // Whatever code has left there is this session's own, or somebody else's.
+        let foreign = lease.stain.is_some_and(|by| by != self.number);
+        let sql = if foreign { renewal(wanted) } else { difference(lease, wanted) };
         if sql.is_empty() {
             return Ok(());
         }
         match ask(lease, &sql).await {
             Ok(_) => {
-                lease.unsure = false;
+                if foreign {
+                    lease.stain = None;
+                }
                 lease.settings = Arc::clone(wanted);
                 Ok(())
             }

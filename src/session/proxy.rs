@@ -3,12 +3,13 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 
 use super::cancel::Cancels;
 use super::greeting::Greetings;
+use super::pins::PinList;
 use super::rules::Rules;
 use super::scram::Verifier;
 use super::stale::Budget;
@@ -26,6 +27,10 @@ pub struct Proxy {
     pub databases: HashMap<String, Arc<Database>>,
     /// Every metric.
     pub stats: Arc<Stats>,
+    /// What binds sessions to server connections.
+    pub pins: Arc<PinList>,
+    /// Sessions there have been.
+    pub(super) sessions: AtomicU64,
     pub(super) statements: Statements,
     pub(super) cancels: Arc<Cancels>,
     pub(super) mock: Verifier,
@@ -95,6 +100,8 @@ impl Proxy {
         Self {
             databases,
             stats,
+            pins: Arc::default(),
+            sessions: AtomicU64::new(0),
             statements,
             cancels: Arc::default(),
             mock: Verifier::derive(&format!("{:x}", rand::random::<u128>())),

@@ -6,6 +6,7 @@
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
 
 use bytes::Buf;
@@ -37,6 +38,8 @@ const LONGEST_PARSE: usize = 16 * 1024 * 1024;
 
 /// One logged-in client.
 pub(super) struct Session {
+    /// No other session has had it.
+    pub(super) number: u64,
     pub(super) proxy: Arc<Proxy>,
     pub(super) database: Arc<Database>,
     pub(super) user: Arc<User>,
@@ -104,6 +107,7 @@ impl Session {
         admitted: Admitted,
     ) -> Self {
         Self {
+            number: proxy.sessions.fetch_add(1, Ordering::Relaxed),
             proxy,
             database,
             user,

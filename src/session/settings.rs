@@ -266,12 +266,10 @@ pub(super) fn difference(connection: &Connection, wanted: &Settings) -> String {
     sql
 }
 
-/// The statements that clear whatever unread code can have left on a connection, and set what is `wanted`.
+/// The statements that clear what unread code can have left on a connection and nobody can ask for, and set what is
+/// `wanted`.
 pub(super) fn renewal(wanted: &Settings) -> String {
-    let mut sql = String::from(
-        "reset session authorization;reset role;close all;unlisten *;select pg_catalog.pg_advisory_unlock_all();\
-         discard sequences;discard temp;reset all;",
-    );
+    let mut sql = String::from("reset session authorization;reset role;discard sequences;reset all;");
     set(&mut sql, wanted, |_, _| true);
     sql
 }

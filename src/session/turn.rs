@@ -9,9 +9,9 @@ use super::client::Client;
 use super::exchange::Owed;
 use super::explain::Taken;
 use super::failure::{End, Failure};
-use super::finish::pinning;
 use super::leased::{Answer, Leased, Rerun, ServesAs, Summary, Turn};
 use super::obtain::avoided;
+use super::pins::PINNING;
 use super::segment::Ending;
 use super::serve::Session;
 use super::understand::Understood;
@@ -319,7 +319,7 @@ impl Session {
             intent: summary
                 .intent
                 .or(self.defaults(None).intent)
-                .filter(|intent| *intent == Intent::Primary || !summary.leaves.intersects(pinning())),
+                .filter(|intent| *intent == Intent::Primary || !summary.leaves.intersects(PINNING)),
             level: self.promised(summary).0,
             need: summary.need,
             stale: self.staleness(summary, waited),

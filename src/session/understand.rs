@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::failure::Failure;
-use super::finish::pinning;
 use super::known::Known;
 use super::leased::{Summary, nothing_touched};
 use super::need::key;
+use super::pins::PINNING;
 use super::rules::Defaults;
 use super::segment::Ending;
 use super::serve::Session;
@@ -16,7 +16,7 @@ use super::statements::{Prepared, Statements};
 use crate::freshness::PositionError;
 use crate::routing::{Doubt, Need, Wants};
 use crate::sql::catalog::{Does, Tables};
-use crate::sql::{Cause, Class, HintError, Hints, Intent, Leaves, Level, Scope, Touched};
+use crate::sql::{Class, HintError, Hints, Intent, Leaves, Level, Scope, Touched};
 use crate::wire::{self, Bind, Describe, Frontend, Kind, Parse, WireError, parse_message, query_text};
 
 /// A segment as far as it was understood, before it is sent.
@@ -268,11 +268,7 @@ impl Understood {
         if known.statement.is_opaque() {
             s.leaves |= Leaves::ANYTHING;
         }
-        if matches!(known.statement.cause, Cause::Do | Cause::Call) {
-            // Procedures are where settings are made; of functions, which are everywhere, nobody asks every time.
-            s.leaves |= Leaves::SETTINGS;
-        }
-        if known.statement.leaves.intersects(pinning()) {
+        if known.statement.leaves.intersects(PINNING) {
             // What binds the session to a connection binds it to the primary.
             s.wants = strictest(s.wants, Wants::SessionState);
         }

@@ -70,7 +70,12 @@ pub fn parse(text: &str, strings: Strings) -> Parsed {
             whole.join(part);
         }
     }
-    if mentions_temp_schema(text, strings) {
+    let words = Words::of(text, strings);
+    if words.sequence_state && !whole.is_read() {
+        // In the definition of a column's default, for example.
+        whole.leaves |= Leaves::SEQUENCE;
+    }
+    if words.temp_schema {
         whole.leaves |= Leaves::TEMP_TABLE;
         whole.note(Class::Unknown, Cause::TemporaryRelation, false);
     }
@@ -129,25 +134,39 @@ fn part(statement: &RawStmt) -> Notes {
     notes
 }
 
-/// Whether a name in the text begins with `pg_temp`: in a list of names, in a type, anywhere. Such a statement is about
-/// temporary objects, which one session of one node has.
-fn mentions_temp_schema(text: &str, strings: Strings) -> bool {
-    let mut lexer = Lexer::with(text.as_bytes(), strings);
-    loop {
-        let token = match lexer.next() {
-            Ok(Some(token)) => token,
-            Ok(None) => return false,
-            Err(_) => return true,
-        };
-        let name = match token.kind {
-            Kind::Word => text.get(token.start..token.end),
-            Kind::QuotedWord => text.get(token.start + 1..token.end),
-            Kind::UnicodeWord => return true,
-            _ => None,
-        };
-        let start = name.and_then(|name| name.get(.."pg_temp".len()));
-        if start.is_some_and(|start| start.eq_ignore_ascii_case("pg_temp")) {
-            return true;
+/// What words tell wherever they stand in a text: in a list of names, in a type, in a definition.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Words {
+    /// A name begins with `pg_temp`: the statement is about temporary objects, which one session of one node has.
+    temp_schema: bool,
+    /// `currval` or `lastval` is called.
+    sequence_state: bool,
+}
+
+impl Words {
+    fn of(text: &str, strings: Strings) -> Self {
+        const UNREADABLE: Words = Words { temp_schema: true, sequence_state: true };
+        let mut found = Words { temp_schema: false, sequence_state: false };
+        let mut lexer = Lexer::with(text.as_bytes(), strings);
+        let mut named = false;
+        loop {
+            let token = match lexer.next() {
+                Ok(Some(token)) => token,
+                Ok(None) => return found,
+                Err(_) => return UNREADABLE,
+            };
+            found.sequence_state |= named && text.get(token.start..token.end) == Some("(");
+            named = false;
+            let name = match token.kind {
+                Kind::Word => text.get(token.start..token.end),
+                Kind::QuotedWord => text.get(token.start + 1..token.end - 1),
+                Kind::UnicodeWord => return UNREADABLE,
+                _ => None,
+            };
+            let Some(name) = name else { continue };
+            let start = name.get(.."pg_temp".len());
+            found.temp_schema |= start.is_some_and(|start| start.eq_ignore_ascii_case("pg_temp"));
+            named = ["currval", "lastval"].iter().any(|function| name.eq_ignore_ascii_case(function));
         }
     }
 }

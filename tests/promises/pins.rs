@@ -134,3 +134,120 @@ fn a_pin_does_not_outlive_a_failed_statement() {
     wait_open(&proxy);
     assert_eq!(a.ok("select 1").value(), "1");
 }
+
+/// Statements that begin and end what binds a session, and the reason in between.
+const CAUSES: [(&str, &str, &str); 10] = [
+    ("temp_table", "create temp table scratch (n int)", "drop table scratch"),
+    ("temp_table", "create temp view glance as select 1", "discard temp"),
+    (
+        "temp_table",
+        "create function pg_temp.f() returns int language sql as 'select 1'",
+        "drop function pg_temp.f",
+    ),
+    ("advisory_lock", "select pg_advisory_lock(7)", "select pg_advisory_unlock(7)"),
+    ("advisory_lock", "select pg_try_advisory_lock_shared(7)", "select pg_advisory_unlock_all()"),
+    ("hold_cursor", "declare c cursor with hold for select 1", "close c"),
+    ("hold_cursor", "declare c cursor with hold for select 1", "begin; close all; commit"),
+    ("listen", "listen some_channel", "unlisten some_channel"),
+    ("prepare", "prepare p as select 1", "deallocate p"),
+    (
+        "temp_table",
+        "do $$ begin create temp table scratch (n int); end $$",
+        "do $$ begin drop table scratch; end $$",
+    ),
+];
+
+#[test]
+fn a_pin_ends_with_its_cause() {
+    let proxy = proxy("connection_limit=2&tidegate_client_auth=trust");
+    wait_both(&proxy);
+    let mut a = Raw::app(proxy.address());
+    for (reason, begin, end) in CAUSES {
+        a.ok(begin);
+        support::wait_until(begin, || pinned(&proxy, reason) > 0.5);
+        a.ok("select 1");
+        assert!(pinned(&proxy, reason) > 0.5, "{begin}");
+        a.ok(end);
+        wait_unpinned(&proxy);
+        wait_open(&proxy);
+        let before = counts(&proxy);
+        a.ok("select 1");
+        assert_eq!(since(&proxy, &before), ["replica:fresh"], "{end}");
+        // In a transaction, taken back.
+        a.ok("begin");
+        a.ok(begin);
+        a.ok("rollback");
+        if reason != "advisory_lock" && reason != "prepare" {
+            wait_unpinned(&proxy);
+        }
+        a.ok(if reason == "prepare" { "deallocate all" } else { "select pg_advisory_unlock_all()" });
+        wait_unpinned(&proxy);
+    }
+}
+
+#[test]
+fn locks_are_counted() {
+    let proxy = proxy("connection_limit=3&tidegate_client_auth=trust");
+    wait_both(&proxy);
+    let (mut a, mut b) = (Raw::app(proxy.address()), Raw::app(proxy.address()));
+    for lock in ["select pg_advisory_lock(11)", "select pg_advisory_lock(11)", "select pg_advisory_lock(12)"]
+    {
+        a.ok(lock);
+    }
+    // A try that got nothing binds nobody.
+    assert_eq!(b.ok("select pg_try_advisory_lock(11)").value(), "f");
+    b.ok("select 1");
+    assert!((pinned(&proxy, "advisory_lock") - 1.0).abs() < 0.1);
+    for (unlock, left) in [(11, 1.0), (12, 1.0), (11, 0.0)] {
+        assert_eq!(a.ok(&format!("select pg_advisory_unlock({unlock})")).value(), "t");
+        a.ok("select 1");
+        support::wait_until("the lock is counted", || (pinned(&proxy, "advisory_lock") - left).abs() < 0.1);
+    }
+    assert_eq!(b.ok("select pg_try_advisory_lock(11)").value(), "t");
+    b.ok("select pg_advisory_unlock(11)");
+}
+
+#[test]
+fn what_functions_leave_stays_with_their_client() {
+    let schema = schema();
+    shared().primary().psql(&format!(
+        "create function {schema}.keep() returns void language plpgsql as $$ begin
+             create temp table kept (n int); perform pg_advisory_lock(13); perform set_config('work_mem', '123kB', false);
+         end $$; grant usage on schema {schema} to app"
+    )).unwrap();
+    shared().wait_caught_up().unwrap();
+    let proxy = proxy("connection_limit=2&tidegate_client_auth=trust");
+    wait_both(&proxy);
+    let (mut a, mut b) = (Raw::app(proxy.address()), Raw::app(proxy.address()));
+    a.ok(&format!("select {schema}.keep()"));
+    for _ in 0..3 {
+        a.ok("insert into kept values (1)");
+        assert_eq!(a.ok("show work_mem").value(), "123kB");
+        assert_eq!(b.query("insert into kept values (1)").code(), "42P01");
+        assert_eq!(b.ok("select pg_try_advisory_lock(13)").value(), "f");
+        assert_ne!(b.ok("show work_mem /* tidegate: intent=primary */").value(), "123kB");
+    }
+    a.ok("drop table kept; select pg_advisory_unlock(13)");
+    wait_unpinned(&proxy);
+    assert_eq!(a.ok("show work_mem").value(), "123kB");
+}
+
+#[test]
+fn a_short_statement_timeout_does_not_keep_a_pin_from_being_seen() {
+    let proxy = proxy("connection_limit=2&tidegate_client_auth=trust");
+    wait_both(&proxy);
+    let mut a = Raw::app(proxy.address());
+    a.ok("create temp table scratch (n int)");
+    a.ok("set statement_timeout = '1ms'");
+    for _ in 0..20 {
+        // The question that follows takes about as long as it may.
+        let _ = a.query("select pg_try_advisory_lock(17)");
+        let _ = a.query("select pg_advisory_unlock_all()");
+        let _ = a.query("set work_mem = '77kB'");
+    }
+    a.ok("set statement_timeout = 0");
+    assert_eq!(a.ok("select count(*) from scratch").value(), "0");
+    a.ok("drop table scratch");
+    a.ok("select pg_advisory_unlock_all()");
+    wait_unpinned(&proxy);
+}

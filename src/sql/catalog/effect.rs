@@ -30,6 +30,10 @@ impl Does {
     pub const CHANGES_CATALOG: Does = Does(4);
     /// What it may change are rows of any table, and not only a sequence, a notification or nothing at all.
     pub const CHANGES_ROWS: Does = Does(8);
+    /// It uses what the session remembers of sequences: `currval`, `lastval`.
+    pub const USES_SEQUENCE: Does = Does(16);
+    /// Code in C runs that is VOLATILE and belongs to no extension: what it keeps in its process nobody can tell.
+    pub const RUNS_NATIVE_CODE: Does = Does(32);
 
     /// Both.
     pub(super) const fn with(self, other: Does) -> Does {

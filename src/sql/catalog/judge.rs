@@ -47,7 +47,8 @@ pub(super) fn unread_body(function: &Function) -> Does {
         Language::Sql | Language::PlPgSql | Language::Aggregate => Does::NOTHING,
         Language::Native | Language::Other if trusted => Does::NOTHING,
         Language::Native if function.extension.is_some() => Does::WRITES | Does::LEAVES_ANYTHING,
-        Language::Native | Language::Other => EVERYTHING,
+        Language::Native => EVERYTHING.with(Does::RUNS_NATIVE_CODE),
+        Language::Other => EVERYTHING,
     }
 }
 
@@ -131,13 +132,14 @@ pub(super) fn builtin_inner(name: &str) -> Does {
         Reason::Writes | Reason::NeedsPrimary | Reason::LargeObject if !builtins::changes_no_rows(name) => {
             Does::WRITES
         }
+        _ if matches!(name, "currval" | "lastval") => Does::USES_SEQUENCE,
         _ if leaves(name) => Does::LEAVES_ANYTHING,
         _ => Does::NOTHING,
     }
 }
 
-/// Whether a call leaves something in the session, or is about what an earlier one left.
+/// Whether a call leaves something in the session.
 fn leaves(name: &str) -> bool {
     let locks = name.starts_with("pg_advisory_") || name.starts_with("pg_try_advisory_");
-    (locks && !name.contains("_xact_")) || matches!(name, "set_config" | "setseed" | "currval" | "lastval")
+    (locks && !name.contains("_xact_")) || matches!(name, "set_config" | "setseed")
 }

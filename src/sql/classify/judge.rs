@@ -170,6 +170,12 @@ impl Judging {
         if statement.does.contains(Does::LEAVES_ANYTHING) {
             statement.leaves |= Leaves::ANYTHING;
         }
+        if statement.does.contains(Does::USES_SEQUENCE) {
+            statement.leaves |= Leaves::SEQUENCE;
+        }
+        if statement.does.contains(Does::RUNS_NATIVE_CODE) {
+            statement.leaves |= Leaves::NATIVE_CODE;
+        }
         statement.touched = Some(Box::new(touched));
         statement
     }

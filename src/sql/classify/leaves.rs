@@ -61,9 +61,30 @@ leaves! {
     SEED = 19, "seed";
     /// Possibly anything: code ran that nobody has read.
     ANYTHING = 20, "anything";
+    /// CLOSE of one cursor or all.
+    CLOSE = 21, "close";
+    /// What code in C keeps in its server process.
+    NATIVE_CODE = 22, "native_code";
 }
 
 impl Leaves {
+    /// The members of both.
+    pub const fn with(self, other: Leaves) -> Leaves {
+        Leaves(self.0 | other.0)
+    }
+
+    /// What is left of it without `other`.
+    #[must_use]
+    pub fn without(self, other: Leaves) -> Leaves {
+        Leaves(self.0 & !other.0)
+    }
+
+    /// What it has in common with `other`.
+    #[must_use]
+    pub fn only(self, other: Leaves) -> Leaves {
+        Leaves(self.0 & other.0)
+    }
+
     /// Whether nothing is left.
     pub fn is_empty(self) -> bool {
         self.0 == 0

@@ -168,6 +168,10 @@ impl Notes {
         }
     }
 
+    pub(super) fn is_read(&self) -> bool {
+        self.class == Class::Read
+    }
+
     pub(super) fn is_planned_only(&self) -> bool {
         self.run == Run::Planned
     }

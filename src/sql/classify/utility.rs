@@ -190,7 +190,7 @@ impl Notes {
                 (Class::Unknown, "declare cursor", if hold { Leaves::HOLD_CURSOR } else { Leaves::CURSOR })
             }
             NodeEnum::FetchStmt(_) => (Class::Unknown, "fetch", Leaves::default()),
-            NodeEnum::ClosePortalStmt(_) => (Class::Unknown, "close", Leaves::default()),
+            NodeEnum::ClosePortalStmt(_) => (Class::Unknown, "close", Leaves::CLOSE),
             _ => return false,
         };
         // A cursor's query and a prepared statement run, if at all, with these.

@@ -469,10 +469,10 @@ pub(super) const LEAVES: &[(&str, &[&str])] = &[
             "select 'pg_temp'",
             "drop table t",
             "discard plans",
-            "close c",
             "begin",
         ],
     ),
+    ("close", &["close c", "close all"]),
     (
         "settings",
         &[
