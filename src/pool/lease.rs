@@ -21,6 +21,12 @@ impl Lease {
         Ok(Self { object: Some(object) })
     }
 
+    /// Takes a new connection in the place of its own, which is closed.
+    pub(super) fn replace(&mut self, connection: Connection) -> io::Result<()> {
+        **self = connection;
+        self.lease()
+    }
+
     /// Returns the connection. The caller vouches that the server is idle, outside a transaction, owes nothing,
     /// and that nothing of the client's session is left on it but what the connection itself remembers.
     pub fn give_back(mut self) {

@@ -103,6 +103,18 @@ impl Pool {
         (status.size, status.available, status.waiting)
     }
 
+    /// Puts a new connection in the place of a lent one, which is closed.
+    pub async fn renew(&self, lease: &mut Lease) -> Result<(), LeaseError> {
+        match self.endpoint().connect().await {
+            Ok(connection) => lease.replace(connection).map_err(|e| self.failed(e.into())),
+            Err(error) => Err(self.failed(error)),
+        }
+    }
+
+    fn failed(&self, error: ConnectError) -> LeaseError {
+        LeaseError::Connect { pool: self.name.clone(), error }
+    }
+
     /// Lends a connection, making one if the pool is not full, or waiting in turn. Cancel safe.
     pub async fn lease(&self) -> Result<Lease, LeaseError> {
         let at_once = Timeouts { wait: Some(Duration::ZERO), ..Timeouts::default() };
@@ -129,11 +141,10 @@ impl Pool {
         &self,
         result: Result<managed::Object<Manager>, PoolError<ConnectError>>,
     ) -> Result<Lease, LeaseError> {
-        let failed = |error| LeaseError::Connect { pool: self.name.clone(), error };
         match result {
-            Ok(object) => Lease::new(object).map_err(|e| failed(e.into())),
-            Err(PoolError::Backend(error)) => Err(failed(error)),
-            Err(other) => Err(failed(std::io::Error::other(other.to_string()).into())),
+            Ok(object) => Lease::new(object).map_err(|e| self.failed(e.into())),
+            Err(PoolError::Backend(error)) => Err(self.failed(error)),
+            Err(other) => Err(self.failed(std::io::Error::other(other.to_string()).into())),
         }
     }
 }

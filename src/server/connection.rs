@@ -32,7 +32,7 @@ enum Custody {
 }
 
 /// One connection to PostgreSQL with its buffers and what is known of its session.
-#[allow(clippy::struct_excessive_bools, reason = "two independent facts for whoever leases it")]
+#[allow(clippy::struct_excessive_bools, reason = "independent facts for whoever leases it")]
 #[derive(Debug)]
 pub struct Connection {
     stream: Option<Stream>,
@@ -55,6 +55,10 @@ pub struct Connection {
     /// The session for which code ran here that nobody has read: it may have left what no question finds, so the
     /// connection is to be cleaned before it serves another one.
     pub stain: Option<u64>,
+    /// The session that wrote here last: what is remembered of sequences is its own.
+    pub wrote: Option<u64>,
+    /// A temporary schema may have been made here.
+    pub has_temp_schema: bool,
     /// A replica: it was seen that the server has not been restarted between the monitor's last look and our login.
     pub confirmed: bool,
 }
@@ -81,6 +85,8 @@ impl Connection {
             created: Instant::now(),
             confirmed: false,
             stain: None,
+            wrote: None,
+            has_temp_schema: false,
         }
     }
 

@@ -1,29 +1,17 @@
 //! What happens when a server is ready for the next command: marks, pins, settings, and giving the connection back.
 
-use std::time::SystemTime;
-
 use super::alone::own_change;
-use super::ask::{ask, ask_in_time};
+use super::ask::ask;
 use super::client::Client;
 use super::failure::End;
 use super::leased::{Answer, Fate, Leased, ServesAs, Turn};
-use super::pins::{self, IN_THE_PROCESS, PINNING, PinView};
 use super::serve::Session;
 use super::touch::Touching;
 use crate::config::PoolMode;
 use crate::pool::Lease;
 use crate::sql::catalog::Does;
 use crate::sql::{Class, Leaves};
-use crate::stats::Present;
 use crate::wire::TransactionStatus;
-
-/// What may have changed the session's settings.
-const UNSETTLING: Leaves = Leaves::SETTINGS
-    .with(Leaves::RESET_ALL)
-    .with(Leaves::ROLE)
-    .with(Leaves::DISCARD_ALL)
-    .with(Leaves::UNNAMED_SETTING)
-    .with(Leaves::ANYTHING);
 
 impl Session {
     /// The server has finished with the segment and said so.
@@ -74,6 +62,9 @@ impl Session {
         }
         // From here on, what was changed is known to have been changed.
         l.touching = Touching::default();
+        if done.contains(Does::WRITES) {
+            self.has_written();
+        }
     }
 
     /// What an open transaction makes of the settings `tidegate.…` holds at once; afterwards the server is asked.
@@ -93,100 +84,6 @@ impl Session {
             }
             _ => {}
         }
-    }
-
-    /// Notes what the segment has left behind in the session.
-    fn note_leaves(&mut self, leaves: Leaves) {
-        let Some(l) = &mut self.leased else { return };
-        if leaves.contains(Leaves::ASYNC_COMMIT) {
-            self.database.cluster.commits_asynchronously();
-        }
-        l.left |= leaves;
-        if leaves.contains(Leaves::ANYTHING) {
-            l.lease.stain = Some(self.number);
-        }
-        let failed = l.turn.answer == Answer::Failed && l.turn.summary.count < 2;
-        // Of the others the server is asked. Code can have done anything before it failed.
-        let told = if failed { Leaves::NATIVE_CODE } else { IN_THE_PROCESS.with(Leaves::UNNAMED_SETTING) };
-        for leaf in leaves.only(told).iter() {
-            self.pin(leaf);
-        }
-        let Some(l) = self.leased.as_mut().filter(|_| !failed) else { return };
-        if leaves.intersects(Leaves::DISCARD_ALL) {
-            let ended = PINNING.without(IN_THE_PROCESS);
-            l.pins.end(ended);
-            l.lease.prepared.clear();
-            self.names.clear();
-        }
-        if leaves.intersects(Leaves::DEALLOCATE) {
-            // It may have taken statements of the proxy's own with it.
-            l.fate = Fate::Closed;
-        }
-    }
-
-    /// Binds the session to its connection.
-    fn pin(&mut self, reason: Leaves) {
-        let Some(l) = &mut self.leased else { return };
-        if l.pins.reasons().contains(reason) {
-            return;
-        }
-        if IN_THE_PROCESS.contains(reason) {
-            l.fate = Fate::Closed;
-        }
-        let node = l.node.node().name.clone();
-        let (client, server) = (self.registered.key.pid, l.lease.key.pid);
-        tracing::info!(%reason, client, node, backend = server, "session pinned");
-        let listed = self.proxy.pins.list(PinView {
-            client,
-            user: self.user.name.clone(),
-            database: self.database.settings.name.clone(),
-            address: self.address.to_string(),
-            application: self.settings.current.get("application_name").cloned().unwrap_or_default(),
-            node,
-            server,
-            reason: reason.labels().next().unwrap_or_default(),
-            since: SystemTime::now(),
-        });
-        let counted = Present::new(&self.database.stats.pinned(&reason.to_string()));
-        l.pins.add(reason, listed, counted);
-    }
-
-    /// The transaction is over: asks the server which settings the session has now, and what there is to bind it.
-    async fn take_stock(&mut self, client: &mut Client) -> Result<(), End> {
-        let Some(l) = &mut self.leased else { return Ok(()) };
-        let left = std::mem::take(&mut l.left);
-        let doubtful = pins::doubtful(left, l.pins.reasons());
-        let unsettled = left.intersects(UNSETTLING);
-        if doubtful.is_empty() && !unsettled {
-            return Ok(());
-        }
-        let mut question = pins::question(doubtful);
-        if unsettled {
-            question += ";";
-            question += &self.settings.question(&self.user.name);
-        }
-        self.deliver(client).await?;
-        let Some(l) = &mut self.leased else { return Ok(()) };
-        let answer = match ask_in_time(&mut l.lease, &question).await {
-            Ok(answer) => answer,
-            Err(error) => {
-                tracing::warn!(node = %l.node.node().name, %error, "could not ask what a session has left on its connection, which is closed after it");
-                l.fate = Fate::Closed;
-                return Ok(());
-            }
-        };
-        let found = pins::found(&answer);
-        l.pins.end(doubtful.without(found));
-        if unsettled {
-            self.settings.learn(&answer, &mut l.lease);
-            if self.settings.steering.async_commit {
-                self.database.cluster.commits_asynchronously();
-            }
-        }
-        for reason in found.iter() {
-            self.pin(reason);
-        }
-        Ok(())
     }
 
     /// Lets go of the connection, or parks it where a session keeps its own.

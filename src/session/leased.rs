@@ -30,8 +30,9 @@ pub(super) struct Leased {
     pub(super) exchange: Exchange,
     /// What keeps the session on this connection.
     pub(super) pins: Pins,
-    /// Statements whose description the client waits for, in order, and the one whose rows are described next.
-    pub(super) described: VecDeque<Arc<Prepared>>,
+    /// Statements whose description the client waits for, in order, unnamed ones as `None`; and the one whose rows are
+    /// described next.
+    pub(super) described: VecDeque<Option<Arc<Prepared>>>,
     pub(super) describing: Option<Arc<Prepared>>,
     /// What may have been left in the session since it was last known in full.
     pub(super) left: Leaves,
@@ -136,6 +137,10 @@ pub(super) enum Rerun {
     Missing,
     /// Anywhere but on this node.
     Elsewhere(NodeId),
+    /// On a connection that nobody has used: on others a library has reserved the name of the setting.
+    Fresh,
+    /// With its statements prepared anew: a table they use has changed.
+    Replan,
 }
 
 impl Leased {

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rustc_hash::FxHashMap;
+
 use super::statements::Prepared;
 
 /// The prepared statements of one client.
@@ -10,6 +12,8 @@ use super::statements::Prepared;
 pub(super) struct Names {
     named: HashMap<Box<[u8]>, Arc<Prepared>>,
     unnamed: Option<Arc<Prepared>>,
+    /// The shapes of rows the client was told, by the number of the statement: it decodes them by that ever after.
+    told: FxHashMap<u64, u64>,
 }
 
 impl Names {
@@ -34,7 +38,12 @@ impl Names {
 
     /// Takes the name back.
     pub(super) fn remove(&mut self, name: &[u8]) -> bool {
-        if name.is_empty() { self.unnamed.take().is_some() } else { self.named.remove(name).is_some() }
+        let gone = if name.is_empty() { self.unnamed.take() } else { self.named.remove(name) };
+        let Some(gone) = gone else { return false };
+        if !self.told.is_empty() && !self.named.values().any(|prepared| prepared.id == gone.id) {
+            self.told.remove(&gone.id);
+        }
+        true
     }
 
     /// A simple query destroys the unnamed statement.
@@ -42,9 +51,27 @@ impl Names {
         self.unnamed = None;
     }
 
+    /// The client is told the shape of a statement's rows.
+    pub(super) fn tell(&mut self, statement: u64, shape: u64) {
+        self.told.insert(statement, shape);
+    }
+
+    /// The shape of a statement's rows as the client was told.
+    pub(super) fn told(&self, statement: u64) -> Option<u64> {
+        self.told.get(&statement).copied()
+    }
+
+    /// Puts a statement in the place of another, under all its names.
+    pub(super) fn replace(&mut self, old: u64, new: &Arc<Prepared>) {
+        for prepared in self.named.values_mut().chain(&mut self.unnamed).filter(|p| p.id == old) {
+            *prepared = Arc::clone(new);
+        }
+    }
+
     /// Everything was deallocated.
     pub(super) fn clear(&mut self) {
         self.named.clear();
         self.unnamed = None;
+        self.told.clear();
     }
 }

@@ -11,7 +11,7 @@ use super::serve::Session;
 use super::settings::{difference, renewal};
 use super::stale::{Room, can_serve};
 use crate::cluster::Node;
-use crate::pool::LeaseError;
+use crate::pool::{Lease, LeaseError};
 use crate::routing::{NodeId, Target};
 
 /// How long a new connection to a replica waits for the monitor to confirm that the replica has not been restarted.
@@ -65,7 +65,7 @@ impl Session {
                 }
                 Target::Primary | Target::Held | Target::Wait(_) => self.primary().await?,
             };
-            match self.lease_on(&node, matches!(target, Target::Replica(_)), summary).await {
+            match self.lease_on(&node, matches!(target, Target::Replica(_)), summary, again).await {
                 Ok(mut leased) => {
                     leased.room = room;
                     let slot = &self.registered.slot;
@@ -96,6 +96,7 @@ impl Session {
         node: &Arc<Node>,
         on_replica: bool,
         summary: &Summary,
+        again: Option<Rerun>,
     ) -> Result<Leased, Unfit> {
         let outstanding = node.begin();
         let is_fit = || !on_replica || can_serve(node, summary);
@@ -104,6 +105,7 @@ impl Session {
         if let Some(i) = self.parked.iter().position(|(id, _)| *id == node.id) {
             let (_, mut lease) = self.parked.swap_remove(i);
             if lease.is_quiet() && is_fit() {
+                self.freshen(&mut lease, node, again).await?;
                 self.apply_settings(&mut lease, node, on_replica).await?;
                 return Ok(Leased { life, ..Leased::new(lease, outstanding, serves_as, summary) });
             }
@@ -127,14 +129,28 @@ impl Session {
             lease.give_back();
             return Err(Unfit::Node);
         }
+        self.freshen(&mut lease, node, again).await?;
+        if self.forgets_sequences(&lease, summary.leaves) {
+            self.prepare(&mut lease, node, on_replica, "discard sequences").await?;
+            lease.wrote = None;
+        }
         self.apply_settings(&mut lease, node, on_replica).await?;
         Ok(Leased { life, ..Leased::new(lease, outstanding, serves_as, summary) })
+    }
+
+    /// Puts a new connection in the place of one on which the session would find what a new server session has not.
+    async fn freshen(&self, lease: &mut Lease, node: &Node, again: Option<Rerun>) -> Result<(), Unfit> {
+        if again == Some(Rerun::Fresh) || self.settings.steering.temp_path && lease.has_temp_schema {
+            let pool = &self.user.pools[node.id.0];
+            pool.renew(lease).await.map_err(|error| Unfit::Client(Failure::from_lease(error)))?;
+        }
+        Ok(())
     }
 
     /// Brings the session's settings onto the connection where they differ.
     async fn apply_settings(
         &self,
-        lease: &mut crate::pool::Lease,
+        lease: &mut Lease,
         node: &Node,
         on_replica: bool,
     ) -> Result<(), Unfit> {
@@ -145,14 +161,24 @@ impl Session {
         if sql.is_empty() {
             return Ok(());
         }
-        match ask(lease, &sql).await {
-            Ok(_) => {
-                if foreign {
-                    lease.stain = None;
-                }
-                lease.settings = Arc::clone(wanted);
-                Ok(())
-            }
+        self.prepare(lease, node, on_replica, &sql).await?;
+        if foreign {
+            lease.stain = None;
+        }
+        lease.settings = Arc::clone(wanted);
+        Ok(())
+    }
+
+    /// Runs what must have been run on the connection before the session's own statement.
+    async fn prepare(
+        &self,
+        lease: &mut Lease,
+        node: &Node,
+        on_replica: bool,
+        sql: &str,
+    ) -> Result<(), Unfit> {
+        match ask(lease, sql).await {
+            Ok(_) => Ok(()),
             Err(AskError::Refused { code, message }) if !on_replica => {
                 Err(Failure { code: code.into(), ..Failure::error("", message) }.into())
             }

@@ -71,6 +71,10 @@ pub(super) const PINNING: Leaves = Leaves::TEMP_TABLE
     .with(Leaves::UNNAMED_SETTING)
     .with(IN_THE_PROCESS);
 
+/// What binds it beside that, by circumstances.
+pub(super) const PINNING_BESIDE: Leaves =
+    Leaves::SEQUENCE.with(Leaves::RESERVED_SETTING).with(Leaves::TEMP_PATH);
+
 /// What of `left` the server can be asked about, given what the session is pinned by.
 pub(super) fn doubtful(left: Leaves, pinned: Leaves) -> Leaves {
     let mut doubtful = Leaves::default();

@@ -12,6 +12,7 @@ use super::greeting::Greetings;
 use super::pins::PinList;
 use super::rules::Rules;
 use super::scram::Verifier;
+use super::sequences::SequenceUsers;
 use super::stale::Budget;
 use super::statements::Statements;
 use crate::cluster::{Clock, Cluster};
@@ -87,6 +88,7 @@ pub struct User {
     /// A pool per node, by [`crate::routing::NodeId`].
     pub pools: Vec<Pool>,
     pub(super) greetings: Mutex<Greetings>,
+    pub(super) sequences: SequenceUsers,
     /// What it is promised, where that differs from the database's settings.
     pub(super) tuning: UserTuning,
 }
@@ -165,6 +167,7 @@ impl User {
             verifier: password.map(|p| Verifier::derive(p.expose())),
             pools: database.nodes.iter().map(|node| pool(database, user, node)).collect(),
             greetings: Mutex::default(),
+            sequences: SequenceUsers::default(),
             tuning: user.tuning,
         }
     }

@@ -7,6 +7,7 @@ use std::task::Poll;
 use super::client::Client;
 use super::exchange::Seen;
 use super::failure::{End, Failure};
+use super::heal::heal;
 use super::leased::{Answer, Fate, Leased, Rerun, ServesAs};
 use super::serve::Session;
 use super::verify::shape;
@@ -130,12 +131,14 @@ impl Session {
             Seen::Pass => {}
         }
         match header.kind {
-            Backend::ParameterDescription => l.describing = l.described.pop_front(),
+            Backend::ParameterDescription => l.describing = l.described.pop_front().flatten(),
             Backend::RowDescription | Backend::NoData => {
                 if let Some(prepared) = l.describing.take() {
-                    prepared.tell(shape(&l.lease.inbox[l.scanned..l.scanned + header.len]));
+                    self.names.tell(prepared.id, shape(&l.lease.inbox[l.scanned..l.scanned + header.len]));
                 }
             }
+            // What code on the primary reports while it runs is not for later.
+            Backend::NoticeResponse if l.serves_as != ServesAs::Replica => l.commit(client),
             Backend::ParseComplete
             | Backend::BindComplete
             | Backend::CloseComplete
@@ -193,10 +196,13 @@ impl Session {
             l.hide(len);
             return Looked::Next;
         }
-        if let Some(how) = how_elsewhere(l, &code, fatal).filter(|_| !stale_plan) {
-            tracing::info!(node = %l.node.node().name, sqlstate = %code, ?how, "a replica could not serve a read, it runs elsewhere");
+        let healed = heal(l, &self.names, &self.plan, &code, stale_plan);
+        if let Some(how) = healed.or_else(|| how_elsewhere(l, &code, fatal).filter(|_| !stale_plan)) {
+            tracing::info!(node = %l.node.node().name, sqlstate = %code, ?how, "a statement could not be served here, it is run again");
             // Unlogged tables are refused with 0A000, and reading them is no write.
-            if let ("25006" | "55000" | "XX000", Some(known)) = (code.as_str(), &l.turn.summary.known) {
+            if let ("25006" | "55000" | "XX000", Some(known), true) =
+                (code.as_str(), &l.turn.summary.known, l.serves_as == ServesAs::Replica)
+            {
                 known.wrote();
                 l.turn.summary.does |= Does::WRITES;
                 l.turn.summary.touched.writes = Tables::Any;
@@ -271,7 +277,9 @@ impl Session {
         if let Some(how) = l.rerun {
             return self.run_again(client, how).await;
         }
-        if l.turn.retained > 0 && l.turn.answer == Answer::HeldBack {
+        // On a primary the statement may have been carried out: only who asked can decide to ask again.
+        let is_read = l.serves_as == ServesAs::Replica;
+        if is_read && l.turn.retained > 0 && l.turn.answer == Answer::HeldBack {
             return self.run_again(client, Rerun::Elsewhere(node.id)).await;
         }
         if l.exchange.is_leaving() {
@@ -317,7 +325,7 @@ impl Session {
 
 /// Whether, and how, the segment can run elsewhere after this error of a replica.
 fn how_elsewhere(l: &Leased, code: &str, fatal: bool) -> Option<Rerun> {
-    if l.turn.answer != Answer::HeldBack || l.turn.retained == 0 {
+    if l.turn.answer != Answer::HeldBack || l.turn.retained == 0 || l.serves_as != ServesAs::Replica {
         return None;
     }
     let node = l.node.node().id;

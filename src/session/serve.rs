@@ -51,6 +51,8 @@ pub(super) struct Session {
     pub(super) parked: Vec<(NodeId, Lease)>,
     /// Mark of scope `connection`.
     pub(super) last_write: Tick,
+    /// The server process on which it wrote last.
+    pub(super) wrote_on: u32,
     /// What it was shown, and must not be shown less than.
     pub(super) shown: Shown,
     /// Stands for the commits that were under way beside the read that left the read mark.
@@ -117,6 +119,7 @@ impl Session {
             leased: None,
             parked: Vec::new(),
             last_write: Tick::NEVER,
+            wrote_on: 0,
             shown: Shown::default(),
             beside: None,
             address: Box::default(),

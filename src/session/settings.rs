@@ -69,6 +69,8 @@ pub(super) struct Steering {
     pub(super) serializable: bool,
     /// Commits may be acknowledged before they are flushed.
     pub(super) async_commit: bool,
+    /// `search_path` names the temporary schema.
+    pub(super) temp_path: bool,
 }
 
 impl SessionSettings {
@@ -100,6 +102,11 @@ impl SessionSettings {
             by_default: Steering::default(),
             in_transaction: InTransaction::default(),
         })
+    }
+
+    /// What the application calls itself.
+    pub(super) fn application(&self) -> &str {
+        self.current.get("application_name").map(String::as_str).unwrap_or_default()
     }
 
     /// A setting `tidegate.name` as it is in force; `None` where the session does not say.
@@ -233,6 +240,7 @@ impl Steering {
             async_commit: get("synchronous_commit")
                 .is_some_and(|v| !FLUSHED.contains(&v.to_ascii_lowercase().as_str())),
             strings: if standard == Some(false) { Strings::Escaped } else { Strings::Standard },
+            temp_path: get("search_path").is_some_and(|path| path.to_ascii_lowercase().contains("pg_temp")),
             unreadable: UNSAFE_ENCODINGS.contains(&encoding.as_str()),
         }
     }

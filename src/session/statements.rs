@@ -5,7 +5,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
 
@@ -40,8 +40,6 @@ pub(super) struct Prepared {
     pub(super) types: Box<[u8]>,
     /// What its names meant when it was prepared: on other ground they can mean something else.
     ground: u64,
-    /// The shape of its rows that clients were told first.
-    told: OnceLock<u64>,
     known: ArcSwap<Known>,
     pub(super) hints: Result<Hints, HintError>,
 }
@@ -55,16 +53,6 @@ impl Prepared {
     /// Something newer is known of it.
     pub(super) fn learn(&self, known: &Arc<Known>) {
         self.known.store(Arc::clone(known));
-    }
-
-    /// The shape of its rows that clients were told, if one has asked.
-    pub(super) fn told(&self) -> Option<u64> {
-        self.told.get().copied()
-    }
-
-    /// A client is told the shape of its rows.
-    pub(super) fn tell(&self, shape: u64) {
-        let _ = self.told.set(shape);
     }
 }
 
@@ -200,7 +188,6 @@ impl Statements {
             text: text.into(),
             types: types.into(),
             ground: ground.key,
-            told: OnceLock::new(),
             known: ArcSwap::new(known),
             hints,
         });

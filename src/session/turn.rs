@@ -9,6 +9,7 @@ use super::client::Client;
 use super::exchange::Owed;
 use super::explain::Taken;
 use super::failure::{End, Failure};
+use super::heal::may_be_healed;
 use super::leased::{Answer, Leased, Rerun, ServesAs, Summary, Turn};
 use super::obtain::avoided;
 use super::pins::PINNING;
@@ -17,7 +18,7 @@ use super::serve::Session;
 use super::understand::Understood;
 use crate::config::Mode;
 use crate::routing::{Decision, Doubt, Held, Reason, Request, Target, Wants, route};
-use crate::sql::Intent;
+use crate::sql::{Intent, Leaves};
 use crate::wire::{self, Frontend, TransactionStatus, encode, query_text};
 
 impl Session {
@@ -140,12 +141,16 @@ impl Session {
         again: Option<Rerun>,
     ) -> Result<(), End> {
         let begun = Instant::now();
+        self.forget_sequences(u.summary.leaves).await;
         let taken = if let Some(leased) = &self.leased {
             let held = leased.held();
             Taken::from(self.decide(&u.summary, Some(held), again, Duration::ZERO))
         } else {
             let (leased, taken) = self.obtain(&u.summary, again).await?;
             self.leased = Some(leased);
+            if self.settings.steering.temp_path {
+                self.pin(Leaves::TEMP_PATH);
+            }
             taken
         };
         if self.verify(&client.inbox, &u, ending).await? {
@@ -159,7 +164,7 @@ impl Session {
         let begins =
             u.summary.wants == Wants::ReadOnlyTransaction && ending == Ending::Query && u.summary.count == 1;
         leased.opening = begins.then(|| client.inbox[..len].into());
-        let replayable = leased.serves_as == ServesAs::Replica
+        let replayable = (leased.serves_as == ServesAs::Replica || may_be_healed(leased, &u, items, plan))
             && leased.exchange.is_settled()
             && matches!(ending, Ending::Sync | Ending::Query)
             && !u.foreign_portal
@@ -167,8 +172,7 @@ impl Session {
         let lendable = leased.exchange.status() != TransactionStatus::Failed
             && !leased.exchange.is_unsynced()
             && matches!(ending, Ending::Query | Ending::Sync);
-        let described = items.iter().zip(&*plan).filter(|(item, _)| item.kind == Frontend::Describe);
-        leased.described.extend(described.filter_map(|(_, about)| about.clone()));
+        super::heal::expect_descriptions(&client.inbox, items, plan, leased)?;
         let by_name = u.by_name.filter(|_| lendable);
         if let Some((name, prepared)) = &by_name {
             super::build::lend_name(name, prepared, leased);
@@ -346,6 +350,8 @@ impl Session {
             Rerun::Missing => "missing",
             Rerun::Elsewhere(_) if exchange.is_settled() => "conflict",
             Rerun::Elsewhere(_) => "connection_lost",
+            Rerun::Fresh => "reserved_setting",
+            Rerun::Replan => "stale_plan",
         };
         if exchange.is_settled() {
             lease.give_back();
@@ -357,12 +363,18 @@ impl Session {
             // What the replica knew better may be new.
             self.database.cluster.catalog.ask();
         }
+        if how == Rerun::Replan {
+            self.replan().await;
+        }
         let is_query = self.items.first().is_some_and(|i| i.kind == Frontend::Query);
         let ending = if is_query { Ending::Query } else { Ending::Sync };
         let u = Understood::unread(turn.summary, turn.defined);
         let sent = self.send(client, u, turn.retained, ending, Some(how)).await;
         if let Some(leased) = &mut self.leased {
             leased.turn.runs = turn.runs + 1;
+        }
+        if how == Rerun::Fresh {
+            self.pin(Leaves::RESERVED_SETTING);
         }
         self.or_fail(client, sent, turn.retained, ending)
     }

@@ -66,6 +66,12 @@ impl Session {
         }
         let keeps_opening = ending == Ending::Query && u.summary.count == 1;
         u.summary.doubt = u.summary.doubt.or(self.doubt());
+        if u.summary.leaves.contains(Leaves::SEQUENCE) {
+            self.asks_for_sequence();
+        }
+        if self.settings.steering.temp_path {
+            u.summary.wants = strictest(u.summary.wants, Wants::SessionState);
+        }
         let serializable = self.settings.steering.serializable || self.database.cluster.is_serializable();
         if u.summary.wants == Wants::ReadOnlyTransaction && (!keeps_opening || serializable) {
             // A standby refuses serializable transactions; and one that began in another way than by a single simple
@@ -143,7 +149,7 @@ impl Session {
 
     /// Whether the lexer can follow a text: in some encodings a byte of a character can look like another character, but
     /// never where there are only ASCII ones.
-    fn is_readable(&self, text: &[u8]) -> bool {
+    pub(super) fn is_readable(&self, text: &[u8]) -> bool {
         !self.settings.steering.unreadable || text.is_ascii()
     }
 

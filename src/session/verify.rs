@@ -41,7 +41,7 @@ impl Session {
             let item = self.items[i];
             let (Frontend::Bind, Some(prepared)) = (item.kind, &self.plan[i]) else { continue };
             let named = !Bind::read(wire::body(&inbox[item.start..], item.len))?.statement.is_empty();
-            let Some(told) = prepared.told().filter(|_| named) else { continue };
+            let Some(told) = self.names.told(prepared.id).filter(|_| named) else { continue };
             let prepared = Arc::clone(prepared);
             let Some(leased) = &mut self.leased else { return Ok(false) };
             if leased.lease.prepared.touch(prepared.id) {

@@ -55,7 +55,7 @@ leaves! {
     DISCARD_ALL = 16, "discard_all";
     /// DISCARD TEMP.
     DISCARD_TEMP = 17, "discard_temp";
-    /// Use of a sequence's state in the session: `currval`, `lastval`.
+    /// Use of what the session remembers of sequences: `currval`, `lastval`.
     SEQUENCE = 18, "sequence";
     /// The state of the random number generator: `setseed`.
     SEED = 19, "seed";
@@ -65,6 +65,12 @@ leaves! {
     CLOSE = 21, "close";
     /// What code in C keeps in its server process.
     NATIVE_CODE = 22, "native_code";
+    /// DISCARD SEQUENCES.
+    DISCARD_SEQUENCES = 23, "discard_sequences";
+    /// A setting whose name is reserved on a connection that has loaded the library it belongs to.
+    RESERVED_SETTING = 24, "reserved_setting";
+    /// A `search_path` that names the temporary schema: whatever is created may be temporary.
+    TEMP_PATH = 25, "temp_path";
 }
 
 impl Leaves {

@@ -161,6 +161,17 @@ pub(super) fn constant(node: &Node) -> Option<&Val> {
     }
 }
 
+/// The name and the text of an option of a statement whose value is a word.
+pub(super) fn option_text(node: &Node) -> Option<(&str, &str)> {
+    match &node.node {
+        Some(NodeEnum::DefElem(element)) => match element.arg.as_ref().map(|arg| &arg.node) {
+            Some(Some(NodeEnum::String(text))) => Some((&element.defname, &text.sval)),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
 /// The name and the constant of an option of a statement.
 pub(super) fn option(node: &Node) -> Option<(&str, Option<&Val>)> {
     match &node.node {

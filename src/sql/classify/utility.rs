@@ -1,7 +1,7 @@
 //! Statements as a whole: which kind of node stands at the top.
 
 use super::notes::Notes;
-use super::setting::option;
+use super::setting::{option, option_text};
 use super::{Cause, Class, Leaves, Own, Use};
 use pg_query::NodeEnum;
 use pg_query::protobuf::a_const::Val;
@@ -170,6 +170,9 @@ impl Notes {
             NodeEnum::DeallocateStmt(_) => (Class::Session, "deallocate", Leaves::DEALLOCATE),
             NodeEnum::DiscardStmt(discard) => match DiscardMode::try_from(discard.target) {
                 Ok(DiscardMode::DiscardAll) => (Class::Session, "discard all", Leaves::DISCARD_ALL),
+                Ok(DiscardMode::DiscardSequences) => {
+                    (Class::Session, "discard sequences", Leaves::DISCARD_SEQUENCES)
+                }
                 Ok(DiscardMode::DiscardTemp) => (Class::Session, "discard temp", Leaves::DISCARD_TEMP),
                 _ => (Class::Session, "discard", Leaves::default()),
             },
@@ -229,6 +232,12 @@ impl Notes {
             NodeEnum::RefreshMatViewStmt(_) => "refresh materialized view",
             NodeEnum::CheckPointStmt(_) => "checkpoint",
             NodeEnum::AlterSystemStmt(_) => "alter system",
+            NodeEnum::CreateFunctionStmt(statement) if is_native(&statement.options) => {
+                // Its library is loaded at once.
+                self.leaves |= Leaves::NATIVE_CODE;
+                self.changes_catalog();
+                return self.note(Class::Write, Cause::Ddl, true);
+            }
             _ if is_ddl(node) => {
                 self.changes_catalog();
                 return self.note(Class::Write, Cause::Ddl, true);
@@ -252,6 +261,13 @@ fn promises_only_reads(options: &[Node]) -> bool {
         }
     }
     read_only
+}
+
+/// Whether a function is written in C.
+fn is_native(options: &[Node]) -> bool {
+    options.iter().any(|node| {
+        matches!(option_text(node), Some(("language", language)) if language.eq_ignore_ascii_case("c"))
+    })
 }
 
 /// Statements that create, alter or drop something, or say who may do what with it.
