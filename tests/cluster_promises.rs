@@ -13,6 +13,8 @@ mod catalog;
 mod explain;
 #[path = "promises/freshness.rs"]
 mod freshness;
+#[path = "promises/healed.rs"]
+mod healed;
 #[path = "promises/large.rs"]
 mod large;
 #[path = "promises/levels.rs"]
@@ -39,6 +41,8 @@ mod routing;
 mod rules;
 #[path = "promises/safety.rs"]
 mod safety;
+#[path = "promises/sequences.rs"]
+mod sequences;
 #[path = "promises/settings.rs"]
 mod settings;
 #[path = "promises/stale.rs"]

@@ -64,7 +64,7 @@ pub(super) fn build(
 }
 
 /// Prepares a statement under the proxy's name, and closes another where there is no room: its number is returned.
-pub(super) fn prepare(connection: &mut Connection, prepared: &Prepared) -> Option<u64> {
+fn prepare(connection: &mut Connection, prepared: &Prepared) -> Option<u64> {
     let evicted = connection.prepared.insert(prepared.id);
     if let Some(evicted) = evicted {
         encode::close(&mut connection.outbox, Kind::Statement, &server_name(evicted));

@@ -10,7 +10,6 @@
 use std::sync::Arc;
 
 use super::leased::{Answer, Leased, Rerun};
-use super::names::Names;
 use super::segment::Item;
 use super::serve::Session;
 use super::statements::Prepared;
@@ -41,20 +40,15 @@ fn sets_custom(u: &Understood) -> bool {
 }
 
 /// How a segment that failed is run again on the same kind of connection, if it is.
-pub(super) fn heal(
-    l: &Leased,
-    names: &Names,
-    plan: &[Option<Arc<Prepared>>],
-    code: &str,
-    stale_plan: bool,
-) -> Option<Rerun> {
+pub(super) fn heal(l: &Leased, code: &str, stale_plan: bool) -> Option<Rerun> {
     if l.turn.answer != Answer::HeldBack || l.turn.retained == 0 || l.turn.runs > 0 {
         return None;
     }
-    let told = || plan.iter().flatten().any(|prepared| names.told(prepared.id).is_some());
     match code {
-        _ if stale_plan => (!told()).then_some(Rerun::Replan),
-        "42602" if l.pins.is_empty() && l.turn.summary.leaves.contains(Leaves::SETTINGS) => Some(Rerun::Fresh),
+        _ if stale_plan => Some(Rerun::Replan),
+        "42602" if l.pins.is_empty() && l.turn.summary.leaves.contains(Leaves::SETTINGS) => {
+            Some(Rerun::Fresh)
+        }
         _ => None,
     }
 }
@@ -71,7 +65,7 @@ pub(super) fn expect_descriptions(
         let describe = Describe::read(wire::body(&inbox[item.start..], item.len))?;
         if describe.kind == Kind::Statement {
             let named = !describe.name.is_empty();
-            leased.described.push_back(named.then(|| Arc::clone(prepared)));
+            leased.described.push_back(named.then(|| (describe.name.into(), Arc::clone(prepared))));
         }
     }
     Ok(())
@@ -81,14 +75,23 @@ impl Session {
     /// Prepares the statements of the segment anew, for this client and whoever comes after it.
     pub(super) async fn replan(&mut self) {
         for i in 0..self.plan.len() {
-            let Some(old) = self.plan[i].clone() else { continue };
-            self.proxy.statements.retire(&old);
-            let ground = self.ground();
-            let readable = self.is_readable(&old.text);
-            let catalog = &self.database.cluster.catalog;
-            let new = self.proxy.statements.prepare(&old.text, &old.types, &ground, catalog, readable).await;
-            self.names.replace(old.id, &new);
-            self.plan[i] = Some(new);
+            if let Some(old) = self.plan[i].clone() {
+                self.replan_one(&old).await;
+            }
         }
+    }
+
+    /// Puts a new statement of the same text in the place of one whose tables have changed.
+    pub(super) async fn replan_one(&mut self, old: &Prepared) -> Arc<Prepared> {
+        self.proxy.statements.retire(old);
+        let ground = self.ground();
+        let readable = self.is_readable(&old.text);
+        let catalog = &self.database.cluster.catalog;
+        let new = self.proxy.statements.prepare(&old.text, &old.types, &ground, catalog, readable).await;
+        self.names.replace(old.id, &new);
+        for prepared in self.plan.iter_mut().flatten().filter(|prepared| prepared.id == old.id) {
+            *prepared = Arc::clone(&new);
+        }
+        new
     }
 }

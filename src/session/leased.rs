@@ -32,8 +32,8 @@ pub(super) struct Leased {
     pub(super) pins: Pins,
     /// Statements whose description the client waits for, in order, unnamed ones as `None`; and the one whose rows are
     /// described next.
-    pub(super) described: VecDeque<Option<Arc<Prepared>>>,
-    pub(super) describing: Option<Arc<Prepared>>,
+    pub(super) described: VecDeque<Option<Described>>,
+    pub(super) describing: Option<Described>,
     /// What may have been left in the session since it was last known in full.
     pub(super) left: Leaves,
     /// What the open transaction may have done, and to which tables.
@@ -54,6 +54,9 @@ pub(super) struct Leased {
     /// The segment is to be run again elsewhere as soon as this server has finished with it.
     pub(super) rerun: Option<Rerun>,
 }
+
+/// A statement that is described, and the client's name for it.
+pub(super) type Described = (Box<[u8]>, Arc<Prepared>);
 
 /// The role in which a node serves a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

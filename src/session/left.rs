@@ -33,7 +33,8 @@ impl Session {
         if leaves.contains(Leaves::ANYTHING) {
             l.lease.stain = Some(self.number);
         }
-        l.lease.has_temp_schema |= leaves.intersects(MAY_MAKE_TEMP_SCHEMA) || self.settings.steering.temp_path;
+        l.lease.has_temp_schema |=
+            leaves.intersects(MAY_MAKE_TEMP_SCHEMA) || self.settings.steering.temp_path;
         let failed = l.turn.answer == Answer::Failed && l.turn.summary.count < 2;
         // Of the others the server is asked. Code can have done anything before it failed.
         let told = if failed { Leaves::NATIVE_CODE } else { IN_THE_PROCESS.with(Leaves::UNNAMED_SETTING) };

@@ -3,23 +3,34 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
-
+use super::failure::Failure;
 use super::statements::Prepared;
+
+/// Most names one client can give: it is the proxy that remembers them.
+const MOST: usize = 10_000;
 
 /// The prepared statements of one client.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    named: HashMap<Box<[u8]>, Arc<Prepared>>,
+    named: HashMap<Box<[u8]>, Named>,
     unnamed: Option<Arc<Prepared>>,
-    /// The shapes of rows the client was told, by the number of the statement: it decodes them by that ever after.
-    told: FxHashMap<u64, u64>,
+}
+
+#[derive(Debug)]
+struct Named {
+    prepared: Arc<Prepared>,
+    /// The shape of its rows as the client was told: it decodes them by that ever after.
+    told: Option<u64>,
 }
 
 impl Names {
     /// The statement of this name; the empty name is the unnamed statement.
     pub(super) fn get(&self, name: &[u8]) -> Option<&Arc<Prepared>> {
-        if name.is_empty() { self.unnamed.as_ref() } else { self.named.get(name) }
+        if name.is_empty() {
+            self.unnamed.as_ref()
+        } else {
+            self.named.get(name).map(|named| &named.prepared)
+        }
     }
 
     /// Whether no name was given.
@@ -27,23 +38,33 @@ impl Names {
         self.named.is_empty()
     }
 
+    /// Why the name cannot be given to another statement.
+    pub(super) fn refuse(&self, name: &[u8]) -> Option<Failure> {
+        if name.is_empty() {
+            return None;
+        }
+        if self.named.contains_key(name) {
+            let name = String::from_utf8_lossy(name);
+            return Some(Failure::error("42P05", format!("prepared statement \"{name}\" already exists")));
+        }
+        (self.named.len() >= MOST).then(|| {
+            Failure::error("53400", format!("a client can have at most {MOST} prepared statements"))
+                .with_hint("Close those that are not needed any more, or use the unnamed statement.")
+        })
+    }
+
     /// Gives the name to a statement.
     pub(super) fn set(&mut self, name: &[u8], prepared: Arc<Prepared>) {
         if name.is_empty() {
             self.unnamed = Some(prepared);
         } else {
-            self.named.insert(name.into(), prepared);
+            self.named.insert(name.into(), Named { prepared, told: None });
         }
     }
 
     /// Takes the name back.
     pub(super) fn remove(&mut self, name: &[u8]) -> bool {
-        let gone = if name.is_empty() { self.unnamed.take() } else { self.named.remove(name) };
-        let Some(gone) = gone else { return false };
-        if !self.told.is_empty() && !self.named.values().any(|prepared| prepared.id == gone.id) {
-            self.told.remove(&gone.id);
-        }
-        true
+        if name.is_empty() { self.unnamed.take().is_some() } else { self.named.remove(name).is_some() }
     }
 
     /// A simple query destroys the unnamed statement.
@@ -52,18 +73,21 @@ impl Names {
     }
 
     /// The client is told the shape of a statement's rows.
-    pub(super) fn tell(&mut self, statement: u64, shape: u64) {
-        self.told.insert(statement, shape);
+    pub(super) fn tell(&mut self, name: &[u8], shape: u64) {
+        if let Some(named) = self.named.get_mut(name) {
+            named.told = Some(shape);
+        }
     }
 
     /// The shape of a statement's rows as the client was told.
-    pub(super) fn told(&self, statement: u64) -> Option<u64> {
-        self.told.get(&statement).copied()
+    pub(super) fn told(&self, name: &[u8]) -> Option<u64> {
+        self.named.get(name)?.told
     }
 
     /// Puts a statement in the place of another, under all its names.
     pub(super) fn replace(&mut self, old: u64, new: &Arc<Prepared>) {
-        for prepared in self.named.values_mut().chain(&mut self.unnamed).filter(|p| p.id == old) {
+        let named = self.named.values_mut().map(|named| &mut named.prepared);
+        for prepared in named.chain(&mut self.unnamed).filter(|prepared| prepared.id == old) {
             *prepared = Arc::clone(new);
         }
     }
@@ -72,6 +96,5 @@ impl Names {
     pub(super) fn clear(&mut self) {
         self.named.clear();
         self.unnamed = None;
-        self.told.clear();
     }
 }

@@ -148,12 +148,7 @@ impl Session {
     }
 
     /// Brings the session's settings onto the connection where they differ.
-    async fn apply_settings(
-        &self,
-        lease: &mut Lease,
-        node: &Node,
-        on_replica: bool,
-    ) -> Result<(), Unfit> {
+    async fn apply_settings(&self, lease: &mut Lease, node: &Node, on_replica: bool) -> Result<(), Unfit> {
         let wanted = &self.settings.current;
         // Whatever code has left there is this session's own, or somebody else's.
         let foreign = lease.stain.is_some_and(|by| by != self.number);

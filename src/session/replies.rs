@@ -133,8 +133,10 @@ impl Session {
         match header.kind {
             Backend::ParameterDescription => l.describing = l.described.pop_front().flatten(),
             Backend::RowDescription | Backend::NoData => {
-                if let Some(prepared) = l.describing.take() {
-                    self.names.tell(prepared.id, shape(&l.lease.inbox[l.scanned..l.scanned + header.len]));
+                if let Some((name, prepared)) = l.describing.take() {
+                    let shape = shape(&l.lease.inbox[l.scanned..l.scanned + header.len]);
+                    prepared.described(shape);
+                    self.names.tell(&name, shape);
                 }
             }
             // What code on the primary reports while it runs is not for later.
@@ -196,7 +198,7 @@ impl Session {
             l.hide(len);
             return Looked::Next;
         }
-        let healed = heal(l, &self.names, &self.plan, &code, stale_plan);
+        let healed = heal(l, &code, stale_plan);
         if let Some(how) = healed.or_else(|| how_elsewhere(l, &code, fatal).filter(|_| !stale_plan)) {
             tracing::info!(node = %l.node.node().name, sqlstate = %code, ?how, "a statement could not be served here, it is run again");
             // Unlogged tables are refused with 0A000, and reading them is no write.

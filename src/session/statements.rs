@@ -5,7 +5,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
 
@@ -40,6 +40,8 @@ pub(super) struct Prepared {
     pub(super) types: Box<[u8]>,
     /// What its names meant when it was prepared: on other ground they can mean something else.
     ground: u64,
+    /// The shape of its rows wherever it is prepared: a server that would give it another has seen its tables change.
+    shape: OnceLock<u64>,
     known: ArcSwap<Known>,
     pub(super) hints: Result<Hints, HintError>,
 }
@@ -53,6 +55,16 @@ impl Prepared {
     /// Something newer is known of it.
     pub(super) fn learn(&self, known: &Arc<Known>) {
         self.known.store(Arc::clone(known));
+    }
+
+    /// The shape of its rows, if a server has described it.
+    pub(super) fn shape(&self) -> Option<u64> {
+        self.shape.get().copied()
+    }
+
+    /// A server has described its rows; returns the shape that holds.
+    pub(super) fn described(&self, shape: u64) -> u64 {
+        *self.shape.get_or_init(|| shape)
     }
 }
 
@@ -188,6 +200,7 @@ impl Statements {
             text: text.into(),
             types: types.into(),
             ground: ground.key,
+            shape: OnceLock::new(),
             known: ArcSwap::new(known),
             hints,
         });

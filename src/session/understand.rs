@@ -24,7 +24,7 @@ use crate::wire::{self, Bind, Describe, Frontend, Kind, Parse, WireError, parse_
 pub(super) struct Understood {
     pub(super) summary: Summary,
     pub(super) defined: Vec<Box<[u8]>>,
-    /// The Parse whose name is taken, and what the client is told instead of the server's error.
+    /// The Parse whose name cannot be given, and what the client is told instead of the server's error.
     pub(super) taken: Option<(usize, BytesMut)>,
     /// A statement of the client's that is run by its name in SQL.
     pub(super) by_name: Option<(String, Arc<Prepared>)>,
@@ -200,13 +200,11 @@ impl Session {
         Some((name, prepared))
     }
 
-    /// Gives the client's name to a statement. A name that is taken is the client's mistake.
+    /// Gives the client's name to a statement, if it can be given.
     fn define(&mut self, item: usize, parse: &Parse<'_>, prepared: &Arc<Prepared>, u: &mut Understood) {
-        if !parse.name.is_empty() && self.names.get(parse.name).is_some() {
-            let text =
-                format!("prepared statement \"{}\" already exists", String::from_utf8_lossy(parse.name));
+        if let Some(failure) = self.names.refuse(parse.name) {
             let mut error = BytesMut::new();
-            Failure::error("42P05", text).write(&mut error);
+            failure.write(&mut error);
             u.taken.get_or_insert((item, error));
             return;
         }

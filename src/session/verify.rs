@@ -11,15 +11,14 @@ use std::sync::Arc;
 
 use bytes::Buf;
 
-use super::build::prepare;
 use super::failure::{End, Failure};
 use super::segment::Ending;
 use super::serve::Session;
 use super::statements::Prepared;
 use super::understand::Understood;
-use crate::server::Connection;
+use crate::server::{Connection, Unnamed};
 use crate::wire::{
-    self, Backend, Bind, ErrorFields, Frontend, Kind, TransactionStatus, backend_message, encode,
+    self, Backend, Bind, Describe, ErrorFields, Frontend, Kind, TransactionStatus, backend_message, encode,
 };
 
 /// The shape of rows, from the whole message that describes them (`RowDescription` or `NoData`).
@@ -30,47 +29,62 @@ pub(super) fn shape(message: &[u8]) -> u64 {
 }
 
 impl Session {
-    /// Prepares on the leased server what the segment binds, where the server lacks it and clients have been told its
-    /// shape. True when the segment was refused, because the shape is another now.
+    /// Sees to it that what the segment binds or describes has the shape it had before, where the leased server would
+    /// have to prepare it anew, and that this is the shape the client was told. True when the segment was refused.
     pub(super) async fn verify(&mut self, inbox: &[u8], u: &Understood, ending: Ending) -> Result<bool, End> {
-        let Some(leased) = &self.leased else { return Ok(false) };
-        if leased.exchange.is_unsynced() || leased.exchange.status() == TransactionStatus::Failed {
-            return Ok(false);
-        }
         for i in 0..self.items.len() {
-            let item = self.items[i];
-            let (Frontend::Bind, Some(prepared)) = (item.kind, &self.plan[i]) else { continue };
-            let named = !Bind::read(wire::body(&inbox[item.start..], item.len))?.statement.is_empty();
-            let Some(told) = self.names.told(prepared.id).filter(|_| named) else { continue };
-            let prepared = Arc::clone(prepared);
-            let Some(leased) = &mut self.leased else { return Ok(false) };
-            if leased.lease.prepared.touch(prepared.id) {
+            let (item, Some(prepared)) = (self.items[i], &self.plan[i]) else { continue };
+            let body = wire::body(&inbox[item.start..], item.len);
+            let name = match item.kind {
+                Frontend::Bind => Bind::read(body)?.statement,
+                Frontend::Describe => Describe::read(body)?.name,
+                _ => continue,
+            };
+            let told = self.names.told(name);
+            if name.is_empty() || prepared.shape().or(told).is_none() {
                 continue;
             }
-            match describe_anew(&mut leased.lease, &prepared).await {
-                // A connection that is lost is found out, and dealt with, when the segment is sent.
-                Ok(found) if found.is_none_or(|found| found == told) => {}
-                Ok(_) => {
-                    self.proxy.statements.retire(&prepared);
-                    let failure = Failure {
-                        routine: "RevalidateCachedQuery",
-                        ..Failure::error("0A000", "cached plan must not change result type")
-                    };
-                    return self.refuse(failure, u, ending);
-                }
+            let prepared = Arc::clone(prepared);
+            let shape = match self.shape_of(&prepared).await {
+                Ok(shape) => shape,
                 Err(failure) => return self.refuse(failure, u, ending),
+            };
+            if item.kind == Frontend::Bind && told.is_some() && shape.is_some() && told != shape {
+                let failure = Failure {
+                    routine: "RevalidateCachedQuery",
+                    ..Failure::error("0A000", "cached plan must not change result type")
+                };
+                return self.refuse(failure, u, ending);
             }
         }
         Ok(false)
     }
+
+    /// The shape of a statement's rows on the leased server; `None` where it is not to be found out. The error is the
+    /// server's.
+    async fn shape_of(&mut self, prepared: &Arc<Prepared>) -> Result<Option<u64>, Failure> {
+        let Some(leased) = &mut self.leased else { return Ok(None) };
+        let in_between =
+            leased.exchange.is_unsynced() || leased.exchange.status() == TransactionStatus::Failed;
+        if leased.lease.prepared.touch(prepared.id) || in_between {
+            return Ok(prepared.shape());
+        }
+        // A connection that is lost is found out, and dealt with, when the segment is sent.
+        let Some(found) = describe_anew(&mut leased.lease, prepared).await? else { return Ok(None) };
+        if prepared.described(found) != found {
+            self.replan_one(prepared).await.described(found);
+        }
+        Ok(Some(found))
+    }
 }
 
-/// Prepares the statement under the proxy's name, and returns the shape of its rows; `None` when the connection is
-/// lost. The error is the server's. Not cancel safe.
+/// The shape of a statement's rows as the server would prepare it now; `None` when the connection is lost. The error is
+/// the server's. Not cancel safe.
 async fn describe_anew(connection: &mut Connection, statement: &Prepared) -> Result<Option<u64>, Failure> {
-    prepare(connection, statement);
-    encode::describe(&mut connection.outbox, Kind::Statement, &statement.server_name);
+    encode::parse(&mut connection.outbox, b"", &statement.text, &statement.types);
+    encode::describe(&mut connection.outbox, Kind::Statement, b"");
     encode::sync(&mut connection.outbox);
+    connection.prepared.set_unnamed(Unnamed::Is(statement.id));
     if poll_fn(|cx| connection.poll_flush(cx)).await.is_err() {
         return Ok(None);
     }
@@ -90,7 +104,7 @@ async fn describe_anew(connection: &mut Connection, statement: &Prepared) -> Res
             Backend::ErrorResponse => {
                 let error = ErrorFields::read(wire::body(&connection.inbox, header.len));
                 let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
-                connection.prepared.remove(statement.id);
+                connection.prepared.set_unnamed(Unnamed::Unknown);
                 found =
                     Err(Failure { code: text(error.code).into(), ..Failure::error("", text(error.message)) });
             }

@@ -69,7 +69,7 @@ fn notifications_are_delivered() {
     wait_both(&proxy);
     let (mut listener, mut sender) = (Raw::app(proxy.address()), Raw::app(proxy.address()));
     listener.ok(&format!("listen {schema}"));
-    assert!((pinned(&proxy, "listen") - 1.0).abs() < 0.1, "{}", proxy.metrics());
+    support::wait_until("the listener is pinned", || pinned(&proxy, "listen") > 0.5);
     for i in 0..3 {
         sender.ok(&format!("notify {schema}, 'number {i}'"));
         // It arrives while the listener does nothing.
@@ -102,24 +102,6 @@ fn cursors_and_statements_of_sql_stay_with_their_client() {
     assert_eq!(a.query("execute p(1)").code(), "26000");
     a.terminate();
     wait_unpinned(&proxy);
-}
-
-#[test]
-fn sequences_remember_their_last_value() {
-    let schema = schema();
-    shared()
-        .primary()
-        .psql(&format!("create sequence {schema}.s; alter sequence {schema}.s owner to app"))
-        .unwrap();
-    shared().wait_caught_up().unwrap();
-    let proxy = proxy("connection_limit=2&tidegate_client_auth=trust");
-    wait_both(&proxy);
-    let (mut a, mut b) = (Raw::app(proxy.address()), Raw::app(proxy.address()));
-    a.ok(&format!("begin; select nextval('{schema}.s')"));
-    assert_eq!(a.ok(&format!("select currval('{schema}.s')")).value(), "1");
-    b.ok(&format!("select nextval('{schema}.s')"));
-    assert_eq!(a.ok("select lastval()").value(), "1");
-    a.ok("commit");
 }
 
 #[test]
@@ -250,4 +232,48 @@ fn a_short_statement_timeout_does_not_keep_a_pin_from_being_seen() {
     a.ok("drop table scratch");
     a.ok("select pg_advisory_unlock_all()");
     wait_unpinned(&proxy);
+}
+
+#[test]
+fn a_search_path_with_the_temporary_schema_binds() {
+    let proxy = proxy("connection_limit=2&tidegate_client_auth=trust");
+    wait_both(&proxy);
+    let (mut a, mut b) = (Raw::app(proxy.address()), Raw::app(proxy.address()));
+    // A connection that has a temporary schema already.
+    b.ok("create temp table other (n int); drop table other");
+    a.ok("set search_path to 'pg_temp'");
+    assert_eq!(a.ok("select current_schema() is null").value(), "f");
+    a.ok("create table scratch (n int)");
+    for _ in 0..3 {
+        a.ok("insert into scratch values (1)");
+        assert_eq!(b.query("select * from scratch").code(), "42P01");
+    }
+    assert!(pinned(&proxy, "temp_path") > 0.5);
+    a.ok("drop table scratch");
+    a.ok("reset search_path");
+    wait_unpinned(&proxy);
+}
+
+#[test]
+fn a_setting_can_be_made_before_its_library_is_loaded() {
+    let proxy = proxy("connection_limit=1&tidegate_client_auth=trust");
+    wait_both(&proxy);
+    let (mut a, mut b) = (Raw::app(proxy.address()), Raw::app(proxy.address()));
+    b.ok("do $$ begin null; end $$");
+    a.ok("set plpgsql.not_a_setting = 1");
+    assert_eq!(a.ok("show plpgsql.not_a_setting").value(), "1");
+    assert!(pinned(&proxy, "reserved_setting") > 0.5);
+    a.ok("discard all");
+    wait_unpinned(&proxy);
+    b.ok("do $$ begin null; end $$");
+    a.ok("set plpgsql.not_a_setting = 2");
+    // Once it has loaded the library itself, the error is its own.
+    a.ok("do $$ begin null; end $$");
+    assert_eq!(a.query("set plpgsql.not_a_setting = 1").code(), "42602");
+    a.terminate();
+    wait_unpinned(&proxy);
+    // What is no name at all stays an error, and binds nobody.
+    assert_eq!(b.query("set \"no-name.x\" = 1").code(), "42602");
+    wait_unpinned(&proxy);
+    assert_eq!(b.ok("select 1").value(), "1");
 }

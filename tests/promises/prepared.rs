@@ -160,7 +160,7 @@ fn a_statement_prepared_before_its_table_changed_can_be_prepared_anew() {
     let mut raw = Raw::app(proxy.address());
     raw.ok(&format!("create table {schema}.t (a int); insert into {schema}.t values (1)"));
     let sql = format!("select * from {schema}.t /* tidegate: intent=primary */");
-    send(&mut raw, &[parse("s", &sql)]).ok();
+    send(&mut raw, &[parse("s", &sql), describe(b'S', "s")]).ok();
     assert_eq!(raw.run("s", &[]).value(), "1");
     raw.ok(&format!("alter table {schema}.t add b int default 2"));
     assert_eq!(raw.run("s", &[]).code(), "0A000");
@@ -213,4 +213,21 @@ fn a_flush_is_answered_at_once() {
     assert_eq!(raw.answer().tags(), "Z");
     assert_eq!(raw.ok("select 1").value(), "1");
     assert_eq!(other.ok("select 1").value(), "1");
+}
+
+#[test]
+fn names_are_bounded() {
+    let proxy = proxy(ONE);
+    wait_both(&proxy);
+    let mut raw = Raw::app(proxy.address());
+    for hundred in 0..100 {
+        let many: Vec<_> = (0..100).map(|i| parse(&format!("n{hundred}.{i}"), "select 1")).collect();
+        send(&mut raw, &many).ok();
+    }
+    assert_eq!(send(&mut raw, &[parse("more", "select 1")]).code(), "53400");
+    assert_eq!(raw.run("n99.99", &[]).value(), "1");
+    send(&mut raw, &[close(b'S', "n0.0"), parse("more", "select 2")]).ok();
+    assert_eq!(raw.run("more", &[]).value(), "2");
+    raw.ok("deallocate all");
+    send(&mut raw, &[parse("more", "select 3")]).ok();
 }
