@@ -13,7 +13,7 @@ use axum::routing::get;
 
 use crate::cluster;
 use crate::config::Mode;
-use crate::session::{Database, Proxy};
+use crate::session::{Database, PinView, Proxy};
 use crate::stats::HISTOGRAMS;
 
 /// Serves the admin address until the task is dropped.
@@ -23,6 +23,7 @@ pub async fn serve(proxy: Arc<Proxy>, listener: tokio::net::TcpListener) -> std:
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics))
         .route("/report", get(report))
+        .route("/pins", get(pins))
         .route("/learned", get(learned).delete(forget))
         .with_state(proxy);
     axum::serve(listener, router).await
@@ -52,6 +53,15 @@ async fn report(State(proxy): State<Arc<Proxy>>) -> String {
         database.stats.tally.report(name, database.settings.mode == Mode::Observe)
     };
     names.into_iter().map(one).collect()
+}
+
+/// What binds clients to server connections, the oldest first: a line each, its columns divided by tabs.
+async fn pins(State(proxy): State<Arc<Proxy>>) -> String {
+    let line = |cells: &[String]| {
+        cells.iter().map(|cell| cell.replace(['\t', '\n'], " ")).collect::<Vec<_>>().join("\t") + "\n"
+    };
+    let head = PinView::COLUMNS.map(str::to_owned);
+    proxy.pins.all().iter().fold(line(&head), |text, pin| text + &line(&pin.cells()))
 }
 
 /// The shapes that replicas have refused, one a line.

@@ -9,6 +9,7 @@ use super::explain::Taken;
 use super::failure::{End, Failure};
 use super::known::Known;
 use super::leased::Leased;
+use super::pins::PinView;
 use super::rules::Defaults;
 use super::segment::{Ending, Item};
 use super::serve::Session;
@@ -46,11 +47,13 @@ const SWITCH: &[&str] = &["on", "true", "yes", "1", "off", "false", "no", "0"];
 /// What can only be shown.
 const LAST_ROUTE: &str = "last_route";
 const TOKEN: &str = "token";
+/// Also as `SHOW PINS`: PostgreSQL has no setting of that name.
+const PINS: &str = "pins";
 
 /// What is wrong with giving a setting this value; its name is in lower case and without the prefix `tidegate.`.
 pub(super) fn mistake(name: &str, value: &str) -> Option<Failure> {
     let Some((_, takes)) = SETTINGS.iter().find(|(known, _)| *known == name) else {
-        if [LAST_ROUTE, TOKEN].contains(&name) {
+        if [LAST_ROUTE, TOKEN, PINS].contains(&name) {
             let text = format!("parameter \"tidegate.{name}\" cannot be changed");
             return Some(Failure::error("55P02", text));
         }
@@ -80,33 +83,42 @@ pub(super) fn switch(value: &str) -> bool {
 }
 
 /// A question that the proxy answers itself.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Question {
     LastRoute,
     ExplainRoute,
     Token,
+    Pins,
     /// What is in force of one of [`SETTINGS`].
     Setting(&'static str),
 }
 
 impl Question {
-    /// The name of the answer's column.
-    fn column(self) -> Cow<'static, str> {
+    /// The names of the answer's columns.
+    fn columns(self) -> Vec<Cow<'static, str>> {
         match self {
-            Question::LastRoute => "tidegate.last_route".into(),
-            Question::Token => "tidegate.token".into(),
-            Question::Setting(name) => format!("tidegate.{name}").into(),
-            Question::ExplainRoute => "QUERY PLAN".into(),
+            Question::LastRoute => vec!["tidegate.last_route".into()],
+            Question::Token => vec!["tidegate.token".into()],
+            Question::Setting(name) => vec![format!("tidegate.{name}").into()],
+            Question::ExplainRoute => vec!["QUERY PLAN".into()],
+            Question::Pins => PinView::COLUMNS.map(Cow::from).to_vec(),
         }
     }
 
     /// What the answer's end calls the command.
     fn tag(self) -> &'static str {
         match self {
-            Question::LastRoute | Question::Token | Question::Setting(_) => "SHOW",
+            Question::LastRoute | Question::Token | Question::Pins | Question::Setting(_) => "SHOW",
             Question::ExplainRoute => "EXPLAIN",
         }
     }
+}
+
+/// The columns of the answer.
+fn describe(client: &mut Client, about: Question) {
+    let columns = about.columns();
+    let columns: Vec<_> = columns.iter().map(|column| &**column).collect();
+    encode::text_columns(&mut client.outbox, &columns);
 }
 
 fn question(known: &Known) -> Option<Question> {
@@ -114,6 +126,7 @@ fn question(known: &Known) -> Option<Question> {
     match &**own {
         Own::Show { name } if **name == *LAST_ROUTE => Some(Question::LastRoute),
         Own::Show { name } if **name == *TOKEN => Some(Question::Token),
+        Own::Show { name } if **name == *PINS => Some(Question::Pins),
         Own::Show { name } => {
             SETTINGS.iter().find(|(known, _)| *known == &**name).map(|(known, _)| Question::Setting(known))
         }
@@ -142,7 +155,7 @@ impl Session {
             let item = self.items[0];
             let text = query_text(wire::body(&client.inbox[item.start..], item.len))?.to_vec();
             if let Some(about) = question(known) {
-                encode::text_columns(&mut client.outbox, &[&about.column()]);
+                describe(client, about);
                 if let Err(failure) = self.rows(client, about, &text).await {
                     self.database.stats.proxy_error(&failure.code);
                     failure.write(&mut client.outbox);
@@ -199,7 +212,7 @@ impl Session {
                     if Describe::read(body)?.kind == Kind::Statement {
                         encode::no_parameters(&mut client.outbox);
                     }
-                    encode::text_columns(&mut client.outbox, &[&about.column()]);
+                    describe(client, *about);
                 }
                 Frontend::Execute => {
                     let (about, text) = (*about, prepared.text.clone());
@@ -216,12 +229,22 @@ impl Session {
 
     /// The rows of the answer and its tag.
     async fn rows(&mut self, client: &mut Client, about: Question, text: &[u8]) -> Result<(), Failure> {
+        if about == Question::Pins {
+            let own =
+                |pin: &PinView| pin.database == self.database.settings.name && pin.user == self.user.name;
+            for pin in self.proxy.pins.all().iter().filter(|pin| own(pin)) {
+                encode::text_row(&mut client.outbox, &pin.cells().each_ref().map(String::as_str));
+            }
+            encode::command_complete(&mut client.outbox, about.tag());
+            return Ok(());
+        }
         let lines = match (about, &self.last_route) {
             (Question::ExplainRoute, _) => self.explain_route(text).await?,
             (Question::Token, _) => vec![self.token().await?],
             (Question::Setting(name), _) => vec![self.in_force(name)],
             (Question::LastRoute, Some(route)) => self.lines(route),
             (Question::LastRoute, None) => vec!["no statement was routed yet".to_owned()],
+            (Question::Pins, _) => Vec::new(),
         };
         for line in lines {
             encode::text_row(&mut client.outbox, &[&line]);

@@ -166,6 +166,36 @@ pub struct PinView {
 }
 
 impl PinView {
+    /// What [`PinView::cells`] are.
+    pub const COLUMNS: [&str; 10] = [
+        "client_pid",
+        "user",
+        "database",
+        "application_name",
+        "client_addr",
+        "node",
+        "server_pid",
+        "reason",
+        "since",
+        "seconds",
+    ];
+
+    /// The pin as a row of a table.
+    pub fn cells(&self) -> [String; 10] {
+        [
+            self.client.to_string(),
+            self.user.clone(),
+            self.database.clone(),
+            self.application.clone(),
+            self.address.clone(),
+            self.node.clone(),
+            self.server.to_string(),
+            self.reason.to_owned(),
+            httpdate::fmt_http_date(self.since),
+            self.lasted().as_secs().to_string(),
+        ]
+    }
+
     /// How long it has lasted.
     pub fn lasted(&self) -> Duration {
         self.since.elapsed().unwrap_or_default()

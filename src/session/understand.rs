@@ -4,7 +4,6 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
-use super::failure::Failure;
 use super::known::Known;
 use super::leased::{Summary, nothing_touched};
 use super::need::key;

@@ -277,3 +277,27 @@ fn a_setting_can_be_made_before_its_library_is_loaded() {
     wait_unpinned(&proxy);
     assert_eq!(b.ok("select 1").value(), "1");
 }
+
+#[test]
+fn pins_are_shown() {
+    let proxy = proxy("connection_limit=3&tidegate_client_auth=trust");
+    wait_both(&proxy);
+    let mut a = Raw::app_with(proxy.address(), &[("application_name", "keeper")]);
+    let mut b = Raw::app(proxy.address());
+    a.ok("select pg_advisory_lock(19)");
+    a.ok("create temp table scratch (n int)");
+    let server = a.ok("select pg_backend_pid()").value();
+    support::wait_until("both are shown", || b.ok("show pins").rows().len() == 2);
+    let rows: Vec<Vec<String>> =
+        b.ok("SHOW PINS").rows().into_iter().map(|row| row.into_iter().flatten().collect()).collect();
+    for (row, reason) in rows.iter().zip(["advisory_lock", "temp_table"]) {
+        assert_eq!(&row[1..5], ["app", "app", "keeper", "127.0.0.1"]);
+        assert_eq!((&*row[6], &*row[7]), (&*server, reason));
+        assert!(row[8].ends_with("GMT") && row[9].parse::<u64>().unwrap() < 60, "{row:?}");
+    }
+    assert_eq!(b.extended("show tidegate.pins", &[]).ok().rows().len(), 2);
+    let (_, page) = support::metrics::get(proxy.admin(), "/pins");
+    assert!(page.starts_with("client_pid\tuser\t") && page.contains("\tadvisory_lock\t"), "{page}");
+    a.terminate();
+    support::wait_until("they are gone", || b.ok("show pins").rows().is_empty());
+}

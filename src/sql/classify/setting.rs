@@ -81,7 +81,9 @@ impl Notes {
 
     pub(super) fn show(&mut self, statement: &VariableShowStmt) {
         let VariableShowStmt { name } = statement;
-        match own_name(name) {
+        // PostgreSQL has no setting of this name, and operators know the question from other poolers.
+        let pins = name.eq_ignore_ascii_case("pins").then(|| "pins".into());
+        match own_name(name).or(pins) {
             Some(name) => self.note(Class::Own(Box::new(Own::Show { name })), Cause::Setting, false),
             None => self.note(Class::Session, Cause::Setting, false),
         }
