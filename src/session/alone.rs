@@ -111,6 +111,7 @@ impl Session {
         }
         let mut error = BytesMut::new();
         failure.write(&mut error);
+        leased.send_due();
         encode::query(&mut leased.lease.outbox, "select 1/0");
         leased.exchange.sent(Owed::Ready { by_sync: false });
         leased.turn = Turn { stand_in: Some(error), ..Turn::begin(u.summary.clone()) };

@@ -22,6 +22,8 @@ pub(super) enum Owed {
     Hidden,
     /// `ReadyForQuery` nobody asked for but the proxy: after it, the session leaves this server or goes on.
     Leave,
+    /// The whole answer to the settings that were sent ahead.
+    Settings,
     /// ReadyForQuery. A Sync that arrives while the server waits for COPY data is ignored by it.
     Ready { by_sync: bool },
 }
@@ -77,7 +79,7 @@ impl Exchange {
     /// A message went out whose answer is `owed`.
     pub(super) fn sent(&mut self, owed: Owed) {
         match owed {
-            Owed::Ready { .. } | Owed::Leave => self.unsynced = false,
+            Owed::Ready { .. } | Owed::Leave | Owed::Settings => self.unsynced = false,
             _ => self.unsynced = true,
         }
         self.owed.push_back(owed);
@@ -126,6 +128,11 @@ impl Exchange {
             && self.status == TransactionStatus::Idle
     }
 
+    /// Whether what arrives next answers settings that were sent ahead.
+    pub(super) fn is_preparing(&self) -> bool {
+        self.owed.front() == Some(&Owed::Settings)
+    }
+
     /// Whether messages have been sent that no Sync has ended yet.
     pub(super) fn is_unsynced(&self) -> bool {
         self.unsynced
@@ -134,6 +141,17 @@ impl Exchange {
     /// A message of the server has arrived. `body` is whole.
     pub(super) fn received(&mut self, kind: Backend, body: &[u8]) -> Result<Seen, WireError> {
         const OUT_OF_ORDER: WireError = WireError::Malformed("out-of-order");
+        if self.is_preparing() {
+            return match kind {
+                Backend::ReadyForQuery => {
+                    self.owed.pop_front();
+                    Ok(Seen::Hide)
+                }
+                // Which cannot be, and what came behind them has run without them.
+                Backend::ErrorResponse => Err(WireError::Malformed("answer to settings")),
+                _ => Ok(Seen::Hide),
+            };
+        }
         match kind {
             Backend::ParseComplete => match self.owed.pop_front() {
                 Some(Owed::Parse { visible: true, .. }) => Ok(Seen::Pass),
@@ -175,7 +193,7 @@ impl Exchange {
         let mut undone = Undone::default();
         while let Some(owed) = self.owed.front().copied() {
             match owed {
-                Owed::Ready { .. } | Owed::Leave => break,
+                Owed::Ready { .. } | Owed::Leave | Owed::Settings => break,
                 Owed::Parse { id, visible } => {
                     undone.not_prepared.extend(id);
                     undone.parses += usize::from(visible);
@@ -206,6 +224,23 @@ mod tests {
         assert_eq!(x.received(Backend::ReadyForQuery, b"I"), Ok(Seen::Ready(TransactionStatus::Idle)));
         assert!(x.is_settled());
         assert!(x.received(Backend::ReadyForQuery, b"I").is_err());
+    }
+
+    #[test]
+    fn the_answer_to_settings_sent_ahead_is_nobodys() {
+        let mut x = Exchange::default();
+        x.sent(Owed::Settings);
+        x.sent(Owed::Ready { by_sync: false });
+        for kind in
+            [Backend::RowDescription, Backend::DataRow, Backend::ParameterStatus, Backend::ReadyForQuery]
+        {
+            assert_eq!(x.received(kind, b"I"), Ok(Seen::Hide));
+        }
+        assert_eq!(x.received(Backend::DataRow, b""), Ok(Seen::Pass));
+        x.received(Backend::ReadyForQuery, b"I").unwrap();
+        assert!(x.is_settled());
+        x.sent(Owed::Settings);
+        assert!(x.received(Backend::ErrorResponse, b"").is_err());
     }
 
     #[test]

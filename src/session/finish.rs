@@ -94,7 +94,7 @@ impl Session {
         leased.hand_over(client);
         self.registered.slot.free().await;
         match self.database.settings.pool.mode {
-            _ if leased.fate != Fate::Shared => drop(leased),
+            _ if leased.fate != Fate::Shared || !leased.due.is_empty() => drop(leased),
             PoolMode::Session => self.parked.push((leased.node.node().id, leased.lease)),
             PoolMode::Transaction => leased.lease.give_back(),
         }

@@ -28,6 +28,8 @@ pub(super) struct Leased {
     pub(super) node: Outstanding,
     pub(super) serves_as: ServesAs,
     pub(super) exchange: Exchange,
+    /// Statements that make the session's settings, not sent yet; empty when they are in force.
+    pub(super) due: String,
     /// What keeps the session on this connection.
     pub(super) pins: Pins,
     /// Statements whose description the client waits for, in order, unnamed ones as `None`; and the one whose rows are
@@ -154,6 +156,7 @@ impl Leased {
             node,
             serves_as,
             exchange: Exchange::default(),
+            due: String::new(),
             pins: Pins::default(),
             left: Leaves::default(),
             did: Does::NOTHING,

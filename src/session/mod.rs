@@ -9,6 +9,7 @@ mod ask;
 mod build;
 mod cancel;
 mod client;
+mod due;
 mod exchange;
 mod explain;
 mod failure;

@@ -106,8 +106,8 @@ impl Session {
             let (_, mut lease) = self.parked.swap_remove(i);
             if lease.is_quiet() && is_fit() {
                 self.freshen(&mut lease, node, again).await?;
-                self.apply_settings(&mut lease, node, on_replica).await?;
-                return Ok(Leased { life, ..Leased::new(lease, outstanding, serves_as, summary) });
+                let due = self.apply_settings(&mut lease, node, on_replica).await?;
+                return Ok(Leased { life, due, ..Leased::new(lease, outstanding, serves_as, summary) });
             }
         }
         let mut lease = match self.user.pools[node.id.0].lease().await {
@@ -134,8 +134,8 @@ impl Session {
             self.prepare(&mut lease, node, on_replica, "discard sequences").await?;
             lease.wrote = None;
         }
-        self.apply_settings(&mut lease, node, on_replica).await?;
-        Ok(Leased { life, ..Leased::new(lease, outstanding, serves_as, summary) })
+        let due = self.apply_settings(&mut lease, node, on_replica).await?;
+        Ok(Leased { life, due, ..Leased::new(lease, outstanding, serves_as, summary) })
     }
 
     /// Puts a new connection in the place of one on which the session would find what a new server session has not.
@@ -147,21 +147,31 @@ impl Session {
         Ok(())
     }
 
-    /// Brings the session's settings onto the connection where they differ.
-    async fn apply_settings(&self, lease: &mut Lease, node: &Node, on_replica: bool) -> Result<(), Unfit> {
+    /// Brings the session's settings onto the connection where they differ. Returns the statements that are to do it, where
+    /// they can be sent along with the session's own.
+    async fn apply_settings(
+        &self,
+        lease: &mut Lease,
+        node: &Node,
+        on_replica: bool,
+    ) -> Result<String, Unfit> {
         let wanted = &self.settings.current;
         // Whatever code has left there is this session's own, or somebody else's.
         let foreign = lease.stain.is_some_and(|by| by != self.number);
         let sql = if foreign { renewal(wanted) } else { difference(lease, wanted) };
         if sql.is_empty() {
-            return Ok(());
+            return Ok(sql);
         }
-        self.prepare(lease, node, on_replica, &sql).await?;
+        let is_certain = self.user.proven.covers(node.id, lease, wanted);
+        if !is_certain {
+            self.prepare(lease, node, on_replica, &sql).await?;
+            self.user.proven.add(node.id, wanted);
+        }
         if foreign {
             lease.stain = None;
         }
         lease.settings = Arc::clone(wanted);
-        Ok(())
+        Ok(if is_certain { sql } else { String::new() })
     }
 
     /// Runs what must have been run on the connection before the session's own statement.

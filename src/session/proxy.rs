@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use tokio::sync::watch;
 
 use super::cancel::Cancels;
+use super::due::Proven;
 use super::greeting::Greetings;
 use super::pins::PinList;
 use super::rules::Rules;
@@ -89,6 +90,7 @@ pub struct User {
     pub pools: Vec<Pool>,
     pub(super) greetings: Mutex<Greetings>,
     pub(super) sequences: SequenceUsers,
+    pub(super) proven: Proven,
     /// What it is promised, where that differs from the database's settings.
     pub(super) tuning: UserTuning,
 }
@@ -168,6 +170,7 @@ impl User {
             pools: database.nodes.iter().map(|node| pool(database, user, node)).collect(),
             greetings: Mutex::default(),
             sequences: SequenceUsers::default(),
+            proven: Proven::default(),
             tuning: user.tuning,
         }
     }

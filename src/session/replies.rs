@@ -86,7 +86,7 @@ impl Session {
         if arrived < header.len {
             let streams =
                 matches!(header.kind, Backend::DataRow | Backend::CopyData | Backend::FunctionCallResponse);
-            if streams && l.rerun.is_none() {
+            if streams && l.rerun.is_none() && !l.exchange.is_preparing() {
                 l.commit(client);
                 l.arriving = header.len;
                 return Ok(Looked::Next);

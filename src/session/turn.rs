@@ -174,6 +174,7 @@ impl Session {
             && matches!(ending, Ending::Query | Ending::Sync);
         super::heal::expect_descriptions(&client.inbox, items, plan, leased)?;
         let by_name = u.by_name.filter(|_| lendable);
+        leased.send_due();
         if let Some((name, prepared)) = &by_name {
             super::build::lend_name(name, prepared, leased);
         }
@@ -205,6 +206,7 @@ impl Session {
         let mut summary = Summary::nothing();
         summary.wants = Wants::Transaction;
         let (mut leased, _) = self.obtain(&summary, None).await?;
+        leased.settle_due().await.map_err(|e| Failure::error("08006", e.to_string()))?;
         let text = String::from_utf8_lossy(query_text(&opening[wire::HEADER_LEN..])?).into_owned();
         ask(&mut leased.lease, &text).await.map_err(|e| Failure::error("08006", e.to_string()))?;
         leased.exchange.began();

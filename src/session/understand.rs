@@ -267,6 +267,9 @@ impl Understood {
         s.doubt = s.doubt.or(known.was_refused().then_some(Doubt::RefusedBefore));
         if known.depends_on_catalog() && self.catalog_is_behind {
             s.doubt = s.doubt.or(Some(Doubt::Catalog));
+            // What was known of its names may be wrong in every respect: a function that only read may write by now.
+            s.does |= Does::WRITES;
+            s.touched = Touched { reads: Tables::Any, writes: Tables::Any };
         }
         if known.statement.is_opaque() {
             s.leaves |= Leaves::ANYTHING;

@@ -70,6 +70,9 @@ impl Session {
             return Ok(prepared.shape());
         }
         // A connection that is lost is found out, and dealt with, when the segment is sent.
+        if leased.settle_due().await.is_err() {
+            return Ok(None);
+        }
         let Some(found) = describe_anew(&mut leased.lease, prepared).await? else { return Ok(None) };
         if prepared.described(found) != found {
             self.replan_one(prepared).await.described(found);

@@ -235,3 +235,34 @@ fn a_role_follows_its_client() {
     wait_open(&proxy);
     assert_ne!(b.ok(WHERE).value(), "primary");
 }
+
+#[test]
+fn settings_come_along_with_the_statement() {
+    let proxy = proxy("connection_limit=1&tidegate_client_auth=trust");
+    wait_both(&proxy);
+    let mut clients: Vec<_> = (0..3).map(|_| Raw::app(proxy.address())).collect();
+    for (i, client) in clients.iter_mut().enumerate() {
+        client.ok(&format!("set app.tenant = '{i}'"));
+        client.ok(&format!("set work_mem = '{}kB'", 100 + i));
+        client.ok(&format!("set search_path = 'tenant_{i}'"));
+    }
+    let asked =
+        "select current_setting('app.tenant'), current_setting('work_mem'), current_setting('search_path')";
+    for round in 0..6 {
+        for (i, client) in clients.iter_mut().enumerate() {
+            let expected =
+                vec![Some(i.to_string()), Some(format!("{}kB", 100 + i)), Some(format!("tenant_{i}"))];
+            for place in ["", " /* tidegate: intent=primary */"] {
+                let text = format!("{asked}{place}");
+                assert_eq!(client.ok(&text).rows(), [expected.clone()], "round {round}");
+                assert_eq!(client.extended(&text, &[]).ok().rows(), [expected.clone()]);
+                // An error does not take them away.
+                assert_eq!(client.extended(&format!("select 1/0{place}"), &[]).code(), "22012");
+                assert_eq!(client.ok(&text).rows(), [expected.clone()]);
+            }
+            client.ok("begin");
+            assert_eq!(client.ok(asked).rows(), [expected.clone()]);
+            client.ok("commit");
+        }
+    }
+}
