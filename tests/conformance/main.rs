@@ -21,6 +21,10 @@ use support::wait_until;
 /// Server connections per user and node. Fewer than the clients of the suite, which runs ten tests at a time.
 const CONNECTIONS: usize = 10;
 
+/// Tests that cannot pass through a pool of connections, each with the only place where it may differ. The reasons are in
+/// `docs/limits.md`.
+const CANNOT_PASS: [(&str, &str); 1] = [("stats", "SELECT sessions > :db_stat_sessions")];
+
 /// How the suite reaches the servers.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Way {
@@ -70,6 +74,19 @@ impl Outcome {
         }
         outcome
     }
+
+    /// How many tests failed that need not have.
+    fn unexpected(&self, way: Way) -> usize {
+        let differences = fs::read_to_string(differences(way)).unwrap_or_default();
+        let need_not = |name: &&String| {
+            let known = CANNOT_PASS.iter().find(|(known, _)| known == name);
+            let Some((_, place)) = known.filter(|_| way != Way::Direct) else { return true };
+            let of_test = |part: &&str| part.contains(&format!("/results/{name}.out"));
+            let parts: Vec<_> = differences.split("diff -U").filter(of_test).collect();
+            !matches!(parts[..], [part] if part.matches("\n@@ ").count() == 1 && part.contains(place))
+        };
+        self.failed.iter().filter(need_not).count()
+    }
 }
 
 #[test]
@@ -78,19 +95,23 @@ fn postgresqls_regression_suite_passes() {
     let home = Home::new(&setting("TIDEGATE_CONFORMANCE_POSTGRES"));
     let tests: Vec<String> =
         setting("TIDEGATE_CONFORMANCE_TESTS").split_whitespace().map(str::to_owned).collect();
-    let (mut report, mut failed) = (String::new(), 0);
+    let (mut report, mut unexpected) = (String::new(), 0);
     for way in setting("TIDEGATE_CONFORMANCE_WAYS").split_whitespace().map(Way::of) {
         let outcome = run(&home, way, &tests, &mut report);
-        failed += outcome.failed.len() + usize::from(outcome.passed == 0);
+        unexpected += outcome.unexpected(way) + usize::from(outcome.passed == 0);
         fs::write(folder().join("report.txt"), &report).unwrap();
     }
     println!("{report}");
-    assert!(failed == 0, "{failed} tests failed; what differs is in {}", folder().display());
+    assert!(
+        unexpected == 0,
+        "{unexpected} tests failed that should pass; what differs is in {}",
+        folder().display()
+    );
 }
 
 /// One run of the suite on a cluster of its own.
 fn run(home: &Home, way: Way, tests: &[String], report: &mut String) -> Outcome {
-    let differences = folder().join(format!("{}.diffs", way.name()));
+    let differences = differences(way);
     let _ = fs::remove_file(&differences);
     let cluster = regress::cluster(&home.bin(), 2);
     cluster.wait_caught_up().unwrap();
@@ -141,6 +162,11 @@ fn before(cluster: &LocalCluster, mode: &str) -> RunningProxy {
 
 fn at(node: &LocalNode) -> SocketAddr {
     SocketAddr::from((Ipv4Addr::LOCALHOST, node.port()))
+}
+
+/// Where it is kept what the tests said otherwise than they should.
+fn differences(way: Way) -> PathBuf {
+    folder().join(format!("{}.diffs", way.name()))
 }
 
 /// Where reports and differences are kept.
