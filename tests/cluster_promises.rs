@@ -33,6 +33,8 @@ mod prepared;
 mod program;
 #[path = "promises/protocol.rs"]
 mod protocol;
+#[path = "promises/replication.rs"]
+mod replication;
 #[path = "promises/routing.rs"]
 mod routing;
 #[path = "promises/rules.rs"]

@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::client::Client;
 use super::failure::End;
-use super::handshake::greet;
+use super::handshake::{Greeted, greet};
 use super::proxy::Proxy;
 use crate::net::Stream;
 use crate::wire::Severity;
@@ -76,13 +76,14 @@ async fn attend(proxy: &Arc<Proxy>, socket: TcpStream) {
     // The handshake's state is large and short-lived; the session's stays.
     let greeted = Box::pin(tokio::time::timeout(LOGIN, greet(proxy, &mut client))).await;
     let end = match greeted {
-        Ok(Ok(Some(mut session))) => {
+        Ok(Ok(Greeted::Session(mut session))) => {
             let Err(end) = session.serve(&mut client).await;
             Box::pin(session.part()).await;
             end
         }
+        Ok(Ok(Greeted::Replication(replication))) => Box::pin(replication.serve(&mut client)).await,
         Ok(Err(end)) => end,
-        Ok(Ok(None)) | Err(_) => return,
+        Ok(Ok(Greeted::Canceller)) | Err(_) => return,
     };
     farewell(&mut client, end).await;
 }

@@ -26,6 +26,8 @@ mod need;
 mod obtain;
 mod own;
 mod proxy;
+mod relay;
+mod replication;
 mod replies;
 mod rules;
 mod scram;
