@@ -49,6 +49,8 @@ mod stale;
 mod tables;
 #[path = "promises/tokens.rs"]
 mod tokens;
+#[path = "promises/vanishing.rs"]
+mod vanishing;
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -43,7 +43,7 @@ pub(super) async fn greet(proxy: &Arc<Proxy>, client: &mut Client) -> Result<Gre
                     .into());
                 }
                 encode::encryption_refused(&mut client.outbox);
-                client.flush().await?;
+                client.flush().await;
             }
             Startup::Cancel(key) => {
                 proxy.cancels.cancel(&key).await;
@@ -105,7 +105,7 @@ async fn log_in(
     let mut proven = true;
     if let Some(verifier) = verifier {
         encode::sasl(&mut client.outbox, SCRAM_SHA_256);
-        client.flush().await?;
+        client.flush().await;
         proven = scram(client, verifier).await? && user.is_some();
     }
     let outcome = if proven { "ok" } else { "refused" };
@@ -145,7 +145,7 @@ async fn scram(client: &mut Client, verifier: &super::scram::Verifier) -> Result
     let malformed = |e: super::scram::ScramError| Failure::fatal("08P01", e.to_string());
     let challenge = Challenge::new(verifier, message, rand::random()).map_err(malformed)?;
     encode::sasl_continue(&mut client.outbox, challenge.message.as_bytes());
-    client.flush().await?;
+    client.flush().await;
     let last = client.password().await?;
     match challenge.check(verifier, &last) {
         Ok(proof) => {

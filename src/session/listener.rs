@@ -93,10 +93,14 @@ async fn farewell(client: &mut Client, end: End) {
     if let End::Io(error) = &end {
         tracing::debug!(%error, "a client's connection failed");
     }
+    let patience = Duration::from_secs(1);
+    if matches!(end, End::Client) && !client.outbox.is_empty() {
+        let _ = tokio::time::timeout(patience, client.flush()).await;
+    }
     if let End::Failure(failure) = end {
         debug_assert_eq!(failure.severity, Severity::Fatal);
         tracing::info!(sqlstate = %failure.code, "{}", failure.message);
         failure.write(&mut client.outbox);
-        let _ = tokio::time::timeout(Duration::from_secs(1), client.flush()).await;
+        let _ = tokio::time::timeout(patience, client.flush()).await;
     }
 }

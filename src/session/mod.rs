@@ -20,6 +20,7 @@ mod handshake;
 mod known;
 mod large;
 mod leased;
+mod leaving;
 mod listener;
 mod names;
 mod need;

@@ -17,7 +17,7 @@ use crate::wire::{HEADER_LEN, WireError, message_len};
 /// the server's bytes the client is.
 pub(super) async fn relay(client: &mut Client, server: &mut Connection, place: &mut Place) -> io::Result<()> {
     poll_fn(|cx| {
-        poll_to_server(cx, client, server, place)?;
+        poll_to_server(cx, client, server)?;
         poll_to_client(cx, client, server, place)
     })
     .await
@@ -32,10 +32,10 @@ pub(super) async fn finish_message(
     while place.due() > 0 {
         let sent = poll_fn(|cx| {
             if server.inbox.is_empty() && ready!(server.poll_read(cx))? == 0 {
-                return Poll::Ready(Err(io::ErrorKind::UnexpectedEof.into()));
+                return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof)));
             }
             let n = place.due().min(server.inbox.len());
-            client.poll_write(cx, &server.inbox[..n])
+            client.poll_write(cx, &server.inbox[..n]).map(Ok)
         });
         let n = sent.await?;
         place.pass(&server.inbox[..n])?;
@@ -50,41 +50,36 @@ fn poll_to_client(
     server: &mut Connection,
     place: &mut Place,
 ) -> Poll<io::Result<()>> {
-    ready!(client.poll_flush(cx))?;
+    ready!(client.poll_flush(cx));
     loop {
+        if client.is_deaf() {
+            return Poll::Ready(Ok(()));
+        }
         if server.inbox.is_empty() && ready!(server.poll_read(cx))? == 0 {
             return Poll::Ready(Ok(()));
         }
-        let n = ready!(client.poll_write(cx, &server.inbox))?;
-        if n == 0 {
-            return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
-        }
+        let n = ready!(client.poll_write(cx, &server.inbox));
         place.pass(&server.inbox[..n])?;
         server.inbox.advance(n);
     }
 }
 
 /// Fails when the client's socket does; a server that takes no more is seen to have ended when it is read from.
-fn poll_to_server(
-    cx: &mut Context<'_>,
-    client: &mut Client,
-    server: &mut Connection,
-    place: &mut Place,
-) -> io::Result<()> {
+fn poll_to_server(cx: &mut Context<'_>, client: &mut Client, server: &mut Connection) -> io::Result<()> {
     loop {
         match server.poll_flush(cx) {
             Poll::Ready(Ok(())) => {}
             Poll::Ready(Err(_)) => server.outbox.clear(),
             Poll::Pending => return Ok(()),
         }
-        if place.client_is_done {
+        if client.has_left() && client.inbox.is_empty() {
             // As a direct connection: the server finds the end behind everything that was sent before.
             let _ = server.poll_shutdown(cx);
             return Ok(());
         }
         if client.inbox.is_empty() {
             match client.poll_read(cx) {
-                Poll::Ready(Ok(0)) => place.client_is_done = true,
+                Poll::Ready(Ok(0)) => continue,
                 Poll::Ready(Ok(_)) => {}
                 Poll::Ready(Err(error)) => return Err(error),
                 Poll::Pending => return Ok(()),
@@ -101,7 +96,6 @@ pub(super) struct Place {
     head: Vec<u8>,
     /// Bytes of its body that are still to come.
     rest: usize,
-    client_is_done: bool,
 }
 
 impl Place {

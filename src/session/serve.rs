@@ -135,12 +135,17 @@ impl Session {
     pub(super) async fn serve(&mut self, client: &mut Client) -> Result<std::convert::Infallible, End> {
         let mut stopping = self.proxy.stopping.subscribe();
         loop {
-            while self.can_take(client) && self.take(client).await? {}
+            let all_taken = self.take_all(client).await?;
+            if all_taken && client.has_left() {
+                // What it is still told reaches it if it listens.
+                self.leased.iter_mut().for_each(|leased| leased.hand_over(client));
+                return Err(End::Client);
+            }
             match self.wait(client, &mut stopping).await {
                 Event::Client => {}
                 Event::Server => self.replies(client).await?,
                 Event::ServerGone(error) => self.server_gone(client, &error).await?,
-                Event::ClientGone => return Err(End::Client),
+                Event::ClientGone => self.client_left(client).await,
                 Event::Stop => {
                     return Err(super::failure::Failure::fatal("57P01", "the proxy is shutting down").into());
                 }
@@ -156,6 +161,16 @@ impl Session {
             Some(l) if self.passing == Passing::Early => l.exchange.copies_in() || self.skipping,
             Some(l) => self.passing != Passing::Nothing || l.exchange.is_ready() || l.exchange.copies_in(),
         }
+    }
+
+    /// Deals with what the client has sent, as far as may be. True when all of it was, and more must arrive first.
+    async fn take_all(&mut self, client: &mut Client) -> Result<bool, End> {
+        while self.can_take(client) {
+            if !self.take(client).await? {
+                return Ok(true);
+            }
+        }
+        Ok(self.passing == Passing::Early)
     }
 
     /// Deals with one piece of what the client has sent. False when more must arrive first.
@@ -265,10 +280,9 @@ impl Session {
 fn poll_client(cx: &mut Context<'_>, client: &mut Client, ahead: usize) -> Poll<Event> {
     let held_up = client.outbox.len() >= BACKLOG;
     match client.poll_flush(cx) {
-        Poll::Ready(Err(_)) => return Poll::Ready(Event::ClientGone),
         // It does not read what it is told: it is not asked for more.
         Poll::Pending if held_up => return Poll::Pending,
-        Poll::Ready(Ok(())) if held_up => return Poll::Ready(Event::Client),
+        Poll::Ready(()) if held_up => return Poll::Ready(Event::Client),
         _ => {}
     }
     poll_client_read(cx, client, ahead)
@@ -288,11 +302,7 @@ fn poll_client_read(cx: &mut Context<'_>, client: &mut Client, ahead: usize) -> 
 /// Writes to both sides what waits for them, then reads from both. The server is not read from while the client has
 /// not taken what came before: that is the backpressure.
 fn poll_both(cx: &mut Context<'_>, client: &mut Client, leased: &mut Leased, ahead: usize) -> Poll<Event> {
-    let delivered = match leased.poll_deliver(cx, client) {
-        Poll::Ready(Err(_)) => return Poll::Ready(Event::ClientGone),
-        Poll::Ready(Ok(())) => true,
-        Poll::Pending => false,
-    };
+    let delivered = leased.poll_deliver(cx, client).is_ready();
     if leased.lease.has_output() {
         let held_up = leased.lease.outbox.len() >= BACKLOG;
         match leased.lease.poll_flush(cx) {
