@@ -9,6 +9,10 @@ mod support;
 mod cancel;
 #[path = "promises/catalog.rs"]
 mod catalog;
+#[path = "promises/cuts.rs"]
+mod cuts;
+#[path = "promises/cuts_server.rs"]
+mod cuts_server;
 #[path = "promises/explain.rs"]
 mod explain;
 #[path = "promises/freshness.rs"]

@@ -6,8 +6,9 @@ use std::time::{Duration, Instant};
 
 use tidegate::local::{LocalCluster, LocalNode};
 
+use super::support::cutting::{Cutting, Plan};
 use super::support::proxy::{RunningProxy, Tidegate};
-use super::support::raw::{Message, Raw, V3_0, query};
+use super::support::raw::{Message, Raw, V3_0, query, startup, tagged};
 use super::{own, shared, support};
 
 const PHYSICAL: [(&str, &str); 3] = [("user", "app"), ("database", "replication"), ("replication", "true")];
@@ -210,6 +211,45 @@ fn a_stop_ends_replication_at_once_and_between_messages() {
     for words in ["replication connection begins", "replication connection ends", "user=\"app\""] {
         assert!(log.contains(words), "{words} is not in {log}");
     }
+}
+
+#[test]
+fn replication_that_is_cut_leaves_nothing_behind() {
+    let cluster = replicating(0);
+    let server = Cutting::before(cluster.primary().port());
+    let url = format!("postgres://app:secret@127.0.0.1:{}/app", server.port());
+    let proxy = Tidegate::bare().args(["--url", &url, "--log", "off"]).start();
+    let converse = || {
+        let mut raw = Raw::silent(proxy.address());
+        raw.send(&startup(V3_0, &PHYSICAL));
+        raw.authenticate("secret").map(|()| {
+            raw.send(&[query("IDENTIFY_SYSTEM"), tagged(b'X', b"")].concat());
+            raw.everything()
+        })
+    };
+    let whole = converse().unwrap();
+    let len = server.passed();
+    for cut in 0..len {
+        server.plan(Plan::Cut(cut));
+        match converse() {
+            Ok(said) => {
+                assert!(whole.starts_with(&said) && said.len() < whole.len(), "cut at {cut} of {len}");
+            }
+            Err(error) => assert_eq!(error.field(b'C').unwrap(), "08001", "cut at {cut} of {len}: {error:?}"),
+        }
+    }
+    // The client's side, while WAL streams.
+    for reset in [false, true] {
+        let raw = streaming(&proxy);
+        if reset {
+            socket2::SockRef::from(raw.socket()).set_linger(Some(Duration::ZERO)).unwrap();
+        }
+        drop(raw);
+        all_gone(&proxy);
+    }
+    support::wait_until("the server has let all of them go", || {
+        cluster.primary().psql("select count(*) from pg_stat_replication").unwrap().trim() == "0"
+    });
 }
 
 #[test]
