@@ -13,7 +13,7 @@ use crate::sql::catalog::Does;
 use crate::wire::{Frontend, TransactionStatus, frontend_message};
 
 impl Session {
-    /// The client sends nothing more. What runs for it is cancelled if nothing can come of it.
+    /// The client sends nothing more. What runs for it is cancelled, again and again, if nothing can come of it.
     ///
     /// After a good-bye it is not: then the server finishes what it has, as on a direct connection.
     pub(super) async fn client_left(&mut self, client: &Client) {

@@ -7,6 +7,7 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Buf;
 
@@ -32,6 +33,8 @@ use crate::wire::{Frontend, TransactionStatus, encode, frontend_message};
 const AHEAD: usize = 64 * 1024;
 /// Most bytes waiting for one server, or for one client, before the other side is asked for more.
 const BACKLOG: usize = 128 * 1024;
+/// How long a server that works for a client that has left is waited for before it is looked at again.
+const LEFT: Duration = Duration::from_millis(250);
 /// The longest statement text that can be prepared, in bytes: it has to be kept whole.
 const LONGEST_PARSE: usize = 16 * 1024 * 1024;
 
@@ -88,6 +91,7 @@ enum Event {
     Client,
     /// More of the server.
     Server,
+    /// It has left, and the server still works for it.
     ClientGone,
     ServerGone(io::Error),
     /// The proxy is to stop.
@@ -255,11 +259,16 @@ impl Session {
     ) -> Event {
         let busy = self.leased.as_ref().is_some_and(|l| !l.exchange.is_settled());
         let ahead = if self.can_take(client) { usize::MAX } else { AHEAD };
+        let left = client.has_left();
         let leased = &mut self.leased;
         let traffic = poll_fn(|cx| match leased {
             Some(leased) => poll_both(cx, client, leased, ahead),
             None => poll_client(cx, client, ahead),
         });
+        if busy && left {
+            // A request to cancel that came before its statement had begun has done nothing.
+            return tokio::time::timeout(LEFT, traffic).await.unwrap_or(Event::ClientGone);
+        }
         if busy {
             return traffic.await;
         }

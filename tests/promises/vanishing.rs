@@ -151,6 +151,24 @@ fn what_runs_in_vain_is_cancelled() {
 }
 
 #[test]
+fn what_has_hardly_begun_is_cancelled_too() {
+    let (cluster, proxy) = stage();
+    let before = backend(&proxy);
+    let slow = "select pg_sleep(60) /* tidegate: intent=primary */";
+    for i in 0..100 {
+        let mut raw = Raw::app(proxy.address());
+        if i % 2 == 0 {
+            raw.send(&query(slow));
+        } else {
+            raw.send(&[parse("", slow), bind("", "", &[]), execute(""), sync()].concat());
+        }
+        end(raw, Ends::Closes);
+    }
+    nothing_is_left(&cluster, &proxy);
+    assert_eq!(backend(&proxy), before);
+}
+
+#[test]
 fn what_was_sent_whole_is_done() {
     let (cluster, proxy) = stage();
     let before = backend(&proxy);
