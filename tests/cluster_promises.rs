@@ -9,6 +9,10 @@ mod support;
 mod cancel;
 #[path = "promises/catalog.rs"]
 mod catalog;
+#[path = "promises/cuts.rs"]
+mod cuts;
+#[path = "promises/cuts_server.rs"]
+mod cuts_server;
 #[path = "promises/explain.rs"]
 mod explain;
 #[path = "promises/freshness.rs"]
@@ -35,6 +39,8 @@ mod prepared;
 mod program;
 #[path = "promises/protocol.rs"]
 mod protocol;
+#[path = "promises/replication.rs"]
+mod replication;
 #[path = "promises/routing.rs"]
 mod routing;
 #[path = "promises/rules.rs"]
@@ -51,6 +57,8 @@ mod stale;
 mod tables;
 #[path = "promises/tokens.rs"]
 mod tokens;
+#[path = "promises/vanishing.rs"]
+mod vanishing;
 
 use std::collections::BTreeMap;
 use std::io::Write;

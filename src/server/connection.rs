@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
+use tokio::io::AsyncWrite;
 
 use super::PreparedSet;
 use crate::net::Stream;
@@ -138,6 +140,14 @@ impl Connection {
         self.inbox.reserve(INBOX.saturating_sub(self.inbox.len()).max(INBOX / 4));
         let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(0)) };
         stream.poll_read_into(cx, &mut self.inbox)
+    }
+
+    /// Tells the server that nothing more comes; what it sends can still be read.
+    pub fn poll_shutdown(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match &mut self.stream {
+            Some(stream) => Pin::new(stream).poll_shutdown(cx),
+            None => Poll::Ready(Ok(())),
+        }
     }
 
     /// Sends what waits; ready when all of it is sent.

@@ -50,7 +50,8 @@ impl Slot {
         }
     }
 
-    async fn cancel(&self) {
+    /// Cancels what runs on the connection.
+    pub(super) async fn cancel(&self) {
         let Some(under_way) = UnderWay::begin(self) else { return };
         if let Err(error) = server::cancel(under_way.pool.endpoint(), &under_way.key).await {
             tracing::warn!(pool = under_way.pool.name(), %error, "cancel request was not delivered");

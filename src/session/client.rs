@@ -12,10 +12,23 @@ use crate::wire::{Frontend, WireError, frontend_message};
 /// An idle client's read buffer is given back when it has grown beyond this, in bytes.
 const KEEP: usize = 1024;
 
+/// Whether the client is still there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Presence {
+    Here,
+    /// It sends nothing more; what it is told may still reach it.
+    Silent,
+    /// Nothing reaches it any more: what it is told is dropped, as PostgreSQL drops it.
+    Deaf,
+    /// Both.
+    Gone,
+}
+
 /// The client's socket with its buffers.
 #[derive(Debug)]
 pub(super) struct Client {
     stream: Stream,
+    presence: Presence,
     /// What the client has sent and is not dealt with yet.
     pub(super) inbox: BytesMut,
     /// What the proxy itself has to say to the client.
@@ -24,7 +37,7 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, inbox: BytesMut::new(), outbox: BytesMut::new() }
+        Self { stream, presence: Presence::Here, inbox: BytesMut::new(), outbox: BytesMut::new() }
     }
 
     /// Where it comes from, without the port.
@@ -32,38 +45,68 @@ impl Client {
         self.stream.peer()
     }
 
-    /// Reads what has arrived. 0 means the client hung up.
+    /// Whether nothing more comes from it but what is in the inbox.
+    pub(super) fn has_left(&self) -> bool {
+        matches!(self.presence, Presence::Silent | Presence::Gone)
+    }
+
+    /// Whether what it is told is dropped.
+    pub(super) fn is_deaf(&self) -> bool {
+        matches!(self.presence, Presence::Deaf | Presence::Gone)
+    }
+
+    /// Reads what has arrived. 0 means the client has left; it is said once.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
         if self.inbox.is_empty() && self.inbox.capacity() > KEEP {
             self.inbox = BytesMut::new();
         }
-        self.stream.poll_read_scratch(cx, &mut self.inbox)
+        let read = match self.presence {
+            Presence::Here => std::task::ready!(self.stream.poll_read_scratch(cx, &mut self.inbox)),
+            Presence::Deaf => Ok(0),
+            Presence::Silent | Presence::Gone => return Poll::Pending,
+        };
+        if !matches!(read, Ok(1..)) {
+            self.presence = if self.is_deaf() { Presence::Gone } else { Presence::Silent };
+        }
+        Poll::Ready(read)
     }
 
     /// Sends the outbox; ready when it is empty.
-    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
+    pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.outbox.is_empty() {
-            match self.stream.poll_write_some(cx, &self.outbox) {
-                Poll::Ready(Ok(0)) => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                Poll::Ready(Ok(n)) => self.outbox.advance(n),
-                Poll::Ready(Err(e)) => return Poll::Ready(Err(e)),
-                Poll::Pending => return Poll::Pending,
-            }
+            let n = std::task::ready!(Self::write(&mut self.stream, &mut self.presence, cx, &self.outbox));
+            self.outbox.advance(n);
         }
         if self.outbox.capacity() > KEEP {
             self.outbox = BytesMut::new();
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(())
     }
 
     /// Sends some of `bytes`, which lie elsewhere. The outbox must be empty.
-    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
-        self.stream.poll_write_some(cx, bytes)
+    pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<usize> {
+        Self::write(&mut self.stream, &mut self.presence, cx, bytes)
+    }
+
+    /// Writes some of `bytes`; drops them all once nothing reaches the client any more.
+    fn write(
+        stream: &mut Stream,
+        presence: &mut Presence,
+        cx: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<usize> {
+        if matches!(presence, Presence::Here | Presence::Silent) {
+            if let Ok(n @ 1..) = std::task::ready!(stream.poll_write_some(cx, bytes)) {
+                return Poll::Ready(n);
+            }
+            *presence = if *presence == Presence::Here { Presence::Deaf } else { Presence::Gone };
+        }
+        Poll::Ready(bytes.len())
     }
 
     /// Sends the outbox. Cancel safe.
-    pub(super) async fn flush(&mut self) -> io::Result<()> {
-        poll_fn(|cx| self.poll_flush(cx)).await
+    pub(super) async fn flush(&mut self) {
+        poll_fn(|cx| self.poll_flush(cx)).await;
     }
 
     /// Waits for more from the client. Cancel safe.

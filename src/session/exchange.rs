@@ -122,10 +122,12 @@ impl Exchange {
 
     /// Whether the server is idle outside any transaction and owes nothing.
     pub(super) fn is_settled(&self) -> bool {
-        self.owed.is_empty()
-            && !self.unsynced
-            && self.copy == Copy::None
-            && self.status == TransactionStatus::Idle
+        self.owes_nothing() && self.status == TransactionStatus::Idle
+    }
+
+    /// Whether the server waits for the next command, in a transaction or not.
+    pub(super) fn owes_nothing(&self) -> bool {
+        self.owed.is_empty() && !self.unsynced && self.copy == Copy::None
     }
 
     /// Whether what arrives next answers settings that were sent ahead.

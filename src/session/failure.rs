@@ -54,6 +54,11 @@ impl Failure {
         }
     }
 
+    /// The configuration names no such database.
+    pub(super) fn no_database(name: &str) -> Self {
+        Self::fatal("3D000", format!("database \"{name}\" does not exist"))
+    }
+
     /// Nothing can serve this.
     pub(super) fn no_node(database: &str) -> Self {
         Self::error("57P03", format!("no node of database \"{database}\" can be reached at the moment"))

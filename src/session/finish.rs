@@ -1,14 +1,12 @@
 //! What happens when a server is ready for the next command: marks, pins, settings, and giving the connection back.
 
 use super::alone::own_change;
-use super::ask::ask;
 use super::client::Client;
 use super::failure::End;
 use super::leased::{Answer, Fate, Leased, ServesAs, Turn};
 use super::serve::Session;
 use super::touch::Touching;
 use crate::config::PoolMode;
-use crate::pool::Lease;
 use crate::sql::catalog::Does;
 use crate::sql::{Class, Leaves};
 use crate::wire::TransactionStatus;
@@ -100,37 +98,4 @@ impl Session {
         }
         Ok(())
     }
-
-    /// The client is gone: connections in a known idle state are cleaned and kept, all others are closed.
-    pub(super) async fn part(&mut self) {
-        self.registered.slot.free().await;
-        // Nobody was told, but it may be committed yet.
-        if self.leased.as_ref().is_some_and(|l| l.serves_as == ServesAs::Writer) {
-            self.mark();
-        }
-        if self.leased.as_ref().is_some_and(|l| l.did.contains(Does::CHANGES_CATALOG)) {
-            self.database.cluster.catalog.changed();
-        }
-        let settled = |l: &Leased| {
-            l.exchange.is_settled() && l.fate == Fate::Shared && l.scanned == l.lease.inbox.len()
-        };
-        let pinned = self.leased.take().filter(settled).map(|mut l| {
-            l.drop_scanned();
-            l.lease
-        });
-        let parked = std::mem::take(&mut self.parked).into_iter().map(|(_, lease)| lease);
-        for mut lease in pinned.into_iter().chain(parked) {
-            if discard(&mut lease).await {
-                lease.give_back();
-            }
-        }
-    }
-}
-
-/// Clears everything a session can leave behind, as PostgreSQL defines it.
-async fn discard(lease: &mut Lease) -> bool {
-    lease.prepared.clear();
-    lease.settings = crate::server::Settings::default();
-    lease.stain = None;
-    ask(lease, "discard all").await.is_ok()
 }

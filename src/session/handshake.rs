@@ -4,10 +4,12 @@ use std::sync::Arc;
 
 use bytes::Buf;
 
+use super::cancel::Registered;
 use super::client::Client;
 use super::failure::{End, Failure};
 use super::greeting::greeting;
 use super::proxy::{Admitted, Database, Proxy, User};
+use super::replication::{self, Replication};
 use super::scram::Challenge;
 use super::serve::Session;
 use super::settings::SessionSettings;
@@ -19,8 +21,16 @@ const MINOR: u16 = 2;
 const SECRET: [usize; 2] = [4, 32];
 const SCRAM_SHA_256: &str = "SCRAM-SHA-256";
 
-/// Greets a client: `None` when the connection was only there to cancel another's statement.
-pub(super) async fn greet(proxy: &Arc<Proxy>, client: &mut Client) -> Result<Option<Session>, End> {
+/// What a client is after the handshake.
+pub(super) enum Greeted {
+    /// It was only there to cancel another's statement.
+    Canceller,
+    Session(Box<Session>),
+    Replication(Box<Replication>),
+}
+
+/// Greets a client.
+pub(super) async fn greet(proxy: &Arc<Proxy>, client: &mut Client) -> Result<Greeted, End> {
     let parameters = loop {
         match startup(client).await? {
             Startup::Ssl | Startup::GssEnc => {
@@ -33,18 +43,25 @@ pub(super) async fn greet(proxy: &Arc<Proxy>, client: &mut Client) -> Result<Opt
                     .into());
                 }
                 encode::encryption_refused(&mut client.outbox);
-                client.flush().await?;
+                client.flush().await;
             }
             Startup::Cancel(key) => {
                 proxy.cancels.cancel(&key).await;
-                return Ok(None);
+                return Ok(Greeted::Canceller);
             }
             Startup::Session(parameters) => break parameters,
         }
     };
     negotiate(client, &parameters);
-    let (database, user) = log_in(proxy, client, &parameters).await?;
-    ready(proxy, client, &parameters, database, user).await.map(Some)
+    let kind = replication::Kind::asked(&parameters)?;
+    let (database, user) = log_in(proxy, client, &parameters, kind).await?;
+    if kind.is_some() {
+        let (registered, admitted) = admit(proxy, &parameters, &database)?;
+        let of = (&database, &*user);
+        let opened = Replication::open(proxy, client, &parameters, of, (registered, admitted)).await?;
+        return Ok(Greeted::Replication(Box::new(opened)));
+    }
+    ready(proxy, client, &parameters, database, user).await.map(|session| Greeted::Session(Box::new(session)))
 }
 
 async fn startup(client: &mut Client) -> Result<Startup, End> {
@@ -69,27 +86,26 @@ async fn log_in(
     proxy: &Proxy,
     client: &mut Client,
     parameters: &StartupParameters,
+    kind: Option<replication::Kind>,
 ) -> Result<(Arc<Database>, Arc<User>), End> {
     let name = parameters.get("user").filter(|n| !n.is_empty());
     let name =
         name.ok_or_else(|| Failure::fatal("28000", "no PostgreSQL user name specified in startup packet"))?;
-    if parameters.get("replication").is_some_and(|v| !matches!(v, "off" | "false" | "no" | "0")) {
-        return Err(Failure::fatal("0A000", "replication connections do not pass through this proxy")
-            .with_hint("Connect to the primary directly.")
-            .into());
-    }
     let wanted = parameters.get("database").filter(|d| !d.is_empty()).unwrap_or(name);
-    let database = proxy.databases.get(wanted);
+    let database = match kind {
+        Some(replication::Kind::Physical) => replication::database(proxy, parameters, name),
+        _ => proxy.databases.get(wanted).ok_or_else(|| Failure::no_database(wanted)),
+    };
     // A user of any database can prove who it is, and only then learns that this database is not there.
-    let user = match database {
-        Some(database) => database.users.get(name),
-        None => proxy.databases.values().find_map(|d| d.users.get(name)),
+    let user = match &database {
+        Ok(database) => database.users.get(name),
+        Err(_) => proxy.databases.values().find_map(|d| d.users.get(name)),
     };
     let verifier = user.map_or(Some(&proxy.mock), |u| u.verifier.as_ref());
     let mut proven = true;
     if let Some(verifier) = verifier {
         encode::sasl(&mut client.outbox, SCRAM_SHA_256);
-        client.flush().await?;
+        client.flush().await;
         proven = scram(client, verifier).await? && user.is_some();
     }
     let outcome = if proven { "ok" } else { "refused" };
@@ -100,10 +116,22 @@ async fn log_in(
             Failure::fatal("28P01", format!("password authentication failed for user \"{name}\"")).into()
         );
     }
-    match (database, user) {
-        (Some(database), Some(user)) => Ok((Arc::clone(database), Arc::clone(user))),
-        _ => Err(Failure::fatal("3D000", format!("database \"{wanted}\" does not exist")).into()),
-    }
+    let database = database?;
+    let user = user.ok_or_else(|| Failure::no_database(wanted))?;
+    Ok((Arc::clone(database), Arc::clone(user)))
+}
+
+/// Room for one more client of the database, and its key.
+fn admit(
+    proxy: &Proxy,
+    parameters: &StartupParameters,
+    database: &Arc<Database>,
+) -> Result<(Registered, Admitted), Failure> {
+    let admitted = Admitted::new(database).ok_or_else(|| {
+        let limit = database.settings.max_clients;
+        Failure::fatal("53300", format!("sorry, too many clients already (tidegate_max_clients={limit})"))
+    })?;
+    Ok((proxy.cancels.register(SECRET[usize::from(parameters.minor >= 2)]), admitted))
 }
 
 async fn scram(client: &mut Client, verifier: &super::scram::Verifier) -> Result<bool, End> {
@@ -117,7 +145,7 @@ async fn scram(client: &mut Client, verifier: &super::scram::Verifier) -> Result
     let malformed = |e: super::scram::ScramError| Failure::fatal("08P01", e.to_string());
     let challenge = Challenge::new(verifier, message, rand::random()).map_err(malformed)?;
     encode::sasl_continue(&mut client.outbox, challenge.message.as_bytes());
-    client.flush().await?;
+    client.flush().await;
     let last = client.password().await?;
     match challenge.check(verifier, &last) {
         Ok(proof) => {
@@ -137,10 +165,7 @@ async fn ready(
     database: Arc<Database>,
     user: Arc<User>,
 ) -> Result<Session, End> {
-    let admitted = Admitted::new(&database).ok_or_else(|| {
-        let limit = database.settings.max_clients;
-        Failure::fatal("53300", format!("sorry, too many clients already (tidegate_max_clients={limit})"))
-    })?;
+    let (registered, admitted) = admit(proxy, parameters, &database)?;
     let mut settings =
         SessionSettings::at_startup(&parameters.values).map_err(|text| Failure::fatal("22023", text))?;
     let greeting = greeting(&database, &user, &settings).await.map_err(Failure::into_fatal)?;
@@ -152,7 +177,6 @@ async fn ready(
     for (name, value) in greeting.iter() {
         encode::parameter_status(&mut client.outbox, name, value);
     }
-    let registered = proxy.cancels.register(SECRET[usize::from(parameters.minor >= 2)]);
     encode::backend_key(&mut client.outbox, &registered.key);
     encode::ready(&mut client.outbox, TransactionStatus::Idle);
     let mut session = Session::new(Arc::clone(proxy), database, user, settings, registered, admitted);

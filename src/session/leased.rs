@@ -1,7 +1,6 @@
 //! A server connection in the hands of a session, and what is in flight on it.
 
 use std::collections::VecDeque;
-use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Instant;
@@ -185,18 +184,14 @@ impl Leased {
     }
 
     /// Sends what is for the client. Ready when all of it is sent.
-    pub(super) fn poll_deliver(&mut self, cx: &mut Context<'_>, client: &mut Client) -> Poll<io::Result<()>> {
-        std::task::ready!(client.poll_flush(cx))?;
+    pub(super) fn poll_deliver(&mut self, cx: &mut Context<'_>, client: &mut Client) -> Poll<()> {
+        std::task::ready!(client.poll_flush(cx));
         while self.approved() > 0 {
-            match std::task::ready!(client.poll_write(cx, &self.lease.inbox[..self.approved()]))? {
-                0 => return Poll::Ready(Err(io::ErrorKind::WriteZero.into())),
-                n => {
-                    self.lease.inbox.advance(n);
-                    self.scanned -= n;
-                }
-            }
+            let n = std::task::ready!(client.poll_write(cx, &self.lease.inbox[..self.approved()]));
+            self.lease.inbox.advance(n);
+            self.scanned -= n;
         }
-        Poll::Ready(Ok(()))
+        Poll::Ready(())
     }
 
     /// Hands what is for the client and could not be sent at once over to the client's own outbox.

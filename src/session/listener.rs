@@ -10,7 +10,7 @@ use tokio::net::{TcpListener, TcpStream};
 
 use super::client::Client;
 use super::failure::End;
-use super::handshake::greet;
+use super::handshake::{Greeted, greet};
 use super::proxy::Proxy;
 use crate::net::Stream;
 use crate::wire::Severity;
@@ -76,13 +76,14 @@ async fn attend(proxy: &Arc<Proxy>, socket: TcpStream) {
     // The handshake's state is large and short-lived; the session's stays.
     let greeted = Box::pin(tokio::time::timeout(LOGIN, greet(proxy, &mut client))).await;
     let end = match greeted {
-        Ok(Ok(Some(mut session))) => {
+        Ok(Ok(Greeted::Session(mut session))) => {
             let Err(end) = session.serve(&mut client).await;
             Box::pin(session.part()).await;
             end
         }
+        Ok(Ok(Greeted::Replication(replication))) => Box::pin(replication.serve(&mut client)).await,
         Ok(Err(end)) => end,
-        Ok(Ok(None)) | Err(_) => return,
+        Ok(Ok(Greeted::Canceller)) | Err(_) => return,
     };
     farewell(&mut client, end).await;
 }
@@ -92,10 +93,14 @@ async fn farewell(client: &mut Client, end: End) {
     if let End::Io(error) = &end {
         tracing::debug!(%error, "a client's connection failed");
     }
+    let patience = Duration::from_secs(1);
+    if matches!(end, End::Client) && !client.outbox.is_empty() {
+        let _ = tokio::time::timeout(patience, client.flush()).await;
+    }
     if let End::Failure(failure) = end {
         debug_assert_eq!(failure.severity, Severity::Fatal);
         tracing::info!(sqlstate = %failure.code, "{}", failure.message);
         failure.write(&mut client.outbox);
-        let _ = tokio::time::timeout(Duration::from_secs(1), client.flush()).await;
+        let _ = tokio::time::timeout(patience, client.flush()).await;
     }
 }

@@ -65,11 +65,8 @@ impl Session {
     /// Sends on at once what can be sent at once.
     pub(super) async fn deliver(&mut self, client: &mut Client) -> Result<(), End> {
         let Some(leased) = &mut self.leased else { return Ok(()) };
-        let sent = poll_fn(|cx| match leased.poll_deliver(cx, client) {
-            Poll::Ready(sent) => Poll::Ready(sent),
-            Poll::Pending => Poll::Ready(Ok(())),
-        });
-        sent.await.map_err(End::Io)
+        let _at_once = poll_fn(|cx| Poll::Ready(leased.poll_deliver(cx, client))).await;
+        Ok(())
     }
 
     /// Looks at the next message in the server's inbox.
@@ -300,7 +297,7 @@ impl Session {
         tracing::warn!(node = %node.name, user = %self.user.name, database = %self.database.settings.name, %error, "server connection lost under a client");
         if torn || fatal {
             // The client has been told FATAL, or half of a row: nothing more can be said to it.
-            client.flush().await?;
+            client.flush().await;
             return Err(End::Client);
         }
         let failure = if wrote {

@@ -8,6 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Buf;
 
@@ -33,6 +34,8 @@ use crate::wire::{Frontend, TransactionStatus, encode, frontend_message};
 const AHEAD: usize = 64 * 1024;
 /// Most bytes waiting for one server, or for one client, before the other side is asked for more.
 const BACKLOG: usize = 128 * 1024;
+/// How long a server that works for a client that has left is waited for before it is looked at again.
+const LEFT: Duration = Duration::from_millis(250);
 /// The longest statement text that can be prepared, in bytes: it has to be kept whole.
 const LONGEST_PARSE: usize = 16 * 1024 * 1024;
 
@@ -93,6 +96,7 @@ enum Event {
     Client,
     /// More of the server.
     Server,
+    /// It has left, and the server still works for it.
     ClientGone,
     ServerGone(io::Error),
     /// The proxy is to stop.
@@ -142,12 +146,17 @@ impl Session {
     pub(super) async fn serve(&mut self, client: &mut Client) -> Result<std::convert::Infallible, End> {
         let mut stopping = self.proxy.stopping.subscribe();
         loop {
-            while self.can_take(client) && self.take(client).await? {}
+            let all_taken = self.take_all(client).await?;
+            if all_taken && client.has_left() {
+                // What it is still told reaches it if it listens.
+                self.leased.iter_mut().for_each(|leased| leased.hand_over(client));
+                return Err(End::Client);
+            }
             match self.wait(client, &mut stopping).await {
                 Event::Client => {}
                 Event::Server => self.replies(client).await?,
                 Event::ServerGone(error) => self.server_gone(client, &error).await?,
-                Event::ClientGone => return Err(End::Client),
+                Event::ClientGone => self.client_left(client).await,
                 Event::Stop => {
                     return Err(super::failure::Failure::fatal("57P01", "the proxy is shutting down").into());
                 }
@@ -163,6 +172,16 @@ impl Session {
             Some(l) if self.passing == Passing::Early => l.exchange.copies_in() || self.skipping,
             Some(l) => self.passing != Passing::Nothing || l.exchange.is_ready() || l.exchange.copies_in(),
         }
+    }
+
+    /// Deals with what the client has sent, as far as may be. True when all of it was, and more must arrive first.
+    async fn take_all(&mut self, client: &mut Client) -> Result<bool, End> {
+        while self.can_take(client) {
+            if !self.take(client).await? {
+                return Ok(true);
+            }
+        }
+        Ok(self.passing == Passing::Early)
     }
 
     /// Deals with one piece of what the client has sent. False when more must arrive first.
@@ -247,11 +266,16 @@ impl Session {
     ) -> Event {
         let busy = self.leased.as_ref().is_some_and(|l| !l.exchange.is_settled());
         let ahead = if self.can_take(client) { usize::MAX } else { AHEAD };
+        let left = client.has_left();
         let leased = &mut self.leased;
         let traffic = poll_fn(|cx| match leased {
             Some(leased) => poll_both(cx, client, leased, ahead),
             None => poll_client(cx, client, ahead),
         });
+        if busy && left {
+            // A request to cancel that came before its statement had begun has done nothing.
+            return tokio::time::timeout(LEFT, traffic).await.unwrap_or(Event::ClientGone);
+        }
         if busy {
             return traffic.await;
         }
@@ -272,10 +296,9 @@ impl Session {
 fn poll_client(cx: &mut Context<'_>, client: &mut Client, ahead: usize) -> Poll<Event> {
     let held_up = client.outbox.len() >= BACKLOG;
     match client.poll_flush(cx) {
-        Poll::Ready(Err(_)) => return Poll::Ready(Event::ClientGone),
         // It does not read what it is told: it is not asked for more.
         Poll::Pending if held_up => return Poll::Pending,
-        Poll::Ready(Ok(())) if held_up => return Poll::Ready(Event::Client),
+        Poll::Ready(()) if held_up => return Poll::Ready(Event::Client),
         _ => {}
     }
     poll_client_read(cx, client, ahead)
@@ -295,11 +318,7 @@ fn poll_client_read(cx: &mut Context<'_>, client: &mut Client, ahead: usize) -> 
 /// Writes to both sides what waits for them, then reads from both. The server is not read from while the client has
 /// not taken what came before: that is the backpressure.
 fn poll_both(cx: &mut Context<'_>, client: &mut Client, leased: &mut Leased, ahead: usize) -> Poll<Event> {
-    let delivered = match leased.poll_deliver(cx, client) {
-        Poll::Ready(Err(_)) => return Poll::Ready(Event::ClientGone),
-        Poll::Ready(Ok(())) => true,
-        Poll::Pending => false,
-    };
+    let delivered = leased.poll_deliver(cx, client).is_ready();
     if leased.lease.has_output() {
         let held_up = leased.lease.outbox.len() >= BACKLOG;
         match leased.lease.poll_flush(cx) {

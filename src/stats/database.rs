@@ -22,6 +22,8 @@ pub struct DatabaseStats {
     pub prevented: Counter,
     /// Clients logged in.
     pub clients: Gauge,
+    /// Those of them that replicate.
+    pub replication: Gauge,
     /// Reads served by replicas, by how old what they saw may have been.
     pub staleness: Histogram,
     /// Reads that waited, by for how long.
@@ -76,6 +78,7 @@ impl DatabaseStats {
             tally: Tally::default(),
             prevented: stats.counter("tidegate_stale_reads_prevented_total", &[("database", name)]),
             clients: stats.gauge("tidegate_clients", &[("database", name)]),
+            replication: stats.gauge("tidegate_replication_connections", &[("database", name)]),
             staleness: Histogram::default(),
             waits: Histogram::default(),
             waited: Waited::ALL.map(|outcome| {

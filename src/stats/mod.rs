@@ -79,6 +79,7 @@ const COUNTERS: &[(&str, &str)] = &[
 
 const GAUGES: &[(&str, &str)] = &[
     ("tidegate_clients", "Clients logged in."),
+    ("tidegate_replication_connections", "Replication connections, each with one to the primary of its own."),
     ("tidegate_pinned_clients", "Clients bound to their server connection, by reason."),
     (
         "tidegate_catalog_generation",

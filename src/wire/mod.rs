@@ -44,6 +44,11 @@ fn header(buf: &[u8]) -> Result<Option<(u8, usize)>, WireError> {
     Ok(Some((tag, len + 1)))
 }
 
+/// The whole length of the message that starts `buf`, whatever it is; `None` when fewer than five bytes are there.
+pub fn message_len(buf: &[u8]) -> Result<Option<usize>, WireError> {
+    Ok(header(buf)?.map(|(_, len)| len))
+}
+
 /// The body of the message that starts `buf`, as far as it has arrived.
 pub fn body(buf: &[u8], len: usize) -> &[u8] {
     buf.get(HEADER_LEN..len.min(buf.len())).unwrap_or_default()

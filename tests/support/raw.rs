@@ -260,6 +260,18 @@ impl Raw {
         }
     }
 
+    /// Every byte that comes until the server hangs up, whichever way.
+    #[track_caller]
+    pub fn everything(&mut self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        match self.stream.read_to_end(&mut bytes) {
+            Err(error) if matches!(error.kind(), io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut) => {
+                panic!("the connection is still open after {:?}", String::from_utf8_lossy(&bytes))
+            }
+            _ => bytes,
+        }
+    }
+
     /// What comes up to `ReadyForQuery`. When the server asks for COPY data it gets none.
     #[track_caller]
     pub fn answer(&mut self) -> Answer {
