@@ -45,6 +45,8 @@ mod settings;
 mod stale;
 #[path = "promises/tables.rs"]
 mod tables;
+#[path = "promises/timeouts.rs"]
+mod timeouts;
 #[path = "promises/tokens.rs"]
 mod tokens;
 
@@ -108,6 +110,15 @@ fn schema() -> String {
     let name = format!("promise_{:08x}", rand::random::<u32>());
     let cluster = shared();
     cluster.primary().psql(&format!("create schema {name} authorization app")).unwrap();
+    cluster.wait_caught_up().unwrap();
+    name
+}
+
+/// A role of one's own in the shared cluster, known on every node; its password is `secret`.
+fn role() -> String {
+    let name = format!("promise_{:08x}", rand::random::<u32>());
+    let cluster = shared();
+    cluster.primary().psql(&format!("create role {name} login password 'secret'")).unwrap();
     cluster.wait_caught_up().unwrap();
     name
 }

@@ -1,6 +1,7 @@
 //! From layers laid over each other to checked values: what only shows when everything is known.
 
-use super::layer::{DatabaseLayer, RuleLayer, UserLayer};
+use super::layer::{DatabaseLayer, RuleLayer, Tuning, UserLayer};
+use super::limits::LimitSettings;
 use super::mistake::{Findings, Origin, Problem};
 use super::node::{NodeSettings, Role};
 use super::rule::RuleSettings;
@@ -98,13 +99,15 @@ fn database(
     check_nodes(&nodes_origin, &nodes, findings);
     check_rules(&rules, &users, findings);
     let client_auth = tuning.client_auth.unwrap_or_default();
+    let users = users.into_iter();
+    let users = users.map(|layer| user(layer, &tuning, broken, fallback, findings)).collect();
     let server_settings = server_settings(&origin, tuning.application_name, tuning.options, findings);
     let defaults = PoolSettings::default();
     DatabaseSettings {
         server_name: server_name.unwrap_or_else(|| name.clone()),
         name,
         nodes,
-        users: users.into_iter().map(|layer| user(layer, broken, client_auth, fallback, findings)).collect(),
+        users,
         pool: PoolSettings {
             mode: tuning.pool_mode.unwrap_or(defaults.mode),
             connection_limit: tuning.connection_limit.unwrap_or(defaults.connection_limit),
@@ -174,19 +177,21 @@ fn check_rules(rules: &[RuleLayer], users: &[UserLayer], findings: &mut Findings
 
 fn user(
     layer: UserLayer,
+    database: &Tuning,
     broken: bool,
-    client_auth: ClientAuth,
     fallback: Option<&Secret>,
     findings: &mut Findings,
 ) -> UserSettings {
-    let UserLayer { name, password, tuning, origin } = layer;
+    let UserLayer { name, password, tuning, limits, origin } = layer;
+    let client_auth = database.client_auth.unwrap_or_default();
     let password = password.or_else(|| fallback.cloned());
     if password.is_none() && client_auth == ClientAuth::Scram && !broken {
         let advice = "Put it into the URL (user:password@host), into PGPASSWORD, or into password_file in the file; \
                       to let everyone in without one, say tidegate_client_auth=trust";
         findings.mistake(&origin, Problem::new(format!("the user {name} has no password"), advice));
     }
-    UserSettings { name, password, tuning }
+    let limits = LimitSettings::of(&limits.over(database.clone()));
+    UserSettings { name, password, tuning, limits }
 }
 
 fn server_settings(

@@ -62,6 +62,10 @@ layer! {
         max_clients: usize,
         prepared_statements_per_server: usize,
         startup_timeout: Duration,
+        // Zero stands for "any time" in these.
+        query_timeout: Duration,
+        idle_in_transaction_timeout: Duration,
+        client_idle_timeout: Duration,
     }
 }
 
@@ -78,6 +82,8 @@ pub(super) struct UserLayer {
     pub(super) name: String,
     pub(super) password: Option<Secret>,
     pub(super) tuning: UserTuning,
+    /// Of this, only [`super::limits::KEYS`] can be said of a user.
+    pub(super) limits: Tuning,
     pub(super) origin: Origin,
 }
 
@@ -141,6 +147,7 @@ fn join_users(mut above: Vec<UserLayer>, below: Vec<UserLayer>) -> Vec<UserLayer
                     scope: ours.scope.or(theirs.scope),
                     on_stale: ours.on_stale.or(theirs.on_stale),
                 };
+                known.limits = std::mem::take(&mut known.limits).over(user.limits);
             }
             None => above.push(user),
         }

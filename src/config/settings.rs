@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::consistency::{Level, OnStale, Overflow, Scope};
+use super::limits::LimitSettings;
 use super::node::NodeSettings;
 use super::rule::RuleSettings;
 use super::secret::Secret;
@@ -88,6 +89,8 @@ pub struct UserSettings {
     pub password: Option<Secret>,
     /// What differs from the database's settings.
     pub tuning: UserTuning,
+    /// How long what its clients do may take, and how many connections it has.
+    pub limits: LimitSettings,
 }
 
 /// What a user is promised, where that differs from what the database says.

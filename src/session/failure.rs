@@ -40,6 +40,11 @@ impl Failure {
         Self { hint, ..self }
     }
 
+    /// As this function of PostgreSQL says it.
+    pub(super) fn with_routine(self, routine: &'static str) -> Self {
+        Self { routine, ..self }
+    }
+
     /// No server connection could be lent.
     pub(super) fn from_lease(error: LeaseError) -> Self {
         let message = error.to_string();

@@ -14,7 +14,7 @@ use super::scram::Verifier;
 use super::stale::Budget;
 use super::statements::Statements;
 use crate::cluster::{Clock, Cluster};
-use crate::config::{DatabaseSettings, NodeSettings, Settings, UserSettings, UserTuning};
+use crate::config::{DatabaseSettings, LimitSettings, NodeSettings, Settings, UserSettings, UserTuning};
 use crate::pool::Pool;
 use crate::server::Endpoint;
 use crate::stats::{DatabaseStats, Present, Stats};
@@ -84,6 +84,8 @@ pub struct User {
     pub(super) greetings: Mutex<Greetings>,
     /// What it is promised, where that differs from the database's settings.
     pub(super) tuning: UserTuning,
+    /// How long what its clients do may take.
+    pub(super) limits: LimitSettings,
 }
 
 impl Proxy {
@@ -159,6 +161,7 @@ impl User {
             pools: database.nodes.iter().map(|node| pool(database, user, node)).collect(),
             greetings: Mutex::default(),
             tuning: user.tuning,
+            limits: user.limits,
         }
     }
 }

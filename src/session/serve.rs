@@ -23,6 +23,7 @@ use super::rules::Ruled;
 use super::segment::{self, Item, Step};
 use super::settings::SessionSettings;
 use super::statements::Prepared;
+use super::timer::{Overdue, Timer};
 use crate::freshness::Tick;
 use crate::pool::Lease;
 use crate::routing::{NodeId, ReplicaView, Shown};
@@ -42,6 +43,8 @@ pub(super) struct Session {
     pub(super) user: Arc<User>,
     pub(super) settings: SessionSettings,
     pub(super) registered: Registered,
+    /// Says when something takes longer than it may, if anything is limited.
+    pub(super) timer: Option<Box<Timer>>,
     pub(super) names: Names,
     pub(super) leased: Option<Leased>,
     /// Session pooling: connections this client keeps, one per node.
@@ -90,6 +93,8 @@ enum Event {
     Server,
     ClientGone,
     ServerGone(io::Error),
+    /// Something has taken longer than it may.
+    Overdue(Overdue),
     /// The proxy is to stop.
     Stop,
 }
@@ -104,6 +109,7 @@ impl Session {
         admitted: Admitted,
     ) -> Self {
         Self {
+            timer: Timer::new(user.limits),
             proxy,
             database,
             user,
@@ -137,9 +143,10 @@ impl Session {
         loop {
             while self.can_take(client) && self.take(client).await? {}
             match self.wait(client, &mut stopping).await {
-                Event::Client => {}
+                Event::Client => self.timer.iter_mut().for_each(|timer| timer.stir()),
                 Event::Server => self.replies(client).await?,
                 Event::ServerGone(error) => self.server_gone(client, &error).await?,
+                Event::Overdue(what) => self.overdue(client, what).await?,
                 Event::ClientGone => return Err(End::Client),
                 Event::Stop => {
                     return Err(super::failure::Failure::fatal("57P01", "the proxy is shutting down").into());
@@ -211,6 +218,11 @@ impl Session {
         self.passing = Passing::On(len);
     }
 
+    /// Whether a server waits for the rest of a message of the client's.
+    pub(super) fn is_passing_on(&self) -> bool {
+        matches!(self.passing, Passing::On(_))
+    }
+
     /// `len` bytes at the front of the client's inbox, arrived or not, are dropped.
     pub(super) fn pass_away(&mut self, len: usize) {
         self.passing = Passing::Away(len);
@@ -240,10 +252,20 @@ impl Session {
     ) -> Event {
         let busy = self.leased.as_ref().is_some_and(|l| !l.exchange.is_settled());
         let ahead = if self.can_take(client) { usize::MAX } else { AHEAD };
-        let leased = &mut self.leased;
-        let traffic = poll_fn(|cx| match leased {
-            Some(leased) => poll_both(cx, client, leased, ahead),
-            None => poll_client(cx, client, ahead),
+        if self.timer.is_some() {
+            let doing = self.doing();
+            self.timer.iter_mut().for_each(|timer| timer.is(doing));
+        }
+        let Self { leased, timer, .. } = self;
+        let traffic = poll_fn(|cx| {
+            let event = match leased {
+                Some(leased) => poll_both(cx, client, leased, ahead),
+                None => poll_client(cx, client, ahead),
+            };
+            match timer {
+                Some(timer) if event.is_pending() => timer.poll(cx).map(Event::Overdue),
+                _ => event,
+            }
         });
         if busy {
             return traffic.await;

@@ -168,6 +168,7 @@ impl Session {
             && !leased.exchange.is_unsynced()
             && matches!(ending, Ending::Query | Ending::Sync);
         let described = items.iter().zip(&*plan).filter(|(item, _)| item.kind == Frontend::Describe);
+        leased.exchange.executes(items.iter().filter(|item| item.kind == Frontend::Execute).count());
         leased.described.extend(described.filter_map(|(_, about)| about.clone()));
         let by_name = u.by_name.filter(|_| lendable);
         if let Some((name, prepared)) = &by_name {

@@ -111,6 +111,40 @@ fn bad_files() {
 }
 
 #[test]
+fn a_user_has_limits_of_its_own() {
+    let file = "[database.app]\nnodes = ['a']\nquery_timeout = '30s'\nclient_idle_timeout = 600\n\
+                [database.app.user.app]\npassword = 'x'\n\
+                [database.app.user.reporting]\npassword = 'x'\nquery_timeout = 'off'\n\
+                idle_in_transaction_timeout = '1min'\n";
+    let settings = from_file(file, Sources::default()).unwrap();
+    let limits = |i: usize| {
+        let limits = settings.databases[0].users[i].limits;
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
+        (
+            seconds(limits.query_timeout),
+            seconds(limits.idle_in_transaction_timeout),
+            seconds(limits.client_idle_timeout),
+        )
+    };
+    assert_eq!(limits(0), (Some(30), None, Some(600)));
+    assert_eq!(limits(1), (None, Some(60), Some(600)));
+
+    let file = "[database.app]\nnodes = ['a']\nquery_timeout = 'never'\nclient_idle_timeout = '25h'\n\
+                user.app = { password = 'x', query_timout = 5, idle_in_transaction_timeout = '1 week' }\n";
+    let mistakes = from_file(file, Sources::default()).unwrap_err();
+    assert_says(
+        &mistakes,
+        &[
+            "query_timeout: \"never\" is not a duration",
+            ", or off",
+            "client_idle_timeout: \"25h\" is longer than a day",
+            "Did you mean query_timeout?",
+            "idle_in_transaction_timeout: \"1 week\" is not a duration",
+        ],
+    );
+}
+
+#[test]
 fn a_file_that_is_not_there() {
     let file = Some("/nowhere/tidegate.toml".into());
     let mistakes =
