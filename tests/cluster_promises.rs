@@ -49,6 +49,8 @@ mod tables;
 mod timeouts;
 #[path = "promises/tokens.rs"]
 mod tokens;
+#[path = "promises/upkeep.rs"]
+mod upkeep;
 
 use std::collections::BTreeMap;
 use std::io::Write;

@@ -191,6 +191,15 @@ fn user(
         findings.mistake(&origin, Problem::new(format!("the user {name} has no password"), advice));
     }
     let limits = LimitSettings::of(&limits.over(database.clone()));
+    let most = database.connection_limit.unwrap_or(PoolSettings::default().connection_limit);
+    if limits.min_connections > most {
+        let problem = format!(
+            "the user {name} is to have {} connections at least and {most} at most",
+            limits.min_connections
+        );
+        let advice = "Raise connection_limit, or lower min_connections";
+        findings.mistake(&origin.inside("min_connections"), Problem::new(problem, advice));
+    }
     UserSettings { name, password, tuning, limits }
 }
 

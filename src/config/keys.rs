@@ -21,7 +21,7 @@ const SHARED: [&str; 6] =
     ["connection_limit", "pool_timeout", "connect_timeout", "application_name", "options", "sslmode"];
 
 /// Settings with [`PREFIX`] in URLs and without it in files.
-const OURS: [&str; 14] = [
+const OURS: [&str; 17] = [
     "mode",
     "pool_mode",
     "consistency",
@@ -36,6 +36,9 @@ const OURS: [&str; 14] = [
     "query_timeout",
     "idle_in_transaction_timeout",
     "client_idle_timeout",
+    "server_lifetime",
+    "server_idle_timeout",
+    "min_connections",
 ];
 
 /// Words of a URL that [`super::url`] reads itself.
@@ -176,6 +179,9 @@ fn set(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
         "query_timeout" => tuning.query_timeout = Some(limit(value)?),
         "idle_in_transaction_timeout" => tuning.idle_in_transaction_timeout = Some(limit(value)?),
         "client_idle_timeout" => tuning.client_idle_timeout = Some(limit(value)?),
+        "server_lifetime" => tuning.server_lifetime = Some(limit(value)?),
+        "server_idle_timeout" => tuning.server_idle_timeout = Some(limit(value)?),
+        "min_connections" => tuning.min_connections = Some(count(value, 0, MOST_CONNECTIONS)?),
         _ => return Err(unknown("setting", key, file_keys())),
     }
     Ok(())

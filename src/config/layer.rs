@@ -66,6 +66,9 @@ layer! {
         query_timeout: Duration,
         idle_in_transaction_timeout: Duration,
         client_idle_timeout: Duration,
+        server_lifetime: Duration,
+        server_idle_timeout: Duration,
+        min_connections: usize,
     }
 }
 

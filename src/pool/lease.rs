@@ -2,10 +2,12 @@
 
 use std::io;
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
 
 use deadpool::managed::Object;
 
-use super::Manager;
+use super::age::Age;
+use super::{Cause, Manager};
 use crate::server::Connection;
 
 /// A lent connection. It goes back to its pool only by [`Lease::give_back`]; dropped in any other way (an error,
@@ -13,20 +15,33 @@ use crate::server::Connection;
 #[derive(Debug)]
 pub struct Lease {
     object: Option<Object<Manager>>,
+    age: Arc<Age>,
 }
 
 impl Lease {
-    pub(super) fn new(mut object: Object<Manager>) -> io::Result<Self> {
+    pub(super) fn new(mut object: Object<Manager>, age: &Arc<Age>) -> io::Result<Self> {
         object.lease()?;
-        Ok(Self { object: Some(object) })
+        Ok(Self { object: Some(object), age: Arc::clone(age) })
     }
 
     /// Returns the connection. The caller vouches that the server is idle, outside a transaction, owes nothing,
-    /// and that nothing of the client's session is left on it but what the connection itself remembers.
+    /// and that nothing of the client's session is left on it but what the connection itself remembers. It is closed
+    /// if it has got too old.
     pub fn give_back(mut self) {
-        if self.settle() {
+        if self.settle() && self.is_young() {
             drop(self.object.take());
         }
+    }
+
+    fn is_young(&mut self) -> bool {
+        let Some(object) = &mut self.object else { return false };
+        let now = self.age.now();
+        object.used = now;
+        let young = object.is_young(now);
+        if !young && let Some(pool) = Object::pool(object) {
+            pool.manager().closed(Cause::Lifetime);
+        }
+        young
     }
 }
 

@@ -2,39 +2,21 @@
 //!
 //! Owns who gets a connection and when it may be lent again. It must not know clients, statements or routing.
 
+mod age;
 mod lease;
+mod manager;
+mod tend;
 
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use deadpool::managed::{self, Metrics, PoolError, QueueMode, RecycleError, RecycleResult, Timeouts};
+use deadpool::managed::{self, PoolError, QueueMode, Timeouts};
 
 pub use lease::Lease;
+pub use manager::{Cause, Manager};
 
-use crate::server::{ConnectError, Connection, Endpoint};
-
-/// Makes and checks the connections of one pool.
-#[derive(Debug)]
-pub struct Manager {
-    endpoint: Endpoint,
-}
-
-impl managed::Manager for Manager {
-    type Type = Connection;
-    type Error = ConnectError;
-
-    async fn create(&self) -> Result<Connection, ConnectError> {
-        self.endpoint.connect().await
-    }
-
-    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<ConnectError> {
-        if connection.is_lendable() {
-            Ok(())
-        } else {
-            Err(RecycleError::message("not in a known idle state"))
-        }
-    }
-}
+use crate::server::{ConnectError, Endpoint};
+use age::Age;
 
 /// Why no connection could be lent.
 #[derive(Debug, thiserror::Error)]
@@ -62,13 +44,27 @@ pub enum LeaseError {
     },
 }
 
+/// How many connections a pool has, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Most connections.
+    pub limit: usize,
+    /// Connections that are kept open.
+    pub least: usize,
+    /// Longest time that a client waits for one; `None` means for ever.
+    pub wait: Option<Duration>,
+    /// How old one may get.
+    pub lifetime: Option<Duration>,
+    /// How long one may be unused.
+    pub idle_timeout: Option<Duration>,
+}
+
 /// The connections of one user to one database on one node.
 #[derive(Clone)]
 pub struct Pool {
     inner: managed::Pool<Manager>,
     name: String,
-    limit: usize,
-    wait: Option<Duration>,
+    terms: Terms,
 }
 
 impl fmt::Debug for Pool {
@@ -78,13 +74,13 @@ impl fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// A pool of at most `limit` connections; a client waits up to `wait` for one, or for ever.
-    pub fn new(name: String, endpoint: Endpoint, limit: usize, wait: Option<Duration>) -> Self {
-        let builder =
-            managed::Pool::builder(Manager { endpoint }).max_size(limit).queue_mode(QueueMode::Lifo);
+    /// A pool without connections. Somebody has to [tend](Pool::tend) it.
+    pub fn new(name: String, endpoint: Endpoint, terms: Terms) -> Self {
+        let manager = Manager::new(endpoint, Age::new(terms.lifetime));
+        let builder = managed::Pool::builder(manager).max_size(terms.limit).queue_mode(QueueMode::Lifo);
         // Building fails only for time-outs without a runtime, and none are set here.
         let inner = builder.build().unwrap_or_else(|e| unreachable!("a pool without time-outs: {e}"));
-        Self { inner, name, limit, wait }
+        Self { inner, name, terms }
     }
 
     /// Its name, for people: `user@node/database`.
@@ -100,7 +96,8 @@ impl Pool {
     /// Connections open, idle among them, and clients waiting.
     pub fn counts(&self) -> (usize, usize, usize) {
         let status = self.inner.status();
-        (status.size, status.available, status.waiting)
+        let spares = self.inner.manager().spares().len();
+        (status.size + spares, status.available + spares, status.waiting)
     }
 
     /// Lends a connection, making one if the pool is not full, or waiting in turn. Cancel safe.
@@ -113,13 +110,13 @@ impl Pool {
     }
 
     async fn wait(&self) -> Result<Lease, LeaseError> {
-        let Some(limit) = self.wait else { return self.lend(self.inner.get().await) };
+        let Some(limit) = self.terms.wait else { return self.lend(self.inner.get().await) };
         let begun = Instant::now();
         match tokio::time::timeout(limit, self.inner.get()).await {
             Ok(result) => self.lend(result),
             Err(_) => Err(LeaseError::Exhausted {
                 pool: self.name.clone(),
-                limit: self.limit,
+                limit: self.terms.limit,
                 waited: Duration::from_secs_f64((begun.elapsed().as_secs_f64() * 10.0).round() / 10.0),
             }),
         }
@@ -131,7 +128,7 @@ impl Pool {
     ) -> Result<Lease, LeaseError> {
         let failed = |error| LeaseError::Connect { pool: self.name.clone(), error };
         match result {
-            Ok(object) => Lease::new(object).map_err(|e| failed(e.into())),
+            Ok(object) => Lease::new(object, &self.inner.manager().age).map_err(|e| failed(e.into())),
             Err(PoolError::Backend(error)) => Err(failed(error)),
             Err(other) => Err(failed(std::io::Error::other(other.to_string()).into())),
         }

@@ -121,6 +121,11 @@ impl Connection {
         self.poll_read(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
+    /// As [`Connection::is_quiet`], for a connection that nobody has leased. What the server has said is lost.
+    pub fn is_silent(&self) -> bool {
+        self.stream.as_ref().is_some_and(Stream::is_silent)
+    }
+
     /// Whether bytes wait to be sent.
     pub fn has_output(&self) -> bool {
         !self.outbox.is_empty()

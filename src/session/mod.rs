@@ -17,6 +17,7 @@ mod generations;
 mod greeting;
 mod ground;
 mod handshake;
+mod keep;
 mod known;
 mod large;
 mod leased;
@@ -42,5 +43,6 @@ mod turn;
 mod understand;
 mod verify;
 
+pub use keep::keep;
 pub use listener::{accept, bind};
 pub use proxy::{Database, Proxy, User};

@@ -15,7 +15,7 @@ use super::stale::Budget;
 use super::statements::Statements;
 use crate::cluster::{Clock, Cluster};
 use crate::config::{DatabaseSettings, LimitSettings, NodeSettings, Settings, UserSettings, UserTuning};
-use crate::pool::Pool;
+use crate::pool::{Pool, Terms};
 use crate::server::Endpoint;
 use crate::stats::{DatabaseStats, Present, Stats};
 
@@ -178,5 +178,12 @@ fn pool(database: &DatabaseSettings, user: &UserSettings, node: &NodeSettings) -
         prepared_limit: database.prepared_per_server,
     };
     let name = format!("{}@{node}/{}", user.name, database.server_name);
-    Pool::new(name, endpoint, database.pool.connection_limit, database.pool.pool_timeout)
+    let terms = Terms {
+        limit: database.pool.connection_limit,
+        least: user.limits.min_connections,
+        wait: database.pool.pool_timeout,
+        lifetime: user.limits.server_lifetime,
+        idle_timeout: user.limits.server_idle_timeout,
+    };
+    Pool::new(name, endpoint, terms)
 }

@@ -54,7 +54,7 @@ pub(super) struct Timer {
 impl Timer {
     /// `None` where nothing is limited.
     pub(super) fn new(limits: LimitSettings) -> Option<Box<Self>> {
-        let LimitSettings { query_timeout, idle_in_transaction_timeout, client_idle_timeout } = limits;
+        let LimitSettings { query_timeout, idle_in_transaction_timeout, client_idle_timeout, .. } = limits;
         query_timeout.or(idle_in_transaction_timeout).or(client_idle_timeout)?;
         let since = Instant::now();
         Some(Box::new(Self { limits, doing: Doing::Nothing, since, cancelled: None, alarm: None }))
@@ -106,7 +106,8 @@ impl Timer {
 
     /// How long what the session is doing may take, and what it is then.
     fn limit(&self) -> Option<(Duration, Overdue)> {
-        let LimitSettings { query_timeout, idle_in_transaction_timeout, client_idle_timeout } = self.limits;
+        let LimitSettings { query_timeout, idle_in_transaction_timeout, client_idle_timeout, .. } =
+            self.limits;
         match self.doing {
             Doing::Nothing => client_idle_timeout.map(|limit| (limit, Overdue::Client(limit))),
             Doing::Transaction => {
@@ -151,6 +152,7 @@ mod tests {
             query_timeout: time(query),
             idle_in_transaction_timeout: time(transaction),
             client_idle_timeout: time(client),
+            ..LimitSettings::default()
         };
         *Timer::new(limits).unwrap()
     }

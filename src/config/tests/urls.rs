@@ -53,7 +53,8 @@ fn parameters() {
          &tidegate_scope=connection&tidegate_on_stale=wait(5ms)&tidegate_primary_read_limit=7\
          &tidegate_primary_read_overflow=error&tidegate_client_auth=scram&tidegate_max_clients=9\
          &tidegate_prepared_statements_per_server=8&tidegate_startup_timeout=1min&tidegate_query_timeout=30\
-         &tidegate_idle_in_transaction_timeout=500ms&tidegate_client_idle_timeout=off",
+         &tidegate_idle_in_transaction_timeout=500ms&tidegate_client_idle_timeout=off&tidegate_server_lifetime=2h\
+         &tidegate_server_idle_timeout=0&tidegate_min_connections=3",
     );
     let pool = PoolSettings {
         mode: PoolMode::Session,
@@ -74,6 +75,9 @@ fn parameters() {
         query_timeout: Some(Duration::from_secs(30)),
         idle_in_transaction_timeout: Some(Duration::from_millis(500)),
         client_idle_timeout: None,
+        server_lifetime: Some(Duration::from_hours(2)),
+        server_idle_timeout: None,
+        min_connections: 3,
     };
     assert_eq!(database.users[0].limits, limits);
     let settings = [("application_name", "shop web"), ("geqo", "off")];
