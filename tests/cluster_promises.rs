@@ -41,6 +41,8 @@ mod rules;
 mod safety;
 #[path = "promises/settings.rs"]
 mod settings;
+#[path = "promises/shares.rs"]
+mod shares;
 #[path = "promises/stale.rs"]
 mod stale;
 #[path = "promises/tables.rs"]

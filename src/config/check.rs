@@ -100,7 +100,9 @@ fn database(
     check_rules(&rules, &users, findings);
     let client_auth = tuning.client_auth.unwrap_or_default();
     let users = users.into_iter();
-    let users = users.map(|layer| user(layer, &tuning, broken, fallback, findings)).collect();
+    let users: Vec<_> = users.map(|layer| user(layer, &tuning, broken, fallback, findings)).collect();
+    let database_connection_limit = tuning.database_connection_limit.filter(|limit| *limit > 0);
+    check_least(&origin, database_connection_limit, &users, findings);
     let server_settings = server_settings(&origin, tuning.application_name, tuning.options, findings);
     let defaults = PoolSettings::default();
     DatabaseSettings {
@@ -110,6 +112,7 @@ fn database(
         users,
         pool: PoolSettings {
             mode: tuning.pool_mode.unwrap_or(defaults.mode),
+            database_connection_limit,
             connection_limit: tuning.connection_limit.unwrap_or(defaults.connection_limit),
             pool_timeout: tuning
                 .pool_timeout
@@ -140,6 +143,17 @@ fn check_presence(origin: &Origin, nodes: &[NodeSettings], users: &[UserLayer], 
         let advice =
             "Write it as postgres://user:password@host/database, or add a section [database.NAME.user.USER]";
         findings.mistake(origin, Problem::new("no user is given", advice));
+    }
+}
+
+/// What the users are to have at least must fit into what they may have together.
+fn check_least(origin: &Origin, limit: Option<usize>, users: &[UserSettings], findings: &mut Findings) {
+    let least: usize = users.iter().map(|user| user.limits.min_connections).sum();
+    if let Some(limit) = limit.filter(|limit| least > *limit) {
+        let problem =
+            format!("its users are to have {least} connections at least and {limit} at most together");
+        let advice = "Raise database_connection_limit, or lower min_connections";
+        findings.mistake(&origin.inside("database_connection_limit"), Problem::new(problem, advice));
     }
 }
 

@@ -21,7 +21,7 @@ const SHARED: [&str; 6] =
     ["connection_limit", "pool_timeout", "connect_timeout", "application_name", "options", "sslmode"];
 
 /// Settings with [`PREFIX`] in URLs and without it in files.
-const OURS: [&str; 17] = [
+const OURS: [&str; 18] = [
     "mode",
     "pool_mode",
     "consistency",
@@ -39,6 +39,7 @@ const OURS: [&str; 17] = [
     "server_lifetime",
     "server_idle_timeout",
     "min_connections",
+    "database_connection_limit",
 ];
 
 /// Words of a URL that [`super::url`] reads itself.
@@ -181,6 +182,9 @@ fn set(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
         "client_idle_timeout" => tuning.client_idle_timeout = Some(limit(value)?),
         "server_lifetime" => tuning.server_lifetime = Some(limit(value)?),
         "server_idle_timeout" => tuning.server_idle_timeout = Some(limit(value)?),
+        "database_connection_limit" => {
+            tuning.database_connection_limit = Some(count(value, 0, MOST_CONNECTIONS)?);
+        }
         "min_connections" => tuning.min_connections = Some(count(value, 0, MOST_CONNECTIONS)?),
         _ => return Err(unknown("setting", key, file_keys())),
     }

@@ -45,6 +45,8 @@ layer! {
     /// What can be said about a database besides where it is and who may connect.
     pub(super) struct Tuning {
         connection_limit: usize,
+        // Zero stands for "any number".
+        database_connection_limit: usize,
         // Zero stands for "for ever", as people write it.
         pool_timeout: Duration,
         connect_timeout: Duration,

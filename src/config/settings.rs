@@ -111,6 +111,8 @@ pub struct PoolSettings {
     pub mode: PoolMode,
     /// Most server connections per node and user, at least 1.
     pub connection_limit: usize,
+    /// Most server connections per node, for all users together; `None` means any number.
+    pub database_connection_limit: Option<usize>,
     /// Longest time that a client waits for a server connection; `None` means for ever.
     pub pool_timeout: Option<Duration>,
     /// Longest time that opening one server connection may take, authentication included.
@@ -122,6 +124,7 @@ impl Default for PoolSettings {
         Self {
             mode: PoolMode::Transaction,
             connection_limit: 20,
+            database_connection_limit: None,
             pool_timeout: Some(Duration::from_secs(20)),
             connect_timeout: Duration::from_secs(5),
         }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use deadpool::managed::Object;
 
 use super::age::Age;
+use super::seats::Seat;
 use super::{Cause, Manager};
 use crate::server::Connection;
 
@@ -16,12 +17,14 @@ use crate::server::Connection;
 pub struct Lease {
     object: Option<Object<Manager>>,
     age: Arc<Age>,
+    /// Left after the connection is back, or closed.
+    _seat: Option<Seat>,
 }
 
 impl Lease {
-    pub(super) fn new(mut object: Object<Manager>, age: &Arc<Age>) -> io::Result<Self> {
+    pub(super) fn new(mut object: Object<Manager>, seat: Option<Seat>, age: &Arc<Age>) -> io::Result<Self> {
         object.lease()?;
-        Ok(Self { object: Some(object), age: Arc::clone(age) })
+        Ok(Self { object: Some(object), age: Arc::clone(age), _seat: seat })
     }
 
     /// Returns the connection. The caller vouches that the server is idle, outside a transaction, owes nothing,

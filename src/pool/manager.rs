@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 
 use super::age::Age;
+use super::quota::{Room, Share};
 use crate::server::{ConnectError, Connection, Endpoint};
 
 /// Makes and checks the connections of one pool.
@@ -14,6 +15,8 @@ use crate::server::{ConnectError, Connection, Endpoint};
 pub struct Manager {
     pub(super) endpoint: Endpoint,
     pub(super) age: Arc<Age>,
+    /// Its share in what all users of the database may have, if that is limited.
+    pub(super) share: Option<Share>,
     /// Connections that were opened ahead. They are in the pool from the first time they are lent.
     spares: Mutex<Vec<Pooled>>,
     /// How often the pool has closed a connection, by [`Cause`].
@@ -27,17 +30,20 @@ pub enum Cause {
     Lifetime,
     /// Nobody has used it for `server_idle_timeout`.
     Idle,
+    /// It was idle, and another user of the database needed one: `database_connection_limit`.
+    Room,
 }
 
 impl Cause {
     /// All there are.
-    pub const ALL: [Self; 2] = [Self::Lifetime, Self::Idle];
+    pub const ALL: [Self; 3] = [Self::Lifetime, Self::Idle, Self::Room];
 
     /// As metrics call it.
     pub fn label(self) -> &'static str {
         match self {
             Self::Lifetime => "lifetime",
             Self::Idle => "idle",
+            Self::Room => "room",
         }
     }
 }
@@ -48,6 +54,8 @@ pub struct Pooled {
     connection: Connection,
     ends: u64,
     pub(super) used: u64,
+    /// Given back when the connection is closed.
+    _room: Option<Room>,
 }
 
 impl Pooled {
@@ -72,15 +80,16 @@ impl DerefMut for Pooled {
 }
 
 impl Manager {
-    pub(super) fn new(endpoint: Endpoint, age: Age) -> Self {
-        Self { endpoint, age: Arc::new(age), spares: Mutex::default(), closed: Default::default() }
+    pub(super) fn new(endpoint: Endpoint, age: Age, share: Option<Share>) -> Self {
+        let (spares, closed) = (Mutex::default(), Default::default());
+        Self { endpoint, age: Arc::new(age), share, spares, closed }
     }
 
-    /// Opens a connection.
-    pub(super) async fn open(&self) -> Result<Pooled, ConnectError> {
+    /// Opens a connection, for which there must be room where that is limited.
+    pub(super) async fn open(&self, room: Option<Room>) -> Result<Pooled, ConnectError> {
         let connection = self.endpoint.connect().await?;
         let (now, ends) = self.age.begin();
-        Ok(Pooled { connection, ends, used: now })
+        Ok(Pooled { connection, ends, used: now, _room: room })
     }
 
     /// Connections that were opened ahead and have not been lent yet.
@@ -105,9 +114,12 @@ impl managed::Manager for Manager {
 
     async fn create(&self) -> Result<Pooled, ConnectError> {
         loop {
-            let spare = self.spares().pop();
-            match spare {
-                None => return self.open().await,
+            let ready = self.spares().pop();
+            match ready {
+                None => {
+                    let Some(share) = &self.share else { return self.open(None).await };
+                    return self.open(Some(share.room().await)).await;
+                }
                 Some(spare) if spare.is_silent() => return Ok(spare),
                 Some(_) => {}
             }

@@ -5,18 +5,24 @@
 mod age;
 mod lease;
 mod manager;
+mod quota;
+mod seats;
 mod tend;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{self, PoolError, QueueMode, Timeouts};
 
 pub use lease::Lease;
 pub use manager::{Cause, Manager};
+pub use quota::Quota;
 
 use crate::server::{ConnectError, Endpoint};
 use age::Age;
+use quota::Share;
+use seats::Seat;
 
 /// Why no connection could be lent.
 #[derive(Debug, thiserror::Error)]
@@ -30,6 +36,19 @@ pub enum LeaseError {
         /// The pool's name.
         pool: String,
         /// Connections it may have.
+        limit: usize,
+        /// How long the client has waited.
+        waited: Duration,
+    },
+    /// Those that all users of the database may have together were in use for too long.
+    #[error(
+        "no server connection became free for pool {pool} within {waited:?}: all {limit} that the database may \
+         have on this node are in use (database_connection_limit={limit}, pool_timeout={waited:?})"
+    )]
+    Crowded {
+        /// The pool's name.
+        pool: String,
+        /// Connections all its users may have.
         limit: usize,
         /// How long the client has waited.
         waited: Duration,
@@ -74,12 +93,16 @@ impl fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// A pool without connections. Somebody has to [tend](Pool::tend) it.
-    pub fn new(name: String, endpoint: Endpoint, terms: Terms) -> Self {
-        let manager = Manager::new(endpoint, Age::new(terms.lifetime));
+    /// A pool without connections. Those it opens count towards `quota`. Somebody has to [tend](Pool::tend) it.
+    pub fn new(name: String, endpoint: Endpoint, terms: Terms, quota: Option<&Arc<Quota>>) -> Self {
+        let share = quota.map(|quota| quota.share(terms.limit));
+        let manager = Manager::new(endpoint, Age::new(terms.lifetime), share);
         let builder = managed::Pool::builder(manager).max_size(terms.limit).queue_mode(QueueMode::Lifo);
         // Building fails only for time-outs without a runtime, and none are set here.
         let inner = builder.build().unwrap_or_else(|e| unreachable!("a pool without time-outs: {e}"));
+        if let Some(share) = &inner.manager().share {
+            share.is_of(inner.weak(), terms.least);
+        }
         Self { inner, name, terms }
     }
 
@@ -96,39 +119,51 @@ impl Pool {
     /// Connections open, idle among them, and clients waiting.
     pub fn counts(&self) -> (usize, usize, usize) {
         let status = self.inner.status();
+        let Manager { share, .. } = self.inner.manager();
         let spares = self.inner.manager().spares().len();
-        (status.size + spares, status.available + spares, status.waiting)
+        let waiting = share.as_ref().map_or(0, Share::waiting);
+        (status.size + spares, status.available + spares, status.waiting + waiting)
     }
 
     /// Lends a connection, making one if the pool is not full, or waiting in turn. Cancel safe.
     pub async fn lease(&self) -> Result<Lease, LeaseError> {
+        if let Some(share) = &self.inner.manager().share {
+            let seat = match share.seat_at_once() {
+                Some(seat) => seat,
+                None => self.in_time(share.seat()).await?,
+            };
+            // With a seat there is a connection, or room for one.
+            return self.lend(self.inner.get().await, Some(seat));
+        }
         let at_once = Timeouts { wait: Some(Duration::ZERO), ..Timeouts::default() };
         match self.inner.timeout_get(&at_once).await {
-            Err(PoolError::Timeout(_)) => self.wait().await,
-            result => self.lend(result),
+            Err(PoolError::Timeout(_)) => self.lend(self.in_time(self.inner.get()).await?, None),
+            result => self.lend(result, None),
         }
     }
 
-    async fn wait(&self) -> Result<Lease, LeaseError> {
-        let Some(limit) = self.terms.wait else { return self.lend(self.inner.get().await) };
+    /// What is waited for, if that does not take too long.
+    async fn in_time<T>(&self, awaited: impl Future<Output = T>) -> Result<T, LeaseError> {
+        let Some(limit) = self.terms.wait else { return Ok(awaited.await) };
         let begun = Instant::now();
-        match tokio::time::timeout(limit, self.inner.get()).await {
-            Ok(result) => self.lend(result),
-            Err(_) => Err(LeaseError::Exhausted {
-                pool: self.name.clone(),
-                limit: self.terms.limit,
-                waited: Duration::from_secs_f64((begun.elapsed().as_secs_f64() * 10.0).round() / 10.0),
-            }),
-        }
+        tokio::time::timeout(limit, awaited).await.map_err(|_| {
+            let pool = self.name.clone();
+            let waited = Duration::from_secs_f64((begun.elapsed().as_secs_f64() * 10.0).round() / 10.0);
+            match self.inner.manager().share.as_ref().and_then(Share::exhausted) {
+                Some(limit) => LeaseError::Crowded { pool, limit, waited },
+                None => LeaseError::Exhausted { pool, limit: self.terms.limit, waited },
+            }
+        })
     }
 
     fn lend(
         &self,
         result: Result<managed::Object<Manager>, PoolError<ConnectError>>,
+        seat: Option<Seat>,
     ) -> Result<Lease, LeaseError> {
         let failed = |error| LeaseError::Connect { pool: self.name.clone(), error };
         match result {
-            Ok(object) => Lease::new(object, &self.inner.manager().age).map_err(|e| failed(e.into())),
+            Ok(object) => Lease::new(object, seat, &self.inner.manager().age).map_err(|e| failed(e.into())),
             Err(PoolError::Backend(error)) => Err(failed(error)),
             Err(other) => Err(failed(std::io::Error::other(other.to_string()).into())),
         }

@@ -40,15 +40,26 @@ impl Pool {
         self.terms.least.saturating_sub(self.counts().0)
     }
 
-    /// Opens a connection for whoever comes next. Nobody waits for it meanwhile.
-    pub async fn open_ahead(&self) -> Result<(), ConnectError> {
+    /// Opens a connection for whoever comes next. Nobody waits for it meanwhile, and none is closed for it: false when
+    /// there is no room.
+    pub async fn open_ahead(&self) -> Result<bool, ConnectError> {
         let manager = self.inner.manager();
-        let opened = manager.open().await?;
+        let place = match &manager.share {
+            None => None,
+            Some(share) => match share.seat_at_once().zip(share.room_at_once()) {
+                None => return Ok(false),
+                place => place,
+            },
+        };
+        let (seat, room) = place.unzip();
+        let opened = manager.open(room).await?;
         // Clients may have opened some meanwhile.
         if self.missing() > 0 {
             manager.spares().push(opened);
         }
-        Ok(())
+        // Until it was there to be taken, the seat stood for it.
+        drop(seat);
+        Ok(true)
     }
 
     /// How often it has closed a good connection for this cause.

@@ -52,6 +52,9 @@ impl Failure {
             LeaseError::Exhausted { .. } => Self::error("53300", message).with_hint(
                 "Raise connection_limit or pool_timeout, or look for long transactions in pg_stat_activity.",
             ),
+            LeaseError::Crowded { .. } => Self::error("53300", message).with_hint(
+                "Raise database_connection_limit or pool_timeout, or look for long transactions in pg_stat_activity.",
+            ),
             LeaseError::Connect { error: crate::server::ConnectError::Refused { code, message }, .. } => {
                 Self { severity: Severity::Error, code: code.into(), message, hint: "", routine: "" }
             }

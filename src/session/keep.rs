@@ -68,7 +68,8 @@ impl Keeper {
             && matches!(self.node.state(), State::Primary | State::Replica)
         {
             match self.pool.open_ahead().await {
-                Ok(()) => self.is_well(),
+                Ok(true) => self.is_well(),
+                Ok(false) => return,
                 Err(error) => return self.is_in_trouble(&error),
             }
         }

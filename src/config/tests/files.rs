@@ -61,7 +61,7 @@ fn a_url_and_its_table_may_agree() {
 
 #[test]
 fn bad_files() {
-    let table: [(&str, &[&str]); 15] = [
+    let table: [(&str, &[&str]); 16] = [
         ("listen = [5\nadmin = 'off'\n", &["tidegate.toml:", "this is not TOML"]),
         ("a = 1\na = 2\n", &["tidegate.toml:2", "this is not TOML"]),
         ("database = 5\n", &["database: a value of type integer cannot stand here"]),
@@ -97,6 +97,11 @@ fn bad_files() {
         (
             "[database.app]\nuser.a.password='SECRET'\nuser.a.password_file='password'\nuser.b.pasword='SECRET'\n",
             &["both password and password_file", "Did you mean password?"],
+        ),
+        (
+            "[database.app]\nnodes=['a']\nmin_connections=5\ndatabase_connection_limit=9\n\
+             user.a.password='SECRET'\nuser.b.password='SECRET'\n",
+            &["its users are to have 10 connections at least and 9 at most together"],
         ),
         (
             "[database.app]\nnodes=['a']\nmin_connections=5\nconnection_limit=6\nuser.a.password='SECRET'\n\

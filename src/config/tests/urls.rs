@@ -54,11 +54,12 @@ fn parameters() {
          &tidegate_primary_read_overflow=error&tidegate_client_auth=scram&tidegate_max_clients=9\
          &tidegate_prepared_statements_per_server=8&tidegate_startup_timeout=1min&tidegate_query_timeout=30\
          &tidegate_idle_in_transaction_timeout=500ms&tidegate_client_idle_timeout=off&tidegate_server_lifetime=2h\
-         &tidegate_server_idle_timeout=0&tidegate_min_connections=3",
+         &tidegate_server_idle_timeout=0&tidegate_min_connections=3&tidegate_database_connection_limit=30",
     );
     let pool = PoolSettings {
         mode: PoolMode::Session,
         connection_limit: 5,
+        database_connection_limit: Some(30),
         pool_timeout: None,
         connect_timeout: Duration::from_millis(1500),
     };
