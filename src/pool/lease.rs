@@ -2,11 +2,9 @@
 
 use std::io;
 use std::ops::{Deref, DerefMut};
-use std::sync::Arc;
 
 use deadpool::managed::Object;
 
-use super::age::Age;
 use super::seats::Seat;
 use super::{Cause, Manager};
 use crate::server::Connection;
@@ -16,15 +14,14 @@ use crate::server::Connection;
 #[derive(Debug)]
 pub struct Lease {
     object: Option<Object<Manager>>,
-    age: Arc<Age>,
     /// Left after the connection is back, or closed.
     _seat: Option<Seat>,
 }
 
 impl Lease {
-    pub(super) fn new(mut object: Object<Manager>, seat: Option<Seat>, age: &Arc<Age>) -> io::Result<Self> {
+    pub(super) fn new(mut object: Object<Manager>, seat: Option<Seat>) -> io::Result<Self> {
         object.lease()?;
-        Ok(Self { object: Some(object), age: Arc::clone(age), _seat: seat })
+        Ok(Self { object: Some(object), _seat: seat })
     }
 
     /// Returns the connection. The caller vouches that the server is idle, outside a transaction, owes nothing,
@@ -38,9 +35,7 @@ impl Lease {
 
     fn is_young(&mut self) -> bool {
         let Some(object) = &mut self.object else { return false };
-        let now = self.age.now();
-        object.used = now;
-        let young = object.is_young(now);
+        let young = object.touch();
         if !young && let Some(pool) = Object::pool(object) {
             pool.manager().closed(Cause::Lifetime);
         }

@@ -52,6 +52,8 @@ impl Cause {
 #[derive(Debug)]
 pub struct Pooled {
     connection: Connection,
+    /// The pool's clock: what is lent and given back need not ask for the pool.
+    age: Arc<Age>,
     ends: u64,
     pub(super) used: u64,
     /// Given back when the connection is closed.
@@ -59,6 +61,12 @@ pub struct Pooled {
 }
 
 impl Pooled {
+    /// It was used until now. Whether it has not reached the end of its life.
+    pub(super) fn touch(&mut self) -> bool {
+        self.used = self.age.now();
+        self.is_young(self.used)
+    }
+
     /// Whether it has not reached the end of its life.
     pub(super) fn is_young(&self, now: u64) -> bool {
         now < self.ends
@@ -89,7 +97,7 @@ impl Manager {
     pub(super) async fn open(&self, room: Option<Room>) -> Result<Pooled, ConnectError> {
         let connection = self.endpoint.connect().await?;
         let (now, ends) = self.age.begin();
-        Ok(Pooled { connection, ends, used: now, _room: room })
+        Ok(Pooled { connection, age: Arc::clone(&self.age), ends, used: now, _room: room })
     }
 
     /// Connections that were opened ahead and have not been lent yet.

@@ -163,7 +163,7 @@ impl Pool {
     ) -> Result<Lease, LeaseError> {
         let failed = |error| LeaseError::Connect { pool: self.name.clone(), error };
         match result {
-            Ok(object) => Lease::new(object, seat, &self.inner.manager().age).map_err(|e| failed(e.into())),
+            Ok(object) => Lease::new(object, seat).map_err(|e| failed(e.into())),
             Err(PoolError::Backend(error)) => Err(failed(error)),
             Err(other) => Err(failed(std::io::Error::other(other.to_string()).into())),
         }
