@@ -27,7 +27,7 @@ impl Session {
     pub(super) async fn overdue(&mut self, client: &mut Client, what: Overdue) -> Result<(), End> {
         let stats = &self.database.stats;
         match what {
-            Overdue::Query(limit) => self.cancel_segment(client, limit),
+            Overdue::Query(limit) => self.cancel_segment(limit),
             Overdue::Cancel(limit) => return self.give_up(client, limit).await,
             Overdue::Transaction(limit) => {
                 stats.timed_out(Timeout::IdleInTransaction);
@@ -52,11 +52,10 @@ impl Session {
     }
 
     /// Asks the server to stop working on the segment.
-    fn cancel_segment(&mut self, client: &Client, limit: Duration) {
+    fn cancel_segment(&mut self, limit: Duration) {
         let (Some(l), Some(timer)) = (&self.leased, &mut self.timer) else { return };
-        if l.has_undelivered() || !client.outbox.is_empty() {
-            // The client has not taken what is there already. It is not the server that keeps it waiting.
-            return timer.prolong();
+        if timer.prolong() {
+            return;
         }
         timer.cancelled();
         self.database.stats.timed_out(Timeout::Query);

@@ -262,10 +262,11 @@ impl Session {
                 Some(leased) => poll_both(cx, client, leased, ahead),
                 None => poll_client(cx, client, ahead),
             };
-            match timer {
-                Some(timer) if event.is_pending() => timer.poll(cx).map(Event::Overdue),
-                _ => event,
+            let Some(timer) = timer.as_mut().filter(|_| event.is_pending()) else { return event };
+            if !client.outbox.is_empty() || leased.as_ref().is_some_and(Leased::has_undelivered) {
+                timer.hold_up();
             }
+            timer.poll(cx).map(Event::Overdue)
         });
         if busy {
             return traffic.await;

@@ -45,6 +45,8 @@ pub(super) struct Timer {
     limits: LimitSettings,
     doing: Doing,
     since: Instant,
+    /// Whether, since then, the client has kept something waiting that is for it.
+    held_up: bool,
     /// A segment that the server was asked to stop; it may have ended already.
     cancelled: Option<std::time::Instant>,
     /// Goes off when time is up, or before. Made when it is needed first.
@@ -57,7 +59,8 @@ impl Timer {
         let LimitSettings { query_timeout, idle_in_transaction_timeout, client_idle_timeout, .. } = limits;
         query_timeout.or(idle_in_transaction_timeout).or(client_idle_timeout)?;
         let since = Instant::now();
-        Some(Box::new(Self { limits, doing: Doing::Nothing, since, cancelled: None, alarm: None }))
+        let doing = Doing::Nothing;
+        Some(Box::new(Self { limits, doing, since, held_up: false, cancelled: None, alarm: None }))
     }
 
     /// What the session is doing now. What it did before is over unless it is the same.
@@ -74,9 +77,18 @@ impl Timer {
         }
     }
 
-    /// The segment goes on, and is given its time once more.
-    pub(super) fn prolong(&mut self) {
-        self.begin(self.doing);
+    /// The client does not take what is for it.
+    pub(super) fn hold_up(&mut self) {
+        self.held_up = true;
+    }
+
+    /// Whether it is the client that keeps the segment waiting: then it is given its time once more.
+    pub(super) fn prolong(&mut self) -> bool {
+        let held_up = self.held_up;
+        if held_up {
+            self.begin(self.doing);
+        }
+        held_up
     }
 
     /// The server was asked to stop what it is doing, and is given a while for that.
@@ -99,6 +111,7 @@ impl Timer {
 
     fn begin(&mut self, doing: Doing) {
         self.doing = doing;
+        self.held_up = false;
         if self.limit().is_some() {
             self.since = Instant::now();
         }
@@ -216,8 +229,11 @@ mod tests {
             timer.is(sent);
         }
         assert!(overdue(&mut timer).await.unwrap().1 <= 22 * MS);
-        timer.prolong();
+        assert!(!timer.prolong(), "nobody has held it up");
+        timer.hold_up();
+        assert!(timer.prolong());
         assert!(overdue(&mut timer).await.unwrap().1 >= 100 * MS);
+        assert!(!timer.prolong());
     }
 
     #[tokio::test(start_paused = true)]
