@@ -51,12 +51,18 @@ mod safety;
 mod sequences;
 #[path = "promises/settings.rs"]
 mod settings;
+#[path = "promises/shares.rs"]
+mod shares;
 #[path = "promises/stale.rs"]
 mod stale;
 #[path = "promises/tables.rs"]
 mod tables;
+#[path = "promises/timeouts.rs"]
+mod timeouts;
 #[path = "promises/tokens.rs"]
 mod tokens;
+#[path = "promises/upkeep.rs"]
+mod upkeep;
 #[path = "promises/vanishing.rs"]
 mod vanishing;
 
@@ -120,6 +126,15 @@ fn schema() -> String {
     let name = format!("promise_{:08x}", rand::random::<u32>());
     let cluster = shared();
     cluster.primary().psql(&format!("create schema {name} authorization app")).unwrap();
+    cluster.wait_caught_up().unwrap();
+    name
+}
+
+/// A role of one's own in the shared cluster, known on every node; its password is `secret`.
+fn role() -> String {
+    let name = format!("promise_{:08x}", rand::random::<u32>());
+    let cluster = shared();
+    cluster.primary().psql(&format!("create role {name} login password 'secret'")).unwrap();
     cluster.wait_caught_up().unwrap();
     name
 }

@@ -13,6 +13,7 @@ use axum::routing::get;
 
 use crate::cluster;
 use crate::config::Mode;
+use crate::pool::Cause;
 use crate::session::{Database, PinView, Proxy};
 use crate::stats::HISTOGRAMS;
 
@@ -174,6 +175,11 @@ fn gauge_pools(proxy: &Proxy, database: &Database) {
         };
         count("idle", available);
         count("used", size.saturating_sub(available));
+        for cause in Cause::ALL {
+            let labels = [("pool", pool.name()), ("cause", cause.label())];
+            let counter = proxy.stats.counter("tidegate_server_connections_closed_total", &labels);
+            counter.absolute(pool.closings(cause));
+        }
         proxy.stats.gauge("tidegate_pool_waiting", &[("pool", pool.name())]).set(waiting as f64);
     }
 }

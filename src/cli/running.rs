@@ -63,6 +63,7 @@ impl Running {
                 tracing::warn!(database = %database.settings.name, "starting before the catalog has been read: reads run on the primary until it has");
             }
         }
+        session::keep(&proxy);
         for (i, listeners) in listeners.into_iter().enumerate() {
             let proxy = Arc::clone(&proxy);
             let worker = thread::Builder::new().name(format!("worker-{i}"));

@@ -1,6 +1,7 @@
 //! From layers laid over each other to checked values: what only shows when everything is known.
 
-use super::layer::{DatabaseLayer, RuleLayer, UserLayer};
+use super::layer::{DatabaseLayer, RuleLayer, Tuning, UserLayer};
+use super::limits::LimitSettings;
 use super::mistake::{Findings, Origin, Problem};
 use super::node::{NodeSettings, Role};
 use super::rule::RuleSettings;
@@ -98,15 +99,20 @@ fn database(
     check_nodes(&nodes_origin, &nodes, findings);
     check_rules(&rules, &users, findings);
     let client_auth = tuning.client_auth.unwrap_or_default();
+    let users = users.into_iter();
+    let users: Vec<_> = users.map(|layer| user(layer, &tuning, broken, fallback, findings)).collect();
+    let database_connection_limit = tuning.database_connection_limit.filter(|limit| *limit > 0);
+    check_least(&origin, database_connection_limit, &users, findings);
     let server_settings = server_settings(&origin, tuning.application_name, tuning.options, findings);
     let defaults = PoolSettings::default();
     DatabaseSettings {
         server_name: server_name.unwrap_or_else(|| name.clone()),
         name,
         nodes,
-        users: users.into_iter().map(|layer| user(layer, broken, client_auth, fallback, findings)).collect(),
+        users,
         pool: PoolSettings {
             mode: tuning.pool_mode.unwrap_or(defaults.mode),
+            database_connection_limit,
             connection_limit: tuning.connection_limit.unwrap_or(defaults.connection_limit),
             pool_timeout: tuning
                 .pool_timeout
@@ -137,6 +143,17 @@ fn check_presence(origin: &Origin, nodes: &[NodeSettings], users: &[UserLayer], 
         let advice =
             "Write it as postgres://user:password@host/database, or add a section [database.NAME.user.USER]";
         findings.mistake(origin, Problem::new("no user is given", advice));
+    }
+}
+
+/// What the users are to have at least must fit into what they may have together.
+fn check_least(origin: &Origin, limit: Option<usize>, users: &[UserSettings], findings: &mut Findings) {
+    let least: usize = users.iter().map(|user| user.limits.min_connections).sum();
+    if let Some(limit) = limit.filter(|limit| least > *limit) {
+        let problem =
+            format!("its users are to have {least} connections at least and {limit} at most together");
+        let advice = "Raise database_connection_limit, or lower min_connections";
+        findings.mistake(&origin.inside("database_connection_limit"), Problem::new(problem, advice));
     }
 }
 
@@ -174,19 +191,30 @@ fn check_rules(rules: &[RuleLayer], users: &[UserLayer], findings: &mut Findings
 
 fn user(
     layer: UserLayer,
+    database: &Tuning,
     broken: bool,
-    client_auth: ClientAuth,
     fallback: Option<&Secret>,
     findings: &mut Findings,
 ) -> UserSettings {
-    let UserLayer { name, password, tuning, origin } = layer;
+    let UserLayer { name, password, tuning, limits, origin } = layer;
+    let client_auth = database.client_auth.unwrap_or_default();
     let password = password.or_else(|| fallback.cloned());
     if password.is_none() && client_auth == ClientAuth::Scram && !broken {
         let advice = "Put it into the URL (user:password@host), into PGPASSWORD, or into password_file in the file; \
                       to let everyone in without one, say tidegate_client_auth=trust";
         findings.mistake(&origin, Problem::new(format!("the user {name} has no password"), advice));
     }
-    UserSettings { name, password, tuning }
+    let limits = LimitSettings::of(&limits.over(database.clone()));
+    let most = database.connection_limit.unwrap_or(PoolSettings::default().connection_limit);
+    if limits.min_connections > most {
+        let problem = format!(
+            "the user {name} is to have {} connections at least and {most} at most",
+            limits.min_connections
+        );
+        let advice = "Raise connection_limit, or lower min_connections";
+        findings.mistake(&origin.inside("min_connections"), Problem::new(problem, advice));
+    }
+    UserSettings { name, password, tuning, limits }
 }
 
 fn server_settings(

@@ -13,7 +13,8 @@ use toml::de::{DeTable, DeValue};
 use super::consistency::UnknownWord;
 use super::document::{Walker, entries};
 use super::keys;
-use super::layer::{DatabaseLayer, NodesLayer, UserLayer};
+use super::layer::{DatabaseLayer, NodesLayer, Tuning, UserLayer};
+use super::limits;
 use super::mistake::{Findings, Origin, Problem, quoted};
 use super::node::{NodeSettings, parse_address};
 use super::redact::redact_url;
@@ -231,7 +232,7 @@ impl Walker<'_> {
     fn user(&mut self, user: Origin, name: &str, table: &DeTable<'_>) -> UserLayer {
         const KEYS: [&str; 5] = ["password", "password_file", "consistency", "scope", "on_stale"];
         let mut passwords = Vec::new();
-        let mut tuning = UserTuning::default();
+        let (mut tuning, mut limits) = (UserTuning::default(), Tuning::default());
         for (key, value, span) in entries(table) {
             let origin = self.at(&span).inside(key);
             match key {
@@ -243,7 +244,16 @@ impl Walker<'_> {
                     let path = self.scalar(&origin, value);
                     passwords.push(path.and_then(|path| self.password_file(&origin, &path)));
                 }
-                _ => self.findings.mistake(&origin, keys::unknown("setting", key, KEYS)),
+                _ if limits::KEYS.contains(&key) => {
+                    if let Some(text) = self.scalar(&origin, value) {
+                        let result = keys::set_from_file(&mut limits, key, &text);
+                        self.findings.keep(&origin, result);
+                    }
+                }
+                _ => {
+                    let known = KEYS.into_iter().chain(limits::KEYS);
+                    self.findings.mistake(&origin, keys::unknown("setting", key, known));
+                }
             }
         }
         if passwords.len() > 1 {
@@ -251,7 +261,7 @@ impl Walker<'_> {
             self.findings.mistake(&user, problem);
         }
         let password = passwords.pop().flatten().filter(|password| !password.is_empty()).map(Secret::new);
-        UserLayer { name: name.to_owned(), password, tuning, origin: user }
+        UserLayer { name: name.to_owned(), password, tuning, limits, origin: user }
     }
 
     fn one_word<T: FromStr<Err = UnknownWord>>(

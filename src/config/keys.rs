@@ -8,7 +8,7 @@ use super::mistake::Problem;
 use super::options;
 use super::settings::SslMode;
 use super::suggest::nearest;
-use super::value::{count, duration, positive_duration, word};
+use super::value::{count, duration, limit, positive_duration, word};
 
 const PREFIX: &str = "tidegate_";
 
@@ -21,7 +21,7 @@ const SHARED: [&str; 6] =
     ["connection_limit", "pool_timeout", "connect_timeout", "application_name", "options", "sslmode"];
 
 /// Settings with [`PREFIX`] in URLs and without it in files.
-const OURS: [&str; 11] = [
+const OURS: [&str; 18] = [
     "mode",
     "pool_mode",
     "consistency",
@@ -33,6 +33,13 @@ const OURS: [&str; 11] = [
     "max_clients",
     "prepared_statements_per_server",
     "startup_timeout",
+    "query_timeout",
+    "idle_in_transaction_timeout",
+    "client_idle_timeout",
+    "server_lifetime",
+    "server_idle_timeout",
+    "min_connections",
+    "database_connection_limit",
 ];
 
 /// Words of a URL that [`super::url`] reads itself.
@@ -43,7 +50,7 @@ const IGNORED: [(&str, &str); 24] = [
     ("schema", "a client keeps it in its own URL; for all of them, use options=-c%20search_path%3D…"),
     ("pgbouncer", "prepared statements work through this proxy without it"),
     ("statement_cache_size", "see tidegate_prepared_statements_per_server"),
-    ("socket_timeout", "statements may take as long as their clients wait for them"),
+    ("socket_timeout", "see tidegate_query_timeout"),
     ("max_idle_connection_lifetime", "it is a setting of the client's pool"),
     ("max_connection_lifetime", "it is a setting of the client's pool"),
     ("target_session_attrs", "every node is asked for its role"),
@@ -170,6 +177,15 @@ fn set(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
             tuning.prepared_statements_per_server = Some(count(value, 1, MOST_CLIENTS)?);
         }
         "startup_timeout" => tuning.startup_timeout = Some(positive_duration(value)?),
+        "query_timeout" => tuning.query_timeout = Some(limit(value)?),
+        "idle_in_transaction_timeout" => tuning.idle_in_transaction_timeout = Some(limit(value)?),
+        "client_idle_timeout" => tuning.client_idle_timeout = Some(limit(value)?),
+        "server_lifetime" => tuning.server_lifetime = Some(limit(value)?),
+        "server_idle_timeout" => tuning.server_idle_timeout = Some(limit(value)?),
+        "database_connection_limit" => {
+            tuning.database_connection_limit = Some(count(value, 0, MOST_CONNECTIONS)?);
+        }
+        "min_connections" => tuning.min_connections = Some(count(value, 0, MOST_CONNECTIONS)?),
         _ => return Err(unknown("setting", key, file_keys())),
     }
     Ok(())

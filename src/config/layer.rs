@@ -45,6 +45,8 @@ layer! {
     /// What can be said about a database besides where it is and who may connect.
     pub(super) struct Tuning {
         connection_limit: usize,
+        // Zero stands for "any number".
+        database_connection_limit: usize,
         // Zero stands for "for ever", as people write it.
         pool_timeout: Duration,
         connect_timeout: Duration,
@@ -62,6 +64,13 @@ layer! {
         max_clients: usize,
         prepared_statements_per_server: usize,
         startup_timeout: Duration,
+        // Zero stands for "any time" in these.
+        query_timeout: Duration,
+        idle_in_transaction_timeout: Duration,
+        client_idle_timeout: Duration,
+        server_lifetime: Duration,
+        server_idle_timeout: Duration,
+        min_connections: usize,
     }
 }
 
@@ -78,6 +87,8 @@ pub(super) struct UserLayer {
     pub(super) name: String,
     pub(super) password: Option<Secret>,
     pub(super) tuning: UserTuning,
+    /// Of this, only [`super::limits::KEYS`] can be said of a user.
+    pub(super) limits: Tuning,
     pub(super) origin: Origin,
 }
 
@@ -141,6 +152,7 @@ fn join_users(mut above: Vec<UserLayer>, below: Vec<UserLayer>) -> Vec<UserLayer
                     scope: ours.scope.or(theirs.scope),
                     on_stale: ours.on_stale.or(theirs.on_stale),
                 };
+                known.limits = std::mem::take(&mut known.limits).over(user.limits);
             }
             None => above.push(user),
         }

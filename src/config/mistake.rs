@@ -94,6 +94,11 @@ impl Problem {
     pub(super) fn new(problem: impl Into<String>, advice: impl Into<String>) -> Self {
         Self { problem: problem.into(), advice: advice.into() }
     }
+
+    /// With one more thing that can be written.
+    pub(super) fn or_write(self, word: &str) -> Self {
+        Self { advice: format!("{}, or {word}", self.advice), ..self }
+    }
 }
 
 /// What was found while reading: mistakes, which end in a refusal, and warnings, which do not.

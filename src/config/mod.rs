@@ -14,6 +14,7 @@ mod document;
 mod file;
 mod keys;
 mod layer;
+mod limits;
 mod load;
 mod mistake;
 mod node;
@@ -31,6 +32,7 @@ mod value;
 mod tests;
 
 pub use consistency::{Level, OnStale, Overflow, Scope};
+pub use limits::LimitSettings;
 pub use load::{Given, Sources, load};
 pub use mistake::{Mistake, Mistakes};
 pub use node::{Host, NodeSettings, Role};

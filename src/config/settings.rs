@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::consistency::{Level, OnStale, Overflow, Scope};
+use super::limits::LimitSettings;
 use super::node::NodeSettings;
 use super::rule::RuleSettings;
 use super::secret::Secret;
@@ -88,6 +89,8 @@ pub struct UserSettings {
     pub password: Option<Secret>,
     /// What differs from the database's settings.
     pub tuning: UserTuning,
+    /// How long what its clients do may take, and how many connections it has.
+    pub limits: LimitSettings,
 }
 
 /// What a user is promised, where that differs from what the database says.
@@ -108,6 +111,8 @@ pub struct PoolSettings {
     pub mode: PoolMode,
     /// Most server connections per node and user, at least 1.
     pub connection_limit: usize,
+    /// Most server connections per node, for all users together; `None` means any number.
+    pub database_connection_limit: Option<usize>,
     /// Longest time that a client waits for a server connection; `None` means for ever.
     pub pool_timeout: Option<Duration>,
     /// Longest time that opening one server connection may take, authentication included.
@@ -119,6 +124,7 @@ impl Default for PoolSettings {
         Self {
             mode: PoolMode::Transaction,
             connection_limit: 20,
+            database_connection_limit: None,
             pool_timeout: Some(Duration::from_secs(20)),
             connect_timeout: Duration::from_secs(5),
         }

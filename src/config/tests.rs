@@ -130,6 +130,7 @@ fn flags_go_before_environment_before_file() {
             name: "app".to_owned(),
             password: Some(Secret::new("env")),
             tuning: UserTuning::default(),
+            limits: LimitSettings::default(),
         }]
     );
 

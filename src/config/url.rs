@@ -76,6 +76,7 @@ impl Url {
             name,
             password,
             tuning: UserTuning::default(),
+            limits: Tuning::default(),
             origin: origin.clone(),
         }));
         layer.server_name = database;

@@ -42,6 +42,14 @@ pub(super) fn positive_duration(text: &str) -> Result<Duration, Problem> {
     }
 }
 
+/// A time that can also be `off`, which is the same as no time at all.
+pub(super) fn limit(text: &str) -> Result<Duration, Problem> {
+    if text == "off" {
+        return Ok(Duration::ZERO);
+    }
+    duration(text).map_err(|problem| problem.or_write("off"))
+}
+
 /// `true` or `false`.
 pub(super) fn switch(text: &str) -> Result<bool, Problem> {
     match text {

@@ -45,6 +45,18 @@ impl Stream {
         }
     }
 
+    /// Whether the peer has neither spoken nor hung up. What it has said may be lost. Costs no system call while nothing
+    /// has arrived.
+    pub fn is_silent(&self) -> bool {
+        let mut byte = [0];
+        let read = match self {
+            Self::Tcp(stream) => stream.try_read(&mut byte),
+            Self::Unix(stream) => stream.try_read(&mut byte),
+            Self::Memory(_) => return true,
+        };
+        read.is_err_and(|error| error.kind() == io::ErrorKind::WouldBlock)
+    }
+
     /// Moves the socket's registration to the runtime of the current thread, so that its wake-ups stay there.
     pub fn rehome(self) -> io::Result<Self> {
         Ok(match self {

@@ -5,7 +5,8 @@ use std::ops::{Deref, DerefMut};
 
 use deadpool::managed::Object;
 
-use super::Manager;
+use super::seats::Seat;
+use super::{Cause, Manager};
 use crate::server::Connection;
 
 /// A lent connection. It goes back to its pool only by [`Lease::give_back`]; dropped in any other way (an error,
@@ -13,12 +14,14 @@ use crate::server::Connection;
 #[derive(Debug)]
 pub struct Lease {
     object: Option<Object<Manager>>,
+    /// Left after the connection is back, or closed.
+    _seat: Option<Seat>,
 }
 
 impl Lease {
-    pub(super) fn new(mut object: Object<Manager>) -> io::Result<Self> {
+    pub(super) fn new(mut object: Object<Manager>, seat: Option<Seat>) -> io::Result<Self> {
         object.lease()?;
-        Ok(Self { object: Some(object) })
+        Ok(Self { object: Some(object), _seat: seat })
     }
 
     /// Takes a new connection in the place of its own, which is closed.
@@ -28,11 +31,21 @@ impl Lease {
     }
 
     /// Returns the connection. The caller vouches that the server is idle, outside a transaction, owes nothing,
-    /// and that nothing of the client's session is left on it but what the connection itself remembers.
+    /// and that nothing of the client's session is left on it but what the connection itself remembers. It is closed
+    /// if it has got too old.
     pub fn give_back(mut self) {
-        if self.settle() {
+        if self.settle() && self.is_young() {
             drop(self.object.take());
         }
+    }
+
+    fn is_young(&mut self) -> bool {
+        let Some(object) = &mut self.object else { return false };
+        let young = object.touch();
+        if !young && let Some(pool) = Object::pool(object) {
+            pool.manager().closed(Cause::Lifetime);
+        }
+        young
     }
 }
 

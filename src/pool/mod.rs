@@ -2,39 +2,27 @@
 //!
 //! Owns who gets a connection and when it may be lent again. It must not know clients, statements or routing.
 
+mod age;
 mod lease;
+mod manager;
+mod quota;
+mod seats;
+mod tend;
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use deadpool::managed::{self, Metrics, PoolError, QueueMode, RecycleError, RecycleResult, Timeouts};
+use deadpool::managed::{self, PoolError, QueueMode, Timeouts};
 
 pub use lease::Lease;
+pub use manager::{Cause, Manager};
+pub use quota::Quota;
 
-use crate::server::{ConnectError, Connection, Endpoint};
-
-/// Makes and checks the connections of one pool.
-#[derive(Debug)]
-pub struct Manager {
-    endpoint: Endpoint,
-}
-
-impl managed::Manager for Manager {
-    type Type = Connection;
-    type Error = ConnectError;
-
-    async fn create(&self) -> Result<Connection, ConnectError> {
-        self.endpoint.connect().await
-    }
-
-    async fn recycle(&self, connection: &mut Connection, _: &Metrics) -> RecycleResult<ConnectError> {
-        if connection.is_lendable() {
-            Ok(())
-        } else {
-            Err(RecycleError::message("not in a known idle state"))
-        }
-    }
-}
+use crate::server::{ConnectError, Endpoint};
+use age::Age;
+use quota::Share;
+use seats::Seat;
 
 /// Why no connection could be lent.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +40,19 @@ pub enum LeaseError {
         /// How long the client has waited.
         waited: Duration,
     },
+    /// Those that all users of the database may have together were in use for too long.
+    #[error(
+        "no server connection became free for pool {pool} within {waited:?}: all {limit} that the database may \
+         have on this node are in use (database_connection_limit={limit}, pool_timeout={waited:?})"
+    )]
+    Crowded {
+        /// The pool's name.
+        pool: String,
+        /// Connections all its users may have.
+        limit: usize,
+        /// How long the client has waited.
+        waited: Duration,
+    },
     /// A new connection could not be made.
     #[error("cannot connect to {pool}: {error}")]
     Connect {
@@ -62,13 +63,27 @@ pub enum LeaseError {
     },
 }
 
+/// How many connections a pool has, and for how long.
+#[derive(Clone, Copy, Debug)]
+pub struct Terms {
+    /// Most connections.
+    pub limit: usize,
+    /// Connections that are kept open.
+    pub least: usize,
+    /// Longest time that a client waits for one; `None` means for ever.
+    pub wait: Option<Duration>,
+    /// How old one may get.
+    pub lifetime: Option<Duration>,
+    /// How long one may be unused.
+    pub idle_timeout: Option<Duration>,
+}
+
 /// The connections of one user to one database on one node.
 #[derive(Clone)]
 pub struct Pool {
     inner: managed::Pool<Manager>,
     name: String,
-    limit: usize,
-    wait: Option<Duration>,
+    terms: Terms,
 }
 
 impl fmt::Debug for Pool {
@@ -78,13 +93,17 @@ impl fmt::Debug for Pool {
 }
 
 impl Pool {
-    /// A pool of at most `limit` connections; a client waits up to `wait` for one, or for ever.
-    pub fn new(name: String, endpoint: Endpoint, limit: usize, wait: Option<Duration>) -> Self {
-        let builder =
-            managed::Pool::builder(Manager { endpoint }).max_size(limit).queue_mode(QueueMode::Lifo);
+    /// A pool without connections. Those it opens count towards `quota`. Somebody has to [tend](Pool::tend) it.
+    pub fn new(name: String, endpoint: Endpoint, terms: Terms, quota: Option<&Arc<Quota>>) -> Self {
+        let share = quota.map(|quota| quota.share(terms.limit));
+        let manager = Manager::new(endpoint, Age::new(terms.lifetime), share);
+        let builder = managed::Pool::builder(manager).max_size(terms.limit).queue_mode(QueueMode::Lifo);
         // Building fails only for time-outs without a runtime, and none are set here.
         let inner = builder.build().unwrap_or_else(|e| unreachable!("a pool without time-outs: {e}"));
-        Self { inner, name, limit, wait }
+        if let Some(share) = &inner.manager().share {
+            share.is_of(inner.weak(), terms.least);
+        }
+        Self { inner, name, terms }
     }
 
     /// Its name, for people: `user@node/database`.
@@ -100,11 +119,16 @@ impl Pool {
     /// Connections open, idle among them, and clients waiting.
     pub fn counts(&self) -> (usize, usize, usize) {
         let status = self.inner.status();
-        (status.size, status.available, status.waiting)
+        let Manager { share, .. } = self.inner.manager();
+        let spares = self.inner.manager().spares().len();
+        let waiting = share.as_ref().map_or(0, Share::waiting);
+        (status.size + spares, status.available + spares, status.waiting + waiting)
     }
 
     /// Puts a new connection in the place of a lent one, which is closed.
     pub async fn renew(&self, lease: &mut Lease) -> Result<(), LeaseError> {
+        // Not both at a time: there may be no room for more.
+        lease.hang_up();
         match self.endpoint().connect().await {
             Ok(connection) => lease.replace(connection).map_err(|e| self.failed(e.into())),
             Err(error) => Err(self.failed(error)),
@@ -117,32 +141,42 @@ impl Pool {
 
     /// Lends a connection, making one if the pool is not full, or waiting in turn. Cancel safe.
     pub async fn lease(&self) -> Result<Lease, LeaseError> {
+        if let Some(share) = &self.inner.manager().share {
+            let seat = match share.seat_at_once() {
+                Some(seat) => seat,
+                None => self.in_time(share.seat()).await?,
+            };
+            // With a seat there is a connection, or room for one.
+            return self.lend(self.inner.get().await, Some(seat));
+        }
         let at_once = Timeouts { wait: Some(Duration::ZERO), ..Timeouts::default() };
         match self.inner.timeout_get(&at_once).await {
-            Err(PoolError::Timeout(_)) => self.wait().await,
-            result => self.lend(result),
+            Err(PoolError::Timeout(_)) => self.lend(self.in_time(self.inner.get()).await?, None),
+            result => self.lend(result, None),
         }
     }
 
-    async fn wait(&self) -> Result<Lease, LeaseError> {
-        let Some(limit) = self.wait else { return self.lend(self.inner.get().await) };
+    /// What is waited for, if that does not take too long.
+    async fn in_time<T>(&self, awaited: impl Future<Output = T>) -> Result<T, LeaseError> {
+        let Some(limit) = self.terms.wait else { return Ok(awaited.await) };
         let begun = Instant::now();
-        match tokio::time::timeout(limit, self.inner.get()).await {
-            Ok(result) => self.lend(result),
-            Err(_) => Err(LeaseError::Exhausted {
-                pool: self.name.clone(),
-                limit: self.limit,
-                waited: Duration::from_secs_f64((begun.elapsed().as_secs_f64() * 10.0).round() / 10.0),
-            }),
-        }
+        tokio::time::timeout(limit, awaited).await.map_err(|_| {
+            let pool = self.name.clone();
+            let waited = Duration::from_secs_f64((begun.elapsed().as_secs_f64() * 10.0).round() / 10.0);
+            match self.inner.manager().share.as_ref().and_then(Share::exhausted) {
+                Some(limit) => LeaseError::Crowded { pool, limit, waited },
+                None => LeaseError::Exhausted { pool, limit: self.terms.limit, waited },
+            }
+        })
     }
 
     fn lend(
         &self,
         result: Result<managed::Object<Manager>, PoolError<ConnectError>>,
+        seat: Option<Seat>,
     ) -> Result<Lease, LeaseError> {
         match result {
-            Ok(object) => Lease::new(object).map_err(|e| self.failed(e.into())),
+            Ok(object) => Lease::new(object, seat).map_err(|e| self.failed(e.into())),
             Err(PoolError::Backend(error)) => Err(self.failed(error)),
             Err(other) => Err(self.failed(std::io::Error::other(other.to_string()).into())),
         }

@@ -130,6 +130,16 @@ impl Connection {
         self.poll_read(&mut Context::from_waker(Waker::noop())).is_pending()
     }
 
+    /// As [`Connection::is_quiet`], for a connection that nobody has leased. What the server has said is lost.
+    pub fn is_silent(&self) -> bool {
+        self.stream.as_ref().is_some_and(Stream::is_silent)
+    }
+
+    /// Closes it. Whoever has it can do nothing with it any more.
+    pub fn hang_up(&mut self) {
+        self.stream = None;
+    }
+
     /// Whether bytes wait to be sent.
     pub fn has_output(&self) -> bool {
         !self.outbox.is_empty()

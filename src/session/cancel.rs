@@ -50,34 +50,58 @@ impl Slot {
         }
     }
 
+    /// Waits for a cancel request that is under way. Cancel safe.
+    pub(super) async fn quiet(&self) {
+        loop {
+            let done = self.done.notified();
+            if !matches!(*lock(&self.running), Running::Cancelling) {
+                return;
+            }
+            done.await;
+        }
+    }
+
     /// Cancels what runs on the connection.
-    pub(super) async fn cancel(&self) {
-        let Some(under_way) = UnderWay::begin(self) else { return };
-        if let Err(error) = server::cancel(under_way.pool.endpoint(), &under_way.key).await {
-            tracing::warn!(pool = under_way.pool.name(), %error, "cancel request was not delivered");
+    pub(super) async fn cancel(self: &Arc<Self>) {
+        if let Some(under_way) = UnderWay::begin(Arc::clone(self)) {
+            under_way.send().await;
+        }
+    }
+
+    /// Cancels what the session runs, while the session goes on. From here on [`Slot::quiet`] waits for it.
+    pub(super) fn cancel_meanwhile(self: Arc<Self>) {
+        if let Some(under_way) = UnderWay::begin(self) {
+            tokio::spawn(under_way.send());
         }
     }
 }
 
 /// A cancel request that is under way; the session waits until this is dropped.
-struct UnderWay<'a> {
-    slot: &'a Slot,
+struct UnderWay {
+    slot: Arc<Slot>,
     pool: Pool,
     key: Arc<CancelKey>,
 }
 
-impl<'a> UnderWay<'a> {
+impl UnderWay {
     /// `None` when nothing runs, or is being cancelled already.
-    fn begin(slot: &'a Slot) -> Option<Self> {
+    fn begin(slot: Arc<Slot>) -> Option<Self> {
         let mut running = lock(&slot.running);
         let Running::On(pool, key) = &*running else { return None };
         let (pool, key) = (pool.clone(), Arc::clone(key));
         *running = Running::Cancelling;
+        drop(running);
         Some(Self { slot, pool, key })
+    }
+
+    async fn send(self) {
+        if let Err(error) = server::cancel(self.pool.endpoint(), &self.key).await {
+            tracing::warn!(pool = self.pool.name(), %error, "cancel request was not delivered");
+        }
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for UnderWay {
     fn drop(&mut self) {
         *lock(&self.slot.running) = Running::On(self.pool.clone(), Arc::clone(&self.key));
         self.slot.done.notify_waiters();

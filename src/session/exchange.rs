@@ -73,6 +73,8 @@ pub(super) struct Exchange {
     copy: Copy,
     /// Messages were sent that no Sync has ended yet.
     unsynced: bool,
+    /// Execute messages whose end is awaited.
+    executing: usize,
 }
 
 impl Exchange {
@@ -88,6 +90,16 @@ impl Exchange {
     /// Extended-query messages went out that need no bookkeeping.
     pub(super) fn sent_unsynced(&mut self) {
         self.unsynced = true;
+    }
+
+    /// So many Execute messages went out.
+    pub(super) fn executes(&mut self, count: usize) {
+        self.executing += count;
+    }
+
+    /// Whether the server works on something, and not the client has to go on.
+    pub(super) fn is_working(&self) -> bool {
+        self.copy == Copy::None && (self.executing > 0 || !self.owed.is_empty())
     }
 
     /// The client has ended the COPY data it sends.
@@ -170,6 +182,7 @@ impl Exchange {
                 Some(owed @ (Owed::Ready { .. } | Owed::Leave)) => {
                     self.status = TransactionStatus::read(body)?;
                     self.copy = Copy::None;
+                    self.executing = 0;
                     Ok(if owed == Owed::Leave { Seen::Left(self.status) } else { Seen::Ready(self.status) })
                 }
                 _ => Err(OUT_OF_ORDER),
@@ -182,8 +195,13 @@ impl Exchange {
                 }
                 Ok(Seen::Pass)
             }
+            Backend::CommandComplete | Backend::EmptyQueryResponse | Backend::PortalSuspended => {
+                self.executing = self.executing.saturating_sub(1);
+                Ok(Seen::Pass)
+            }
             Backend::ErrorResponse => {
                 self.copy = Copy::None;
+                self.executing = 0;
                 Ok(Seen::Error)
             }
             _ => Ok(Seen::Pass),
@@ -271,6 +289,26 @@ mod tests {
         x.sent(Owed::Ready { by_sync: true });
         x.received(Backend::ReadyForQuery, b"I").unwrap();
         assert!(x.is_settled());
+    }
+
+    #[test]
+    fn a_server_that_waits_for_the_client_does_not_work() {
+        let mut x = Exchange::default();
+        x.sent_unsynced();
+        assert!(!x.is_working(), "a description may be on its way, and no more");
+        x.executes(2);
+        assert!(x.is_working());
+        x.received(Backend::CommandComplete, b"").unwrap();
+        x.received(Backend::CopyInResponse, b"").unwrap();
+        assert!(!x.is_working());
+        x.copy_ended();
+        assert!(x.is_working());
+        x.received(Backend::CommandComplete, b"").unwrap();
+        assert!(!x.is_working());
+        x.sent(Owed::Ready { by_sync: true });
+        assert!(x.is_working());
+        x.received(Backend::ReadyForQuery, b"I").unwrap();
+        assert!(!x.is_working());
     }
 
     #[test]

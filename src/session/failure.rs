@@ -40,12 +40,20 @@ impl Failure {
         Self { hint, ..self }
     }
 
+    /// As this function of PostgreSQL says it.
+    pub(super) fn with_routine(self, routine: &'static str) -> Self {
+        Self { routine, ..self }
+    }
+
     /// No server connection could be lent.
     pub(super) fn from_lease(error: LeaseError) -> Self {
         let message = error.to_string();
         match error {
             LeaseError::Exhausted { .. } => Self::error("53300", message).with_hint(
                 "Raise connection_limit or pool_timeout, or look for long transactions in pg_stat_activity.",
+            ),
+            LeaseError::Crowded { .. } => Self::error("53300", message).with_hint(
+                "Raise database_connection_limit or pool_timeout, or look for long transactions in pg_stat_activity.",
             ),
             LeaseError::Connect { error: crate::server::ConnectError::Refused { code, message }, .. } => {
                 Self { severity: Severity::Error, code: code.into(), message, hint: "", routine: "" }

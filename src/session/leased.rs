@@ -183,6 +183,11 @@ impl Leased {
         if self.turn.answer == Answer::HeldBack { 0 } else { self.scanned }
     }
 
+    /// Whether the client has not taken yet what is for it.
+    pub(super) fn has_undelivered(&self) -> bool {
+        self.approved() > 0
+    }
+
     /// Sends what is for the client. Ready when all of it is sent.
     pub(super) fn poll_deliver(&mut self, cx: &mut Context<'_>, client: &mut Client) -> Poll<()> {
         std::task::ready!(client.poll_flush(cx));

@@ -17,8 +17,8 @@ use super::sequences::SequenceUsers;
 use super::stale::Budget;
 use super::statements::Statements;
 use crate::cluster::{Clock, Cluster};
-use crate::config::{DatabaseSettings, NodeSettings, Settings, UserSettings, UserTuning};
-use crate::pool::Pool;
+use crate::config::{DatabaseSettings, LimitSettings, NodeSettings, Settings, UserSettings, UserTuning};
+use crate::pool::{Pool, Quota, Terms};
 use crate::server::Endpoint;
 use crate::stats::{DatabaseStats, Present, Stats};
 
@@ -93,6 +93,8 @@ pub struct User {
     pub(super) proven: Proven,
     /// What it is promised, where that differs from the database's settings.
     pub(super) tuning: UserTuning,
+    /// How long what its clients do may take.
+    pub(super) limits: LimitSettings,
 }
 
 impl Proxy {
@@ -147,9 +149,11 @@ impl Database {
         if settings.server_settings.iter().any(|(name, _)| name.eq_ignore_ascii_case("synchronous_commit")) {
             cluster.commits_asynchronously();
         }
+        let quotas: Vec<_> =
+            settings.nodes.iter().map(|_| settings.pool.database_connection_limit.map(Quota::new)).collect();
         let users = settings.users.iter();
         Self {
-            users: users.map(|u| (u.name.clone(), Arc::new(User::new(settings, u)))).collect(),
+            users: users.map(|u| (u.name.clone(), Arc::new(User::new(settings, u, &quotas)))).collect(),
             stats: DatabaseStats::new(stats, &settings.name, &nodes),
             cluster,
             rules: Arc::new(Rules::new(settings.statement_rules(), |text| statements.shape(text))),
@@ -161,22 +165,29 @@ impl Database {
 }
 
 impl User {
-    fn new(database: &DatabaseSettings, user: &UserSettings) -> Self {
+    fn new(database: &DatabaseSettings, user: &UserSettings, quotas: &[Option<Arc<Quota>>]) -> Self {
+        let nodes = database.nodes.iter().zip(quotas);
         let trusted = database.client_auth == crate::config::ClientAuth::Trust;
         let password = user.password.as_ref().filter(|_| !trusted);
         Self {
             name: user.name.clone(),
             verifier: password.map(|p| Verifier::derive(p.expose())),
-            pools: database.nodes.iter().map(|node| pool(database, user, node)).collect(),
+            pools: nodes.map(|(node, quota)| pool(database, user, node, quota.as_ref())).collect(),
             greetings: Mutex::default(),
             sequences: SequenceUsers::default(),
             proven: Proven::default(),
             tuning: user.tuning,
+            limits: user.limits,
         }
     }
 }
 
-fn pool(database: &DatabaseSettings, user: &UserSettings, node: &NodeSettings) -> Pool {
+fn pool(
+    database: &DatabaseSettings,
+    user: &UserSettings,
+    node: &NodeSettings,
+    quota: Option<&Arc<Quota>>,
+) -> Pool {
     let endpoint = Endpoint {
         host: node.host.clone(),
         port: node.port,
@@ -188,5 +199,12 @@ fn pool(database: &DatabaseSettings, user: &UserSettings, node: &NodeSettings) -
         prepared_limit: database.prepared_per_server,
     };
     let name = format!("{}@{node}/{}", user.name, database.server_name);
-    Pool::new(name, endpoint, database.pool.connection_limit, database.pool.pool_timeout)
+    let terms = Terms {
+        limit: database.pool.connection_limit,
+        least: user.limits.min_connections,
+        wait: database.pool.pool_timeout,
+        lifetime: user.limits.server_lifetime,
+        idle_timeout: user.limits.server_idle_timeout,
+    };
+    Pool::new(name, endpoint, terms, quota)
 }

@@ -53,7 +53,10 @@ impl Session {
                 Looked::Next => {}
                 Looked::Wait => break,
                 Looked::Abandon(how) => return self.run_again(client, how).await,
-                Looked::Ready(status) => self.ready(client, status).await?,
+                Looked::Ready(status) => {
+                    self.await_cancel().await;
+                    self.ready(client, status).await?;
+                }
             }
             if self.leased.is_none() {
                 return Ok(());
@@ -223,7 +226,9 @@ impl Session {
         l.turn.answer = Answer::Failed;
         // The server skips everything up to a Sync that was not sent yet.
         self.skipping |= l.exchange.is_ready() && l.exchange.is_unsynced();
-        if let Some(error) = l.turn.stand_in.take() {
+        let told = self.told_for_cancel(&code);
+        let Some(l) = &mut self.leased else { return Looked::Wait };
+        if let Some(error) = told.or_else(|| l.turn.stand_in.take()) {
             l.hide(len);
             let rest = l.lease.inbox.split_off(l.scanned);
             l.scanned += error.len();

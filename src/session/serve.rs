@@ -25,6 +25,7 @@ use super::rules::Ruled;
 use super::segment::{self, Item, Step};
 use super::settings::SessionSettings;
 use super::statements::Prepared;
+use super::timer::{Overdue, Timer};
 use crate::freshness::Tick;
 use crate::pool::Lease;
 use crate::routing::{NodeId, ReplicaView, Shown};
@@ -48,6 +49,8 @@ pub(super) struct Session {
     pub(super) user: Arc<User>,
     pub(super) settings: SessionSettings,
     pub(super) registered: Registered,
+    /// Says when something takes longer than it may, if anything is limited.
+    pub(super) timer: Option<Box<Timer>>,
     pub(super) names: Names,
     pub(super) leased: Option<Leased>,
     /// Session pooling: connections this client keeps, one per node.
@@ -99,6 +102,8 @@ enum Event {
     /// It has left, and the server still works for it.
     ClientGone,
     ServerGone(io::Error),
+    /// Something has taken longer than it may.
+    Overdue(Overdue),
     /// The proxy is to stop.
     Stop,
 }
@@ -114,6 +119,7 @@ impl Session {
     ) -> Self {
         Self {
             number: proxy.sessions.fetch_add(1, Ordering::Relaxed),
+            timer: Timer::new(user.limits),
             proxy,
             database,
             user,
@@ -153,9 +159,10 @@ impl Session {
                 return Err(End::Client);
             }
             match self.wait(client, &mut stopping).await {
-                Event::Client => {}
+                Event::Client => self.timer.iter_mut().for_each(|timer| timer.stir()),
                 Event::Server => self.replies(client).await?,
                 Event::ServerGone(error) => self.server_gone(client, &error).await?,
+                Event::Overdue(what) => self.overdue(client, what).await?,
                 Event::ClientGone => self.client_left(client).await,
                 Event::Stop => {
                     return Err(super::failure::Failure::fatal("57P01", "the proxy is shutting down").into());
@@ -237,6 +244,11 @@ impl Session {
         self.passing = Passing::On(len);
     }
 
+    /// Whether a server waits for the rest of a message of the client's.
+    pub(super) fn is_passing_on(&self) -> bool {
+        matches!(self.passing, Passing::On(_))
+    }
+
     /// `len` bytes at the front of the client's inbox, arrived or not, are dropped.
     pub(super) fn pass_away(&mut self, len: usize) {
         self.passing = Passing::Away(len);
@@ -267,10 +279,21 @@ impl Session {
         let busy = self.leased.as_ref().is_some_and(|l| !l.exchange.is_settled());
         let ahead = if self.can_take(client) { usize::MAX } else { AHEAD };
         let left = client.has_left();
-        let leased = &mut self.leased;
-        let traffic = poll_fn(|cx| match leased {
-            Some(leased) => poll_both(cx, client, leased, ahead),
-            None => poll_client(cx, client, ahead),
+        if self.timer.is_some() {
+            let doing = self.doing();
+            self.timer.iter_mut().for_each(|timer| timer.is(doing));
+        }
+        let Self { leased, timer, .. } = self;
+        let traffic = poll_fn(|cx| {
+            let event = match leased {
+                Some(leased) => poll_both(cx, client, leased, ahead),
+                None => poll_client(cx, client, ahead),
+            };
+            let Some(timer) = timer.as_mut().filter(|_| event.is_pending()) else { return event };
+            if !client.outbox.is_empty() || leased.as_ref().is_some_and(Leased::has_undelivered) {
+                timer.hold_up();
+            }
+            timer.poll(cx).map(Event::Overdue)
         });
         if busy && left {
             // A request to cancel that came before its statement had begun has done nothing.

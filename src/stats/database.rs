@@ -54,6 +54,27 @@ impl Waited {
     }
 }
 
+/// What has taken longer than it may.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timeout {
+    /// A statement: `query_timeout`.
+    Query,
+    /// A client that did not go on with its transaction: `idle_in_transaction_timeout`.
+    IdleInTransaction,
+    /// A client that did nothing: `client_idle_timeout`.
+    ClientIdle,
+}
+
+impl Timeout {
+    fn label(self) -> &'static str {
+        match self {
+            Self::Query => "query",
+            Self::IdleInTransaction => "idle_in_transaction",
+            Self::ClientIdle => "client_idle",
+        }
+    }
+}
+
 impl DatabaseStats {
     /// Makes the handles for a database and its nodes' names.
     pub fn new(stats: &Arc<Stats>, name: &str, nodes: &[String]) -> Self {
@@ -133,6 +154,12 @@ impl DatabaseStats {
         let class = code.get(..2).unwrap_or("??");
         let labels = [("database", self.name.as_str()), ("node", self.node(node)), ("class", class)];
         self.stats.counter("tidegate_server_errors_total", &labels).increment(1);
+    }
+
+    /// Something has taken longer than it may.
+    pub fn timed_out(&self, what: Timeout) {
+        let labels = [("database", self.name.as_str()), ("kind", what.label())];
+        self.stats.counter("tidegate_timeouts_total", &labels).increment(1);
     }
 
     /// The proxy made an error itself.

@@ -10,7 +10,7 @@ mod tally;
 use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
-pub use database::{DatabaseStats, Waited};
+pub use database::{DatabaseStats, Timeout, Waited};
 pub use histogram::Histogram;
 pub use tally::{Blocker, Tally};
 
@@ -71,6 +71,11 @@ const COUNTERS: &[(&str, &str)] = &[
     ("tidegate_reruns_total", "Reads run again elsewhere before the client saw anything, by cause."),
     ("tidegate_server_errors_total", "Errors of a server passed to a client, by node and SQLSTATE class."),
     ("tidegate_proxy_errors_total", "Errors made by the proxy itself, by SQLSTATE."),
+    ("tidegate_timeouts_total", "What took longer than it may, by what it was."),
+    (
+        "tidegate_server_connections_closed_total",
+        "Good server connections that were closed, by pool and cause.",
+    ),
     ("tidegate_monitor_questions_total", "Questions of the monitor about freshness and roles, by node."),
     ("tidegate_connections_total", "Client connections accepted."),
     ("tidegate_logins_total", "Logins by outcome."),

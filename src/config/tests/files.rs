@@ -61,7 +61,7 @@ fn a_url_and_its_table_may_agree() {
 
 #[test]
 fn bad_files() {
-    let table: [(&str, &[&str]); 14] = [
+    let table: [(&str, &[&str]); 16] = [
         ("listen = [5\nadmin = 'off'\n", &["tidegate.toml:", "this is not TOML"]),
         ("a = 1\na = 2\n", &["tidegate.toml:2", "this is not TOML"]),
         ("database = 5\n", &["database: a value of type integer cannot stand here"]),
@@ -99,6 +99,16 @@ fn bad_files() {
             &["both password and password_file", "Did you mean password?"],
         ),
         (
+            "[database.app]\nnodes=['a']\nmin_connections=5\ndatabase_connection_limit=9\n\
+             user.a.password='SECRET'\nuser.b.password='SECRET'\n",
+            &["its users are to have 10 connections at least and 9 at most together"],
+        ),
+        (
+            "[database.app]\nnodes=['a']\nmin_connections=5\nconnection_limit=6\nuser.a.password='SECRET'\n\
+             user.b={password='SECRET', min_connections=7}\n",
+            &["the user b is to have 7 connections at least and 6 at most"],
+        ),
+        (
             "[database.app]\nnodes=['a']\nuser.a.password_file='missing'\nuser.b={}\n",
             &["cannot be read", "the user b has no password"],
         ),
@@ -108,6 +118,40 @@ fn bad_files() {
         assert_says(&mistakes, words);
         assert!(!mistakes.to_string().contains("SECRET"), "{mistakes}");
     }
+}
+
+#[test]
+fn a_user_has_limits_of_its_own() {
+    let file = "[database.app]\nnodes = ['a']\nquery_timeout = '30s'\nclient_idle_timeout = 600\n\
+                [database.app.user.app]\npassword = 'x'\n\
+                [database.app.user.reporting]\npassword = 'x'\nquery_timeout = 'off'\n\
+                idle_in_transaction_timeout = '1min'\n";
+    let settings = from_file(file, Sources::default()).unwrap();
+    let limits = |i: usize| {
+        let limits = settings.databases[0].users[i].limits;
+        let seconds = |time: Option<Duration>| time.map(|time| time.as_secs());
+        (
+            seconds(limits.query_timeout),
+            seconds(limits.idle_in_transaction_timeout),
+            seconds(limits.client_idle_timeout),
+        )
+    };
+    assert_eq!(limits(0), (Some(30), None, Some(600)));
+    assert_eq!(limits(1), (None, Some(60), Some(600)));
+
+    let file = "[database.app]\nnodes = ['a']\nquery_timeout = 'never'\nclient_idle_timeout = '25h'\n\
+                user.app = { password = 'x', query_timout = 5, idle_in_transaction_timeout = '1 week' }\n";
+    let mistakes = from_file(file, Sources::default()).unwrap_err();
+    assert_says(
+        &mistakes,
+        &[
+            "query_timeout: \"never\" is not a duration",
+            ", or off",
+            "client_idle_timeout: \"25h\" is longer than a day",
+            "Did you mean query_timeout?",
+            "idle_in_transaction_timeout: \"1 week\" is not a duration",
+        ],
+    );
 }
 
 #[test]

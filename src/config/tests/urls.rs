@@ -52,11 +52,14 @@ fn parameters() {
          &options=-c%20geqo%3Doff&sslmode=prefer&tidegate_pool_mode=session&tidegate_consistency=eventual\
          &tidegate_scope=connection&tidegate_on_stale=wait(5ms)&tidegate_primary_read_limit=7\
          &tidegate_primary_read_overflow=error&tidegate_client_auth=scram&tidegate_max_clients=9\
-         &tidegate_prepared_statements_per_server=8&tidegate_startup_timeout=1min",
+         &tidegate_prepared_statements_per_server=8&tidegate_startup_timeout=1min&tidegate_query_timeout=30\
+         &tidegate_idle_in_transaction_timeout=500ms&tidegate_client_idle_timeout=off&tidegate_server_lifetime=2h\
+         &tidegate_server_idle_timeout=0&tidegate_min_connections=3&tidegate_database_connection_limit=30",
     );
     let pool = PoolSettings {
         mode: PoolMode::Session,
         connection_limit: 5,
+        database_connection_limit: Some(30),
         pool_timeout: None,
         connect_timeout: Duration::from_millis(1500),
     };
@@ -69,6 +72,15 @@ fn parameters() {
     assert_eq!((database.primary_read_limit, database.primary_read_overflow), (Some(7), Overflow::Error));
     assert_eq!((database.max_clients, database.prepared_per_server), (9, 8));
     assert_eq!(database.startup_timeout, Duration::from_mins(1));
+    let limits = LimitSettings {
+        query_timeout: Some(Duration::from_secs(30)),
+        idle_in_transaction_timeout: Some(Duration::from_millis(500)),
+        client_idle_timeout: None,
+        server_lifetime: Some(Duration::from_hours(2)),
+        server_idle_timeout: None,
+        min_connections: 3,
+    };
+    assert_eq!(database.users[0].limits, limits);
     let settings = [("application_name", "shop web"), ("geqo", "off")];
     assert_eq!(database.server_settings, settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
 }

@@ -1,0 +1,93 @@
+//! Tending the pools in the background: what is old or idle is closed, and as many connections are open as have to be.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tokio::time::MissedTickBehavior;
+
+use super::proxy::{Database, Proxy};
+use crate::cluster::{Node, State};
+use crate::pool::Pool;
+
+/// Longest time between two attempts to open connections where that fails.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// Tends every pool on this thread's runtime, until the proxy is to stop.
+pub fn keep(proxy: &Arc<Proxy>) {
+    for database in proxy.databases.values() {
+        for pools in database.users.values().map(|user| &user.pools) {
+            for (pool, node) in pools.iter().zip(&database.cluster.nodes) {
+                let keeper = Keeper {
+                    database: Arc::clone(database),
+                    pool: pool.clone(),
+                    node: Arc::clone(node),
+                    trouble: None,
+                };
+                let mut stopping = proxy.stopping.subscribe();
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = keeper.run() => {}
+                        _ = stopping.wait_for(|stop| *stop) => {}
+                    }
+                });
+            }
+        }
+    }
+}
+
+/// Tends one pool.
+struct Keeper {
+    database: Arc<Database>,
+    pool: Pool,
+    node: Arc<Node>,
+    trouble: Option<Trouble>,
+}
+
+/// Opening connections fails.
+struct Trouble {
+    pause: Duration,
+    again_at: Instant,
+}
+
+impl Keeper {
+    async fn run(mut self) {
+        let mut turns = tokio::time::interval(self.pool.pace());
+        turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        loop {
+            turns.tick().await;
+            self.pool.tend();
+            self.fill().await;
+        }
+    }
+
+    /// Opens what is missing. A node that is not in use is left alone: that it is not is known already.
+    async fn fill(&mut self) {
+        let is_due = self.trouble.as_ref().is_none_or(|trouble| Instant::now() >= trouble.again_at);
+        while is_due
+            && self.pool.missing() > 0
+            && matches!(self.node.state(), State::Primary | State::Replica)
+        {
+            match self.pool.open_ahead().await {
+                Ok(true) => self.is_well(),
+                Ok(false) => return,
+                Err(error) => return self.is_in_trouble(&error),
+            }
+        }
+    }
+
+    fn is_well(&mut self) {
+        if self.trouble.take().is_some() {
+            tracing::info!(pool = self.pool.name(), "server connections are opened ahead again");
+        }
+    }
+
+    fn is_in_trouble(&mut self, error: &dyn std::fmt::Display) {
+        if self.trouble.is_none() {
+            let database = &self.database.settings.name;
+            tracing::warn!(pool = self.pool.name(), database, %error, "cannot keep min_connections open, it is tried again");
+        }
+        let before = self.trouble.as_ref().map_or(Duration::ZERO, |trouble| trouble.pause);
+        let pause = (2 * before).clamp(self.pool.pace(), PATIENCE);
+        self.trouble = Some(Trouble { pause, again_at: Instant::now() + pause });
+    }
+}
