@@ -294,6 +294,8 @@ impl Session {
         }
         let (torn, fatal) = (l.arriving > 0, l.fate == Fate::HangingUp);
         let wrote = l.serves_as == ServesAs::Writer;
+        // What was kept to be run again will not be.
+        l.commit(client);
         l.hand_over(client);
         let ready_owed = !l.exchange.is_ready();
         let in_pipeline = l.exchange.is_unsynced();
