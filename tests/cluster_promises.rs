@@ -43,6 +43,8 @@ mod safety;
 mod settings;
 #[path = "promises/stale.rs"]
 mod stale;
+#[path = "promises/start_up.rs"]
+mod start_up;
 #[path = "promises/tables.rs"]
 mod tables;
 #[path = "promises/tokens.rs"]

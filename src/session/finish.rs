@@ -34,14 +34,23 @@ fn unsettling() -> Leaves {
 }
 
 impl Session {
-    /// The server has finished with the segment and said so.
-    pub(super) async fn ready(&mut self, client: &mut Client, status: TransactionStatus) -> Result<(), End> {
+    /// The server has finished with the segment and said so; `told`: the client hears of it.
+    pub(super) async fn ready(
+        &mut self,
+        client: &mut Client,
+        status: TransactionStatus,
+        told: bool,
+    ) -> Result<(), End> {
         self.acknowledge(status == TransactionStatus::Idle);
         self.note_own_change(status);
         let Some(l) = &self.leased else { return Ok(()) };
         let leaves = l.turn.summary.leaves;
         if !leaves.is_empty() {
             self.note_leaves(leaves);
+            let reset = |l: &Leased| self.settings.may_be_reset(&l.turn.summary);
+            if told && self.leased.as_ref().is_some_and(reset) {
+                self.restore(status).await?;
+            }
         }
         let Some(l) = &self.leased else { return Ok(()) };
         if !l.exchange.is_settled() {
@@ -138,13 +147,14 @@ impl Session {
     }
 
     /// Asks the server which settings the session has now.
-    async fn learn_settings(&mut self) {
+    pub(super) async fn learn_settings(&mut self) {
         let question = self.settings.question(&self.user.name);
         let Some(l) = &mut self.leased else { return };
-        l.unsettled = Leaves::default();
-        match ask(&mut l.lease, &question).await {
+        let changed = std::mem::take(&mut l.unsettled);
+        match l.ask(&question).await {
             Ok(answer) => {
-                self.settings.learn(&answer, &mut l.lease);
+                let all = changed.intersects(Leaves::RESET_ALL | Leaves::DISCARD_ALL);
+                self.settings.learn(&answer, &mut l.lease, &l.turn.summary.resets, all);
                 if self.settings.steering.async_commit {
                     self.database.cluster.commits_asynchronously();
                 }

@@ -23,6 +23,7 @@ use super::rules::Ruled;
 use super::segment::{self, Item, Step};
 use super::settings::SessionSettings;
 use super::statements::Prepared;
+use super::told::Told;
 use crate::freshness::Tick;
 use crate::pool::Lease;
 use crate::routing::{NodeId, ReplicaView, Shown};
@@ -41,6 +42,7 @@ pub(super) struct Session {
     pub(super) database: Arc<Database>,
     pub(super) user: Arc<User>,
     pub(super) settings: SessionSettings,
+    pub(super) told: Told,
     pub(super) registered: Registered,
     pub(super) names: Names,
     pub(super) leased: Option<Leased>,
@@ -108,6 +110,7 @@ impl Session {
             database,
             user,
             settings,
+            told: Told::default(),
             registered,
             names: Names::default(),
             leased: None,

@@ -79,6 +79,12 @@ impl Leaves {
         self.0 & other.0 != 0
     }
 
+    /// It without what is in `other`.
+    #[must_use]
+    pub fn without(self, other: Leaves) -> Leaves {
+        Leaves(self.0 & !other.0)
+    }
+
     /// Its members, one at a time.
     pub fn iter(self) -> impl Iterator<Item = Leaves> {
         Self::ALL.iter().map(|(leaf, _)| *leaf).filter(move |leaf| self.contains(*leaf))
