@@ -47,10 +47,9 @@ impl Session {
         let leaves = l.turn.summary.leaves;
         if !leaves.is_empty() {
             self.note_leaves(leaves);
-            let reset = |l: &Leased| self.settings.may_be_reset(&l.turn.summary);
-            if told && self.leased.as_ref().is_some_and(reset) {
-                self.restore(status).await?;
-            }
+        }
+        if told && self.leased.as_ref().is_some_and(|l| self.settings.may_be_reset(l)) {
+            self.restore(status).await?;
         }
         let Some(l) = &self.leased else { return Ok(()) };
         if !l.exchange.is_settled() {

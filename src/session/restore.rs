@@ -10,7 +10,7 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::failure::{End, Failure};
-use super::leased::Summary;
+use super::leased::{Leased, Summary};
 use super::serve::Session;
 use super::settings::{SessionSettings, difference, is_identity, literal, quoted};
 use crate::sql::Leaves;
@@ -30,7 +30,7 @@ impl Session {
             // Of settings made by unread code nobody asks every time, but what the client has been told must be true.
             l.unsettled |= Leaves::SETTINGS;
         }
-        if !l.exchange.is_ready() && self.settings.may_be_reset(&l.turn.summary) {
+        if !l.exchange.is_ready() && self.settings.may_be_reset(l) {
             l.turn.reported.push((name, value));
             l.hide(len);
             return true;
@@ -53,6 +53,9 @@ impl Session {
                 if let Some(l) = self.leased.as_mut().filter(|_| by_name) {
                     // What is empty from here on was made so.
                     l.unsettled = l.unsettled.without(Leaves::RESET_ALL);
+                    if is_covered(&l.turn.summary) {
+                        l.unsettled |= Leaves::RESET_ALL;
+                    }
                 }
             }
             // Where the client was told nothing but what it was told at login, that is still true.
@@ -97,9 +100,12 @@ impl Session {
 impl SessionSettings {
     /// Whether the segment may have reset a setting to the server's value, where the client gave another one at
     /// start-up.
-    pub(super) fn may_be_reset(&self, summary: &Summary) -> bool {
+    pub(super) fn may_be_reset(&self, leased: &Leased) -> bool {
+        let summary = &leased.turn.summary;
         let unnamed = Leaves::RESET_ALL | Leaves::DISCARD_ALL | Leaves::ANYTHING;
-        !self.base.is_empty() && (!summary.resets.is_empty() || summary.leaves.intersects(unnamed))
+        let has_been = || leased.unsettled.contains(Leaves::RESET_ALL);
+        !self.base.is_empty()
+            && (!summary.resets.is_empty() || summary.leaves.intersects(unnamed) || has_been())
     }
 
     /// The statements that give the settings a segment has reset, in a transaction that is open, the values from start-up.
@@ -107,10 +113,9 @@ impl SessionSettings {
         let leaves = summary.leaves;
         let local = !leaves.contains(Leaves::SETTINGS) || leaves.contains(Leaves::LOCAL_SETTINGS);
         let plain = || self.base.iter().filter(|(name, _)| !is_identity(name));
-        let mut sql = set_again(
-            self.base.iter().filter(|(name, _)| summary.resets.iter().any(|n| **n == ***name)),
-            local,
-        );
+        let named = self.base.iter().filter(|(name, _)| summary.resets.iter().any(|n| **n == ***name));
+        let mut sql =
+            if is_covered(summary) { set_where_reset(named, local) } else { set_again(named, local) };
         if leaves.contains(Leaves::RESET_ALL) && summary.count == 1 {
             sql.push_str(&set_again(plain(), local));
         } else if leaves.contains(Leaves::RESET_ALL) {
@@ -121,6 +126,13 @@ impl SessionSettings {
         }
         sql
     }
+}
+
+/// Whether what was reset may have been set again until the end of the transaction: then it is a reset one again.
+fn is_covered(summary: &Summary) -> bool {
+    summary.count > 1
+        && !summary.resets.is_empty()
+        && summary.leaves.contains(Leaves::SETTINGS | Leaves::LOCAL_SETTINGS)
 }
 
 /// SET takes no snapshot, so that SET TRANSACTION may still follow.

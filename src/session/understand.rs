@@ -264,7 +264,8 @@ impl Understood {
         s.touched.reads = s.touched.reads.and(&known.reads());
         s.touched.writes = s.touched.writes.and(&known.writes());
         s.leaves |= known.statement.leaves;
-        s.resets.retain(|reset| !known.statement.setting_names.contains(reset));
+        let until_end = known.statement.leaves.contains(Leaves::LOCAL_SETTINGS);
+        s.resets.retain(|reset| until_end || !known.statement.setting_names.contains(reset));
         s.resets.extend(known.statement.reset_names().iter().cloned());
         s.doubt = s.doubt.or(known.was_refused().then_some(Doubt::RefusedBefore));
         if known.depends_on_catalog() && self.catalog_is_behind {

@@ -237,7 +237,8 @@ impl Notes {
         self.writes_unnamed |= writes_unnamed;
         self.leaves |= leaves;
         for name in setting_names {
-            self.reset_names.retain(|reset| *reset != name);
+            // What is set until the end of the transaction does not undo a RESET.
+            self.reset_names.retain(|reset| *reset != name || leaves.contains(Leaves::LOCAL_SETTINGS));
             self.add_setting_name(name);
         }
         self.reset_names.extend(reset_names);
