@@ -2,12 +2,14 @@
 
 use std::collections::BTreeMap;
 use std::io;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::thread::{self, ThreadId};
 use std::time::Instant;
 
 use bytes::{Buf, BytesMut};
+use tokio::io::AsyncWrite;
 
 use super::PreparedSet;
 use crate::net::Stream;
@@ -131,6 +133,21 @@ impl Connection {
         self.inbox.reserve(INBOX.saturating_sub(self.inbox.len()).max(INBOX / 4));
         let Some(stream) = &mut self.stream else { return Poll::Ready(Ok(0)) };
         stream.poll_read_into(cx, &mut self.inbox)
+    }
+
+    /// Tells the server that nothing more comes, and drops what it still says; ready when it has hung up.
+    pub fn poll_hang_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(()) };
+        if Pin::new(stream).poll_shutdown(cx).is_pending() {
+            return Poll::Pending;
+        }
+        loop {
+            self.inbox.clear();
+            match std::task::ready!(self.poll_read(cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
+        }
     }
 
     /// Sends what waits; ready when all of it is sent.

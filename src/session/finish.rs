@@ -1,6 +1,8 @@
 //! What happens when a server is ready for the next command: marks, pins, settings, and giving the connection back.
 
+use std::future::poll_fn;
 use std::ops::BitOr;
+use std::time::Duration;
 
 use super::alone::own_change;
 use super::ask::ask;
@@ -15,6 +17,9 @@ use crate::sql::catalog::Does;
 use crate::sql::{Class, Leaves};
 use crate::stats::Present;
 use crate::wire::TransactionStatus;
+
+/// How long a server is waited for that works on for a client that is gone.
+const HANGS_UP: Duration = Duration::from_secs(1);
 
 /// What binds a session to its server connection: nothing else has it.
 pub(super) fn pinning() -> Leaves {
@@ -183,9 +188,20 @@ impl Session {
     /// The client is gone: connections in a known idle state are cleaned and kept, all others are closed.
     pub(super) async fn part(&mut self) {
         self.registered.slot.free().await;
-        // Nobody was told, but it may be committed yet.
-        if self.leased.as_ref().is_some_and(|l| l.serves_as == ServesAs::Writer) {
+        let writes = self.leased.as_ref().is_some_and(|l| l.serves_as == ServesAs::Writer);
+        // Nobody was told, but it may be committed.
+        if writes {
             self.mark();
+        }
+        if let Some(l) = self.leased.as_mut().filter(|l| !l.exchange.is_settled()) {
+            // While the server works on, its connection counts among those that are allowed. A large result is not
+            // waited for: the server learns from its next write that nobody listens.
+            let hung_up = poll_fn(|cx| l.lease.poll_hang_up(cx));
+            let _ = tokio::time::timeout(HANGS_UP, hung_up).await;
+            if writes {
+                // What it has committed meanwhile.
+                self.mark();
+            }
         }
         if self.leased.as_ref().is_some_and(|l| l.did.contains(Does::CHANGES_CATALOG)) {
             self.database.cluster.catalog.changed();
