@@ -15,6 +15,7 @@ pub mod metrics;
 pub mod proxy;
 pub mod raw;
 pub mod regress;
+pub mod tools;
 pub mod touched;
 pub mod watched;
 
