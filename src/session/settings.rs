@@ -199,8 +199,10 @@ impl SessionSettings {
         all: bool,
     ) {
         let mut found: BTreeMap<String, String> = answer.rows.iter().filter_map(|row| pair(row)).collect();
+        let was_reset = |name: &str| reset.iter().any(|reset| **reset == *name);
         found.retain(|name, value| {
-            !value.is_empty() || !name.contains('.') || !all && reset.iter().all(|reset| **reset != **name)
+            // What was reset and then set until the end of the transaction counts as set, to PostgreSQL.
+            !was_reset(name) && !(all && value.is_empty() && name.contains('.'))
         });
         let mut current = (*self.base).clone();
         current.extend(found.clone());

@@ -52,7 +52,13 @@ fn a_client_is_told_once_what_a_reset_returns_to() {
         answer.0.iter().filter(|m| m.tag == b'S').map(|m| m.body.clone()).collect::<Vec<_>>()
     };
     let tokyo = [b"TimeZone\0Asia/Tokyo\0".to_vec()];
-    for reset in ["reset timezone", "reset all", "discard all", "begin; reset timezone; commit"] {
+    for reset in [
+        "reset timezone",
+        "reset all",
+        "discard all",
+        "begin; reset timezone; commit",
+        "reset timezone; set local timezone = 'Asia/Tokyo'",
+    ] {
         // To the server's own value: the server has nothing to report when that is reset.
         assert_eq!(told(&mut a, "set timezone = 'UTC'"), [b"TimeZone\0UTC\0".to_vec()]);
         assert_eq!(told(&mut a, reset), tokyo, "{reset}");

@@ -281,6 +281,8 @@ class Session:
             query = asyncio.ensure_future(self.driver.copy_in("soak", records))
             await asyncio.sleep(self.dice.random() * 0.05)
             self.driver.cut()
+            # asyncpg waits for ever to be allowed to write more.
+            query.cancel()
             await asyncio.gather(query, return_exceptions=True)
             await self.driver.bury()
         elif way in (2, 3):
