@@ -202,7 +202,7 @@ impl SessionSettings {
         let was_reset = |name: &str| reset.iter().any(|reset| **reset == *name);
         found.retain(|name, value| {
             // What was reset and then set until the end of the transaction counts as set, to PostgreSQL.
-            !was_reset(name) && !(all && value.is_empty() && name.contains('.'))
+            !(was_reset(name) || all && value.is_empty() && name.contains('.'))
         });
         let mut current = (*self.base).clone();
         current.extend(found.clone());

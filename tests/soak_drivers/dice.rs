@@ -8,7 +8,7 @@ impl Dice {
     pub fn new(seed: u64, client: usize, session: u64) -> Self {
         let mixed =
             (seed + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) ^ ((client as u64 + 1) << 40) ^ (session + 1);
-        let mut dice = Self(mixed | 1);
+        let mut dice = Self(mixed.max(1));
         for _ in 0..8 {
             dice.next();
         }
