@@ -7,8 +7,10 @@ PG ?=
 ARGS ?=
 # make fuzz SECONDS_EACH=600: how long each fuzz target runs
 SECONDS_EACH ?= 60
-# make soak SOAK=600: seconds at each level
+# make soak SOAK=600: seconds at each level; make soak-drivers SOAK=1800: seconds
 SOAK ?= 60
+# make soak-drivers SEED=7: which random sessions
+SEED ?=
 # make oracle CORPUS=orm: only these of regress, contrib, traps, orm
 CORPUS ?=
 # make conformance WAY=transaction: only this of direct, session, transaction
@@ -18,7 +20,7 @@ WAY ?=
 LOAD = --locked --manifest-path bench/load/Cargo.toml --target-dir target/bench-load
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak oracle conformance check fmt bench bench-freshness bench-classify fuzz compose-test
+.PHONY: help setup demo test soak soak-drivers oracle conformance check fmt bench bench-freshness bench-classify fuzz compose-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -42,6 +44,10 @@ endif
 soak: ## tidegate verify for SOAK seconds at each level, with replicas paused, delayed, killed: no read may be stale
 	@scripts/setup.sh demo
 	TIDEGATE_SOAK_SECONDS=$(SOAK) $(CARGO) test --locked --test soak -- --ignored --nocapture
+
+soak-drivers: ## psycopg, asyncpg, node-postgres, tokio-postgres and sqlx at random for SOAK seconds; SEED=7 for other sessions
+	@scripts/setup.sh test
+	TIDEGATE_SOAK_SECONDS=$(SOAK) TIDEGATE_SOAK_SEED=$(SEED) $(CARGO) test --locked --test soak_drivers -- --nocapture
 
 oracle: ## the classifier against a real standby: PostgreSQL's regression suite and more; CORPUS=orm for one of them
 	@scripts/setup.sh oracle

@@ -55,6 +55,8 @@ mod settings;
 mod shares;
 #[path = "promises/stale.rs"]
 mod stale;
+#[path = "promises/start_up.rs"]
+mod start_up;
 #[path = "promises/tables.rs"]
 mod tables;
 #[path = "promises/timeouts.rs"]

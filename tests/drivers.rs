@@ -6,11 +6,10 @@
 
 mod support;
 
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
-use std::sync::OnceLock;
+use std::process::Command;
 
 use support::proxy::{RunningProxy, Tidegate};
+use support::tools::{Driver, run, tools};
 use tidegate::local::Login;
 
 /// The share of plain SELECTs that replicas must serve.
@@ -18,35 +17,35 @@ const OFFLOADED: f64 = 0.95;
 
 #[test]
 fn psycopg_directly() {
-    run_driver(&tools().psycopg(), &support::cluster().url(Login::App));
+    run_driver(&tools().python_script("tests/drivers/psycopg_check.py"), &support::cluster().url(Login::App));
 }
 
 #[test]
 fn psycopg_through_tidegate() {
     let proxy = proxy();
-    run_driver(&tools().psycopg(), &proxy.url());
+    run_driver(&tools().python_script("tests/drivers/psycopg_check.py"), &proxy.url());
 }
 
 #[test]
 fn asyncpg_directly() {
-    run_driver(&tools().asyncpg(), &support::cluster().url(Login::App));
+    run_driver(&tools().python_script("tests/drivers/asyncpg_check.py"), &support::cluster().url(Login::App));
 }
 
 #[test]
 fn asyncpg_through_tidegate() {
     let proxy = proxy();
-    run_driver(&tools().asyncpg(), &proxy.url());
+    run_driver(&tools().python_script("tests/drivers/asyncpg_check.py"), &proxy.url());
 }
 
 #[test]
 fn node_postgres_directly() {
-    run_driver(&tools().node_postgres(), &support::cluster().url(Login::App));
+    run_driver(&tools().node_script("check.mjs"), &support::cluster().url(Login::App));
 }
 
 #[test]
 fn node_postgres_through_tidegate() {
     let proxy = proxy();
-    run_driver(&tools().node_postgres(), &proxy.url());
+    run_driver(&tools().node_script("check.mjs"), &proxy.url());
 }
 
 /// One test, so that its runs do not compete with each other for their tables and the processors.
@@ -93,64 +92,10 @@ fn proxy() -> RunningProxy {
     Tidegate::before(support::cluster()).start()
 }
 
-/// What a driver is run with: a program, and its arguments.
-type Driver = Vec<PathBuf>;
-
-/// Where `setup.sh` has put things.
-struct Tools {
-    python: PathBuf,
-    node: PathBuf,
-    modules: PathBuf,
-}
-
-impl Tools {
-    fn psycopg(&self) -> Driver {
-        self.python_script("psycopg_check.py")
-    }
-
-    fn asyncpg(&self) -> Driver {
-        self.python_script("asyncpg_check.py")
-    }
-
-    fn python_script(&self, name: &str) -> Driver {
-        // -B: no compiled files in the tree.
-        vec![self.python.clone(), "-B".into(), drivers().join(name)]
-    }
-
-    fn node_postgres(&self) -> Driver {
-        vec![self.node.clone(), self.modules.join("check.mjs")]
-    }
-}
-
-fn drivers() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/drivers")
-}
-
-fn tools() -> &'static Tools {
-    static TOOLS: OnceLock<Tools> = OnceLock::new();
-    TOOLS.get_or_init(|| {
-        let printed = run(Command::new("sh").arg(drivers().join("setup.sh")));
-        let path = |name: &str| {
-            let found = printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-            PathBuf::from(found.unwrap_or_else(|| panic!("setup.sh named no {name}: {printed}")))
-        };
-        Tools { python: path("python"), node: path("node"), modules: path("modules") }
-    })
-}
-
 fn run_driver(driver: &Driver, url: &str) {
     let printed = run(Command::new(&driver[0]).args(&driver[1..]).env("DATABASE_URL", url));
     let last = printed.lines().last().unwrap_or_default();
     assert!(last.starts_with("ok ") && last.ends_with(" checks"), "{printed}");
-}
-
-/// Runs a program and returns what it printed. Fails, showing everything, if it does.
-fn run(command: &mut Command) -> String {
-    let Output { status, stdout, stderr } =
-        command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"));
-    let (stdout, stderr) = (String::from_utf8_lossy(&stdout), String::from_utf8_lossy(&stderr));
-    assert!(status.success(), "{command:?}: {status}\n{stdout}\n{stderr}");
-    stdout.into_owned()
 }
 
 #[test]

@@ -128,7 +128,7 @@ impl Pool {
     /// Puts a new connection in the place of a lent one, which is closed.
     pub async fn renew(&self, lease: &mut Lease) -> Result<(), LeaseError> {
         // Not both at a time: there may be no room for more.
-        lease.hang_up();
+        lease.close();
         match self.endpoint().connect().await {
             Ok(connection) => lease.replace(connection).map_err(|e| self.failed(e.into())),
             Err(error) => Err(self.failed(error)),

@@ -136,7 +136,7 @@ impl Connection {
     }
 
     /// Closes it. Whoever has it can do nothing with it any more.
-    pub fn hang_up(&mut self) {
+    pub fn close(&mut self) {
         self.stream = None;
     }
 
@@ -157,6 +157,21 @@ impl Connection {
         match &mut self.stream {
             Some(stream) => Pin::new(stream).poll_shutdown(cx),
             None => Poll::Ready(Ok(())),
+        }
+    }
+
+    /// Tells the server that nothing more comes, and drops what it still says; ready when it has hung up.
+    pub fn poll_hang_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(stream) = &mut self.stream else { return Poll::Ready(()) };
+        if Pin::new(stream).poll_shutdown(cx).is_pending() {
+            return Poll::Pending;
+        }
+        loop {
+            self.inbox.clear();
+            match std::task::ready!(self.poll_read(cx)) {
+                Ok(0) | Err(_) => return Poll::Ready(()),
+                Ok(_) => {}
+            }
         }
     }
 

@@ -6,7 +6,7 @@
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::ask::{AskError, ask};
+use super::ask::AskError;
 use super::exchange::Owed;
 use super::leased::Leased;
 use crate::routing::NodeId;
@@ -68,7 +68,7 @@ impl Leased {
     pub(super) async fn settle_due(&mut self) -> Result<(), AskError> {
         if !self.due.is_empty() {
             let due = std::mem::take(&mut self.due);
-            ask(&mut self.lease, &due).await?;
+            self.ask(&due).await?;
         }
         Ok(())
     }

@@ -12,8 +12,13 @@ use crate::sql::{Class, Leaves};
 use crate::wire::TransactionStatus;
 
 impl Session {
-    /// The server has finished with the segment and said so.
-    pub(super) async fn ready(&mut self, client: &mut Client, status: TransactionStatus) -> Result<(), End> {
+    /// The server has finished with the segment and said so; `told`: the client hears of it.
+    pub(super) async fn ready(
+        &mut self,
+        client: &mut Client,
+        status: TransactionStatus,
+        told: bool,
+    ) -> Result<(), End> {
         self.acknowledge(status == TransactionStatus::Idle);
         self.note_own_change(status);
         let Some(l) = &self.leased else { return Ok(()) };
@@ -21,12 +26,16 @@ impl Session {
         if !leaves.is_empty() {
             self.note_leaves(leaves);
         }
+        if told && self.leased.as_ref().is_some_and(|l| self.settings.may_be_reset(l)) {
+            self.restore(status).await?;
+        }
         let Some(l) = &self.leased else { return Ok(()) };
         if !l.exchange.is_settled() {
             return Ok(());
         }
         if !l.left.is_empty() {
-            self.take_stock(client).await?;
+            self.deliver(client).await?;
+            self.take_stock().await;
         }
         let Some(l) = &self.leased else { return Ok(()) };
         if l.pins.is_empty() { self.release(client).await } else { Ok(()) }

@@ -7,6 +7,7 @@ use super::ask::{AskError, ask};
 use super::failure::Failure;
 use super::proxy::{Database, User};
 use super::settings::{SessionSettings, difference, renewal};
+use super::told::Told;
 use crate::cluster::State;
 use crate::server::Settings;
 
@@ -23,7 +24,7 @@ pub(super) async fn greeting(
     database: &Database,
     user: &User,
     settings: &SessionSettings,
-) -> Result<Greeting, Failure> {
+) -> Result<Told, Failure> {
     // The name of the application is reported as given, and differs between clients more than anything else.
     let mut wanted = (*settings.current).clone();
     let application = wanted.remove("application_name");
@@ -40,12 +41,7 @@ pub(super) async fn greeting(
         remembered.insert(key, Arc::clone(&found));
         found
     };
-    let Some(application) = application else { return Ok(found) };
-    let with_name = found.iter().cloned().map(|(name, value)| {
-        let value = if name == "application_name" { application.clone() } else { value };
-        (name, value)
-    });
-    Ok(with_name.collect())
+    Ok(Told::at_login(found, application))
 }
 
 fn greetings(user: &User) -> std::sync::MutexGuard<'_, Greetings> {

@@ -168,18 +168,19 @@ async fn ready(
     let (registered, admitted) = admit(proxy, parameters, &database)?;
     let mut settings =
         SessionSettings::at_startup(&parameters.values).map_err(|text| Failure::fatal("22023", text))?;
-    let greeting = greeting(&database, &user, &settings).await.map_err(Failure::into_fatal)?;
-    settings.reported(&greeting);
+    let told = greeting(&database, &user, &settings).await.map_err(Failure::into_fatal)?;
+    settings.reported(told.iter());
     if settings.steering.async_commit {
         database.cluster.commits_asynchronously();
     }
     encode::authentication_ok(&mut client.outbox);
-    for (name, value) in greeting.iter() {
+    for (name, value) in told.iter() {
         encode::parameter_status(&mut client.outbox, name, value);
     }
     encode::backend_key(&mut client.outbox, &registered.key);
     encode::ready(&mut client.outbox, TransactionStatus::Idle);
     let mut session = Session::new(Arc::clone(proxy), database, user, settings, registered, admitted);
+    session.told = told;
     session.address = client.address().into();
     Ok(session)
 }

@@ -8,6 +8,7 @@ use std::time::Instant;
 use bytes::{Buf, BytesMut};
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::ask::{self, AskError};
 use super::client::Client;
 use super::exchange::Exchange;
 use super::known::Known;
@@ -100,6 +101,8 @@ pub(super) struct Summary {
     pub(super) doubt: Option<Doubt>,
     pub(super) does: Does,
     pub(super) leaves: Leaves,
+    /// The settings it resets, by name, and does not set after that.
+    pub(super) resets: Vec<Box<str>>,
     /// Statements run.
     pub(super) count: u64,
     /// The (first) statement, for what is learned and logged of it.
@@ -114,6 +117,8 @@ pub(super) struct Turn {
     pub(super) answer: Answer,
     /// Names the client's Parse messages have given, in order: taken back when they have no effect.
     pub(super) defined: Vec<Box<[u8]>>,
+    /// Settings the server has reported, and the client is told of when the segment ends.
+    pub(super) reported: Vec<(String, String)>,
     /// What the client is told in place of the error the server was made to give.
     pub(super) stand_in: Option<BytesMut>,
     pub(super) begun: Instant,
@@ -218,6 +223,43 @@ impl Leased {
         }
     }
 
+    /// Asks a question of the proxy's own.
+    pub(super) async fn ask(&mut self, sql: &str) -> Result<ask::Answer, AskError> {
+        let passed = self.set_aside();
+        let answer = ask::ask(&mut self.lease, sql).await;
+        self.put_back(passed);
+        answer
+    }
+
+    /// The same, whatever `statement_timeout` the session has. The question must not change anything.
+    pub(super) async fn ask_in_time(&mut self, sql: &str) -> Result<ask::Answer, AskError> {
+        let passed = self.set_aside();
+        let answer = ask::ask_in_time(&mut self.lease, sql).await;
+        self.put_back(passed);
+        answer
+    }
+
+    /// Takes what was looked at, and is still to be passed on, out of the way of an answer to the proxy itself.
+    pub(super) fn set_aside(&mut self) -> BytesMut {
+        self.lease.inbox.split_to(self.scanned)
+    }
+
+    /// Puts back what [`Leased::set_aside`] has taken.
+    pub(super) fn put_back(&mut self, passed: BytesMut) {
+        if !passed.is_empty() {
+            let rest = std::mem::replace(&mut self.lease.inbox, passed);
+            self.lease.inbox.extend_from_slice(&rest);
+        }
+    }
+
+    /// Puts messages of the proxy's own before the last one that was looked at, of `len` bytes.
+    pub(super) fn put_before(&mut self, len: usize, messages: &[u8]) {
+        let rest = self.lease.inbox.split_off(self.scanned - len);
+        self.lease.inbox.extend_from_slice(messages);
+        self.lease.inbox.extend_from_slice(&rest);
+        self.scanned += messages.len();
+    }
+
     /// Drops what was held back.
     pub(super) fn drop_scanned(&mut self) {
         self.lease.inbox.advance(self.scanned);
@@ -247,6 +289,7 @@ impl Turn {
             retained: 0,
             answer: Answer::PassedOn,
             defined: Vec::new(),
+            reported: Vec::new(),
             stand_in: None,
             begun: Instant::now(),
             runs: 0,

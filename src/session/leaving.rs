@@ -4,6 +4,9 @@
 //! A direct connection ends as soon as the server has dealt with everything that was sent before the end, and so does
 //! a session here.
 
+use std::future::poll_fn;
+use std::time::Duration;
+
 use super::ask::ask;
 use super::client::Client;
 use super::leased::{Fate, Leased, ServesAs};
@@ -11,6 +14,9 @@ use super::serve::Session;
 use crate::pool::Lease;
 use crate::sql::catalog::Does;
 use crate::wire::{Frontend, TransactionStatus, frontend_message};
+
+/// How long a server is waited for that works on for a client that is gone.
+const HANGS_UP: Duration = Duration::from_secs(1);
 
 impl Session {
     /// The client sends nothing more. What runs for it is cancelled, again and again, if nothing can come of it.
@@ -42,6 +48,16 @@ impl Session {
         let waiting = |l: &Leased| {
             l.exchange.owes_nothing() && l.fate == Fate::Shared && l.scanned == l.lease.inbox.len()
         };
+        if let Some(l) = self.leased.as_mut().filter(|l| !waiting(l)) {
+            // While the server works on, its connection counts among those that are allowed. A large result is not
+            // waited for: the server learns from its next write that nobody listens.
+            let hung_up = poll_fn(|cx| l.lease.poll_hang_up(cx));
+            let _ = tokio::time::timeout(HANGS_UP, hung_up).await;
+            if l.serves_as == ServesAs::Writer {
+                // What it has committed meanwhile.
+                self.mark();
+            }
+        }
         let held = self.leased.take().filter(waiting).map(|mut l| {
             l.drop_scanned();
             (l.exchange.status(), l.lease)

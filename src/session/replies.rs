@@ -32,6 +32,8 @@ enum Looked {
     Wait,
     /// The server is ready for the next command.
     Ready(TransactionStatus),
+    /// The same, and the client does not know that it was asked to be.
+    Left(TransactionStatus),
     /// The segment runs again elsewhere, and this connection is over.
     Abandon(Rerun),
 }
@@ -55,7 +57,11 @@ impl Session {
                 Looked::Abandon(how) => return self.run_again(client, how).await,
                 Looked::Ready(status) => {
                     self.await_cancel().await;
-                    self.ready(client, status).await?;
+                    self.ready(client, status, true).await?;
+                }
+                Looked::Left(status) => {
+                    self.await_cancel().await;
+                    self.ready(client, status, false).await?;
                 }
             }
             if self.leased.is_none() {
@@ -121,7 +127,7 @@ impl Session {
             Seen::AsParseComplete => encode::close_into_parse_complete(&mut l.lease.inbox[l.scanned..]),
             Seen::Left(status) => {
                 l.hide(header.len);
-                return Ok(Looked::Ready(status));
+                return Ok(Looked::Left(status));
             }
             Seen::Ready(status) => {
                 l.commit(client);
@@ -146,10 +152,14 @@ impl Session {
             | Backend::CloseComplete
             | Backend::NoticeResponse => {}
             Backend::ParameterStatus => {
-                let (name, _) = parameter_status(wire::body(&l.lease.inbox[l.scanned..], header.len))?;
+                let (name, value) = parameter_status(wire::body(&l.lease.inbox[l.scanned..], header.len))?;
                 // Which node serves is the proxy's affair: to the client there is one database, and it takes writes.
                 if name == b"in_hot_standby" {
                     l.hide(header.len);
+                    return Ok(Looked::Next);
+                }
+                let [name, value] = [name, value].map(|text| String::from_utf8_lossy(text).into_owned());
+                if self.postpones_report(name, value, header.len) {
                     return Ok(Looked::Next);
                 }
             }

@@ -8,7 +8,6 @@ use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use super::ask::ask;
 use super::leased::Leased;
 use super::serve::Session;
 use crate::config::PoolMode;
@@ -91,7 +90,7 @@ impl Session {
         }
         let Some(l) = &mut self.leased else { return };
         // If this fails, so does the statement that follows.
-        if ask(&mut l.lease, "discard sequences").await.is_ok() {
+        if l.ask("discard sequences").await.is_ok() {
             l.lease.wrote = None;
         }
     }

@@ -26,6 +26,7 @@ use super::segment::{self, Item, Step};
 use super::settings::SessionSettings;
 use super::statements::Prepared;
 use super::timer::{Overdue, Timer};
+use super::told::Told;
 use crate::freshness::Tick;
 use crate::pool::Lease;
 use crate::routing::{NodeId, ReplicaView, Shown};
@@ -48,6 +49,7 @@ pub(super) struct Session {
     pub(super) database: Arc<Database>,
     pub(super) user: Arc<User>,
     pub(super) settings: SessionSettings,
+    pub(super) told: Told,
     pub(super) registered: Registered,
     /// Says when something takes longer than it may, if anything is limited.
     pub(super) timer: Option<Box<Timer>>,
@@ -124,6 +126,7 @@ impl Session {
             database,
             user,
             settings,
+            told: Told::default(),
             registered,
             names: Names::default(),
             leased: None,

@@ -27,7 +27,7 @@ const UNSAFE_ENCODINGS: [&str; 8] =
 #[derive(Clone, Debug, Default)]
 pub(super) struct SessionSettings {
     /// Given at start-up: what RESET returns to.
-    base: Settings,
+    pub(super) base: Settings,
     /// In force now.
     pub(super) current: Settings,
     /// Custom settings (`app.user`) the session has named: the server does not list them by itself.
@@ -142,8 +142,8 @@ impl SessionSettings {
     }
 
     /// What the server reports to a client of these settings: it may have defaults of its own.
-    pub(super) fn reported(&mut self, reported: &[(String, String)]) {
-        let defaults = reported.iter().map(|(n, v)| (n.to_ascii_lowercase(), v.clone())).collect();
+    pub(super) fn reported<'a>(&mut self, reported: impl Iterator<Item = (&'a str, &'a str)>) {
+        let defaults = reported.map(|(n, v)| (n.to_ascii_lowercase(), v.to_owned())).collect();
         self.by_default = Steering::of(&defaults);
         self.steer();
     }
@@ -182,20 +182,35 @@ impl SessionSettings {
         );
         let _ = write!(sql, "session_user::pg_catalog.text operator(pg_catalog.<>) {}", literal(user));
         for name in &self.custom {
-            let name = literal(name);
+            let literal = literal(name);
             let _ = write!(
                 sql,
-                " union all select {name}, v from pg_catalog.current_setting({name}, true) v \
-                 where v operator(pg_catalog.<>) ''"
+                " union all select {literal}, v from pg_catalog.current_setting({literal}, true) v"
             );
+            // To a setting that was never set, empty is the same as not there.
+            if !self.base.contains_key(&**name) {
+                sql.push_str(" where v operator(pg_catalog.<>) ''");
+            }
         }
         sql
     }
 
     /// Takes the server's answer: what is in force there is the session's, and what it lacks of the settings given
-    /// at start-up was reset, which means those.
-    pub(super) fn learn(&mut self, answer: &Answer, connection: &mut Connection) {
-        let found: BTreeMap<String, String> = answer.rows.iter().filter_map(|row| pair(row)).collect();
+    /// at start-up was reset, which means those. `reset` names what has just been reset, if it was not `all`: a custom setting
+    /// is empty then, and may be empty without that.
+    pub(super) fn learn(
+        &mut self,
+        answer: &Answer,
+        connection: &mut Connection,
+        reset: &[Box<str>],
+        all: bool,
+    ) {
+        let mut found: BTreeMap<String, String> = answer.rows.iter().filter_map(|row| pair(row)).collect();
+        let was_reset = |name: &str| reset.iter().any(|reset| **reset == *name);
+        found.retain(|name, value| {
+            // What was reset and then set until the end of the transaction counts as set, to PostgreSQL.
+            !(was_reset(name) || all && value.is_empty() && name.contains('.'))
+        });
         let mut current = (*self.base).clone();
         current.extend(found.clone());
         if current != *self.current {
@@ -258,18 +273,17 @@ pub(super) fn difference(connection: &Connection, wanted: &Settings) -> String {
         return sql;
     }
     let gone = |name: &str| connection.settings.contains_key(name) && !wanted.contains_key(name);
-    if gone("role") {
-        sql.push_str("reset role;");
-    }
-    if gone("session_authorization") {
-        sql.push_str("reset session authorization;");
+    // Who the session is there may not be allowed to set the rest, and changing it makes the server forget the role.
+    let is_somebody = connection.settings.keys().any(|name| is_identity(name));
+    if is_somebody {
+        sql.push_str("reset session authorization;reset role;");
     }
     for name in connection.settings.keys().filter(|n| gone(n) && !is_identity(n)) {
-        let quoted: Vec<_> =
-            name.split('.').map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect();
-        let _ = write!(sql, "reset {};", quoted.join("."));
+        let _ = write!(sql, "reset {};", quoted(name));
     }
-    let differs = |name: &str, value: &String| connection.settings.get(name) != Some(value);
+    let differs = |name: &str, value: &String| {
+        connection.settings.get(name) != Some(value) || is_somebody && is_identity(name)
+    };
     set(&mut sql, wanted, differs);
     sql
 }
@@ -291,12 +305,19 @@ fn set(sql: &mut String, wanted: &Settings, differs: impl Fn(&str, &String) -> b
     }
 }
 
-fn is_identity(name: &str) -> bool {
+/// The name of a setting as SQL takes it.
+pub(super) fn quoted(name: &str) -> String {
+    let parts: Vec<_> = name.split('.').map(|part| format!("\"{}\"", part.replace('"', "\"\""))).collect();
+    parts.join(".")
+}
+
+/// Whether the setting says who the session is.
+pub(super) fn is_identity(name: &str) -> bool {
     name == "role" || name == "session_authorization"
 }
 
 /// A string literal that means the same whatever `standard_conforming_strings` says.
-fn literal(text: &str) -> String {
+pub(super) fn literal(text: &str) -> String {
     format!("E'{}'", text.replace('\\', "\\\\").replace('\'', "\\'"))
 }
 

@@ -2,9 +2,6 @@
 
 use std::time::SystemTime;
 
-use super::ask::ask_in_time;
-use super::client::Client;
-use super::failure::End;
 use super::leased::{Answer, Fate};
 use super::pins::{self, IN_THE_PROCESS, PINNING, PINNING_BESIDE, PinView};
 use super::serve::Session;
@@ -90,33 +87,32 @@ impl Session {
     }
 
     /// The transaction is over: asks the server which settings the session has now, and what there is to bind it.
-    pub(super) async fn take_stock(&mut self, client: &mut Client) -> Result<(), End> {
-        let Some(l) = &mut self.leased else { return Ok(()) };
+    pub(super) async fn take_stock(&mut self) {
+        let Some(l) = &mut self.leased else { return };
         let left = std::mem::take(&mut l.left);
         let doubtful = pins::doubtful(left, l.pins.reasons());
         let unsettled = left.intersects(UNSETTLING);
         if doubtful.is_empty() && !unsettled {
-            return Ok(());
+            return;
         }
         let mut question = pins::question(doubtful);
         if unsettled {
             question += ";";
             question += &self.settings.question(&self.user.name);
         }
-        self.deliver(client).await?;
-        let Some(l) = &mut self.leased else { return Ok(()) };
-        let answer = match ask_in_time(&mut l.lease, &question).await {
+        let answer = match l.ask_in_time(&question).await {
             Ok(answer) => answer,
             Err(error) => {
                 tracing::warn!(node = %l.node.node().name, %error, "could not ask what a session has left on its connection, which is closed after it");
                 l.fate = Fate::Closed;
-                return Ok(());
+                return;
             }
         };
         let found = pins::found(&answer);
         l.pins.end(doubtful.without(found));
         if unsettled {
-            self.settings.learn(&answer, &mut l.lease);
+            let all = left.intersects(Leaves::RESET_ALL.with(Leaves::DISCARD_ALL));
+            self.settings.learn(&answer, &mut l.lease, &l.turn.summary.resets, all);
             if !self.settings.steering.temp_path {
                 l.pins.end(Leaves::TEMP_PATH);
             }
@@ -127,6 +123,5 @@ impl Session {
         for reason in found.iter() {
             self.pin(reason);
         }
-        Ok(())
     }
 }

@@ -159,7 +159,7 @@ impl Session {
         }
         self.account_for(client, &u.summary, taken);
         self.touch(&u.summary);
-        let Self { leased, items, plan, settings, .. } = self;
+        let Self { leased, items, plan, .. } = self;
         let Some(leased) = leased else { return Ok(()) };
         let begins =
             u.summary.wants == Wants::ReadOnlyTransaction && ending == Ending::Query && u.summary.count == 1;
@@ -183,9 +183,6 @@ impl Session {
         if let Some((name, _)) = &by_name {
             super::build::take_name_back(name, leased);
         }
-        if !u.summary.leaves.is_empty() {
-            u.summary.known.iter().for_each(|k| settings.named(&k.statement.setting_names));
-        }
         let retained = if replayable { len } else { 0 };
         if !replayable {
             client.inbox.advance(len);
@@ -196,6 +193,7 @@ impl Session {
             retained,
             answer: if replayable { Answer::HeldBack } else { Answer::PassedOn },
             defined: u.defined,
+            reported: Vec::new(),
             stand_in: u.taken.map(|(_, error)| error),
             begun,
         };

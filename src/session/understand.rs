@@ -94,6 +94,7 @@ impl Session {
                 self.names.forget_unnamed();
                 let (known, hints) = self.look_up(text).await;
                 u.summary.count += u64::from(known.statement.count);
+                self.settings.named(&known.statement.setting_names);
                 u.by_name = self.run_by_name(&known, text);
                 u.add(&known, &hints, self.defaults(Some(&known)));
             }
@@ -115,6 +116,7 @@ impl Session {
                 match &about {
                     Some(prepared) => {
                         let known = self.refreshed(prepared).await;
+                        self.settings.named(&known.statement.setting_names);
                         u.add(&known, &prepared.hints, self.defaults(Some(&known)));
                         u.by_name = self.run_by_name(&known, &prepared.text);
                     }
@@ -228,6 +230,7 @@ impl Summary {
             doubt: None,
             does: Does::NOTHING,
             leaves: Leaves::default(),
+            resets: Vec::new(),
             count: 0,
             known: None,
         }
@@ -264,6 +267,9 @@ impl Understood {
         s.touched.reads = s.touched.reads.and(&known.reads());
         s.touched.writes = s.touched.writes.and(&known.writes());
         s.leaves |= known.statement.leaves;
+        let until_end = known.statement.leaves.contains(Leaves::LOCAL_SETTINGS);
+        s.resets.retain(|reset| until_end || !known.statement.setting_names.contains(reset));
+        s.resets.extend(known.statement.reset_names().iter().cloned());
         s.doubt = s.doubt.or(known.was_refused().then_some(Doubt::RefusedBefore));
         if known.depends_on_catalog() && self.catalog_is_behind {
             s.doubt = s.doubt.or(Some(Doubt::Catalog));

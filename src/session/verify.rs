@@ -73,7 +73,10 @@ impl Session {
         if leased.settle_due().await.is_err() {
             return Ok(None);
         }
-        let Some(found) = describe_anew(&mut leased.lease, prepared).await? else { return Ok(None) };
+        let passed = leased.set_aside();
+        let found = describe_anew(&mut leased.lease, prepared).await;
+        leased.put_back(passed);
+        let Some(found) = found? else { return Ok(None) };
         if prepared.described(found) != found {
             self.replan_one(prepared).await.described(found);
         }

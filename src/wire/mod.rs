@@ -32,6 +32,9 @@ pub struct Header<K> {
 /// Bytes of a tag and a length word.
 pub const HEADER_LEN: usize = 5;
 
+/// Bytes of a whole `ReadyForQuery`.
+pub const READY_LEN: usize = HEADER_LEN + 1;
+
 /// The largest message PostgreSQL itself accepts or sends: `MaxAllocSize`, 1 GiB − 1 byte.
 const LARGEST: usize = 0x3fff_ffff;
 

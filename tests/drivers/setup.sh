@@ -5,7 +5,7 @@
 #     python=<path of the Python that has psycopg and asyncpg>
 #     node=<path of node>
 #
-# and next to the modules, in the folder that the line modules=<path> before them names, lies a copy of check.mjs.
+# and next to the modules, in the folder that the line modules=<path> before them names, lie copies of the scripts.
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
@@ -50,8 +50,10 @@ if [ ! -e "$modules/complete" ]; then
     (cd "$modules" && npm ci --silent --no-audit --no-fund >&2) || fail "npm could not install the modules"
     touch "$modules/complete"
 fi
-# node looks for modules next to the script that asks for them.
-cp "$here/node-postgres/check.mjs" "$modules/check.mjs"
+# node looks for modules next to the script that asks for them. Another test may be running the old one.
+for script in "$here/node-postgres/check.mjs" "$here/../soak_drivers/sessions.mjs"; do
+    cp "$script" "$modules/.new" && mv "$modules/.new" "$modules/$(basename "$script")"
+done
 
 echo "modules=$modules"
 echo "python=$venv/bin/python"

@@ -96,3 +96,43 @@ fn session_pooling_works_and_splits() {
         c.terminate();
     }
 }
+
+#[test]
+fn a_place_is_free_when_the_server_has_hung_up() {
+    let proxy = proxy("connection_limit=1&tidegate_client_auth=trust");
+    let table = format!("{}.left", schema());
+    let mut direct = Raw::app(([127, 0, 0, 1], shared().primary().port()).into());
+    let mut other = Raw::app(proxy.address());
+    other.ok(&format!("create table {table} (n int)"));
+    let blocked =
+        format!("select count(*) from pg_locks where relation = '{table}'::regclass and not granted");
+    let (mut rounds, mut in_time) = (0, 0);
+    while in_time < 3 {
+        rounds += 1;
+        assert!(rounds < 50, "this machine is too slow");
+        direct.ok(&format!("begin; lock table {table} in exclusive mode"));
+        let mut rude = Raw::app(proxy.address());
+        rude.send(&super::support::raw::query(&format!("insert into {table} values (1)")));
+        let mut witness = Raw::app(([127, 0, 0, 1], shared().primary().port()).into());
+        support::wait_until("the statement waits for its lock", || witness.ok(&blocked).value() == "1");
+        let left = Instant::now();
+        drop(rude);
+        other.send(&super::support::raw::query(&format!(
+            "select count(*) from {table} /* tidegate: intent=primary */"
+        )));
+        support::wait_until("the next client waits for the only connection", || {
+            proxy.metric("tidegate_pool_waiting", &[]) > 0.5 || left.elapsed() > Duration::from_secs(1)
+        });
+        direct.ok("commit");
+        let was_in_time = left.elapsed() < Duration::from_millis(700);
+        let seen = other.answer().value();
+        // What the client that has gone did, comes before.
+        if was_in_time {
+            assert_eq!(seen, rounds.to_string());
+            in_time += 1;
+        }
+        support::wait_until("the statement has ended", || {
+            witness.ok(&format!("select count(*) from {table}")).value() == rounds.to_string()
+        });
+    }
+}

@@ -16,6 +16,7 @@ pub mod metrics;
 pub mod proxy;
 pub mod raw;
 pub mod regress;
+pub mod tools;
 pub mod touched;
 pub mod watched;
 

@@ -317,6 +317,16 @@ impl Raw {
         self.answer()
     }
 
+    /// Statements without parameters, each through the unnamed prepared statement and portal, with one Sync at the end.
+    #[track_caller]
+    pub fn pipeline<'a>(&mut self, statements: impl IntoIterator<Item = &'a str>) -> Answer {
+        for sql in statements {
+            self.send(&[parse("", sql), bind("", "", &[]), describe(b'P', ""), execute("")].concat());
+        }
+        self.send(&sync());
+        self.answer()
+    }
+
     /// Runs a statement that was prepared under a name.
     #[track_caller]
     pub fn run(&mut self, name: &str, parameters: &[&str]) -> Answer {

@@ -170,3 +170,13 @@ fn views_and_functions_that_use_each_other_have_an_end() {
     let read = catalog.read(&path(), &name("view"));
     assert_eq!((read.blame, read.tables), (None, Tables::Any));
 }
+
+#[test]
+fn what_set_config_sets_is_read_in_the_statement() {
+    for catalog in [Catalog::nothing(), Catalog::build(facts(), &Vouched::default())] {
+        let does = |function| catalog.call(&path(), &name(function), Arguments::Exactly(3)).does;
+        assert!(!does("set_config").contains(Does::LEAVES_ANYTHING));
+        assert!(!does("pg_catalog.set_config").contains(Does::LEAVES_ANYTHING));
+        assert!(does("dblink").contains(Does::LEAVES_ANYTHING));
+    }
+}

@@ -27,6 +27,7 @@ pub(super) struct Notes {
     may_write: bool,
     pub(super) leaves: Leaves,
     setting_names: Vec<Box<str>>,
+    reset_names: Vec<Box<str>>,
     changes_catalog: bool,
     /// Whether it writes otherwise than to the tables it names.
     writes_unnamed: bool,
@@ -45,6 +46,7 @@ impl Default for Notes {
             may_write: false,
             leaves: Leaves::default(),
             setting_names: Vec::new(),
+            reset_names: Vec::new(),
             changes_catalog: false,
             writes_unnamed: false,
             mentions: Gathered::default(),
@@ -162,6 +164,12 @@ impl Notes {
         self.add_setting_name(name.into());
     }
 
+    /// Notes a setting that is reset, or set to its default.
+    pub(super) fn note_reset(&mut self, name: &str, leaves: Leaves) {
+        self.note_setting(name, leaves);
+        self.reset_names.push(name.to_ascii_lowercase().into());
+    }
+
     fn add_setting_name(&mut self, name: Box<str>) {
         if !self.setting_names.contains(&name) {
             self.setting_names.push(name);
@@ -215,6 +223,7 @@ impl Notes {
             may_write,
             leaves,
             setting_names,
+            reset_names,
             changes_catalog,
             writes_unnamed,
             mentions,
@@ -232,8 +241,11 @@ impl Notes {
         self.writes_unnamed |= writes_unnamed;
         self.leaves |= leaves;
         for name in setting_names {
+            // What is set until the end of the transaction does not undo a RESET.
+            self.reset_names.retain(|reset| *reset != name || leaves.contains(Leaves::LOCAL_SETTINGS));
             self.add_setting_name(name);
         }
+        self.reset_names.extend(reset_names);
         if transaction {
             let cause = if self.class.strictness() < Class::Write.strictness() {
                 Cause::TransactionControl
@@ -267,13 +279,16 @@ impl Notes {
         if self.changes_catalog {
             does |= Does::CHANGES_CATALOG;
         }
+        let mut names = self.reset_names.clone();
+        names.extend(self.setting_names.into_iter().filter(|name| !self.reset_names.contains(name)));
         let outline = Statement {
             class: self.class,
             cause: self.cause,
             leaves: self.leaves,
             count: u16::try_from(count).unwrap_or(u16::MAX),
             does,
-            setting_names: self.setting_names.into(),
+            setting_names: names.into(),
+            resets: u8::try_from(self.reset_names.len()).unwrap_or(u8::MAX),
             touched: None,
         };
         Parsed::new(outline, !self.writes_unnamed, self.mentions.finish())

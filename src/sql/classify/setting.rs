@@ -45,12 +45,12 @@ impl Notes {
         }
         let leaves = if *is_local { Leaves::LOCAL_SETTINGS } else { Leaves::SETTINGS };
         match VariableSetKind::try_from(*kind) {
-            Ok(
-                VariableSetKind::VarSetValue
-                | VariableSetKind::VarSetDefault
-                | VariableSetKind::VarReset
-                | VariableSetKind::VarSetCurrent,
-            ) => self.note_setting(name, leaves),
+            Ok(VariableSetKind::VarSetValue | VariableSetKind::VarSetCurrent) => {
+                self.note_setting(name, leaves);
+            }
+            Ok(VariableSetKind::VarSetDefault | VariableSetKind::VarReset) => {
+                self.note_reset(name, leaves);
+            }
             Ok(VariableSetKind::VarSetMulti) => self.set_transaction(name, args),
             Ok(VariableSetKind::VarResetAll) => self.leaves |= Leaves::SETTINGS | Leaves::RESET_ALL,
             Ok(VariableSetKind::Undefined) | Err(_) => self.not_understood("a kind of SET"),
@@ -101,6 +101,7 @@ impl Notes {
             _ => Leaves::SETTINGS | Leaves::LOCAL_SETTINGS,
         };
         match args.first().and_then(constant) {
+            Some(Val::Sval(name)) if args.get(1).is_some_and(is_null) => self.note_reset(&name.sval, leaves),
             Some(Val::Sval(name)) => self.note_setting(&name.sval, leaves),
             // Which setting is not known, so it may be synchronous_commit or role too.
             _ => self.leaves |= leaves | Leaves::UNNAMED_SETTING | Leaves::ASYNC_COMMIT | Leaves::ROLE,
@@ -172,6 +173,10 @@ pub(super) fn option_text(node: &Node) -> Option<(&str, &str)> {
         },
         _ => None,
     }
+}
+
+fn is_null(node: &Node) -> bool {
+    matches!(&node.node, Some(NodeEnum::AConst(constant)) if constant.isnull)
 }
 
 /// The name and the constant of an option of a statement.

@@ -20,6 +20,8 @@ pub struct Statement {
     pub does: Does,
     /// The settings it sets or resets by name, in lower case, each once.
     pub setting_names: Box<[Box<str>]>,
+    /// How many of these, at the front, it resets, and does not set after that.
+    pub resets: u8,
     /// The tables it touches; `None` where no catalog was asked.
     pub touched: Option<Box<Touched>>,
 }
@@ -152,6 +154,11 @@ impl Statement {
         matches!(self.cause, Cause::Do | Cause::Call | Cause::NotUnderstood(_) | Cause::TooLarge)
     }
 
+    /// The settings that it resets, and does not set after that.
+    pub fn reset_names(&self) -> &[Box<str>] {
+        self.setting_names.get(..usize::from(self.resets)).unwrap_or_default()
+    }
+
     /// A text that must not be read, or cannot be.
     pub fn unreadable() -> Self {
         Self::unknown(Cause::NotUnderstood("text"))
@@ -166,6 +173,7 @@ impl Statement {
             count: 1,
             does: Does::WRITES | Does::CHANGES_CATALOG,
             setting_names: Box::default(),
+            resets: 0,
             touched: None,
         }
     }
