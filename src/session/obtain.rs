@@ -107,7 +107,7 @@ impl Session {
             if lease.is_quiet() && is_fit() {
                 self.freshen(&mut lease, node, again).await?;
                 let due = self.apply_settings(&mut lease, node, on_replica).await?;
-                return Ok(Leased { life, due, ..Leased::new(lease, outstanding, serves_as, summary) });
+                return Ok(Leased { due, life, ..Leased::new(lease, outstanding, serves_as, summary) });
             }
         }
         let mut lease = match self.user.pools[node.id.0].lease().await {
@@ -135,7 +135,7 @@ impl Session {
             lease.wrote = None;
         }
         let due = self.apply_settings(&mut lease, node, on_replica).await?;
-        Ok(Leased { life, due, ..Leased::new(lease, outstanding, serves_as, summary) })
+        Ok(Leased { due, life, ..Leased::new(lease, outstanding, serves_as, summary) })
     }
 
     /// Puts a new connection in the place of one on which the session would find what a new server session has not.

@@ -135,6 +135,7 @@ fn part(statement: &RawStmt) -> Notes {
 }
 
 /// What words tell wherever they stand in a text: in a list of names, in a type, in a definition.
+#[allow(clippy::struct_excessive_bools, reason = "two independent facts")]
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Words {
     /// A name begins with `pg_temp`: the statement is about temporary objects, which one session of one node has.

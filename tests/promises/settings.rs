@@ -250,18 +250,18 @@ fn settings_come_along_with_the_statement() {
         "select current_setting('app.tenant'), current_setting('work_mem'), current_setting('search_path')";
     for round in 0..6 {
         for (i, client) in clients.iter_mut().enumerate() {
-            let expected =
-                vec![Some(i.to_string()), Some(format!("{}kB", 100 + i)), Some(format!("tenant_{i}"))];
+            let row = [i.to_string(), format!("{}kB", 100 + i), format!("tenant_{i}")];
+            let expected = [row.map(Some).to_vec()];
             for place in ["", " /* tidegate: intent=primary */"] {
                 let text = format!("{asked}{place}");
-                assert_eq!(client.ok(&text).rows(), [expected.clone()], "round {round}");
-                assert_eq!(client.extended(&text, &[]).ok().rows(), [expected.clone()]);
+                assert_eq!(client.ok(&text).rows(), expected, "round {round}");
+                assert_eq!(client.extended(&text, &[]).ok().rows(), expected);
                 // An error does not take them away.
                 assert_eq!(client.extended(&format!("select 1/0{place}"), &[]).code(), "22012");
-                assert_eq!(client.ok(&text).rows(), [expected.clone()]);
+                assert_eq!(client.ok(&text).rows(), expected);
             }
             client.ok("begin");
-            assert_eq!(client.ok(asked).rows(), [expected.clone()]);
+            assert_eq!(client.ok(asked).rows(), expected);
             client.ok("commit");
         }
     }

@@ -75,6 +75,7 @@ leaves! {
 
 impl Leaves {
     /// The members of both.
+    #[must_use]
     pub const fn with(self, other: Leaves) -> Leaves {
         Leaves(self.0 | other.0)
     }
