@@ -21,7 +21,7 @@ const SHARED: [&str; 6] =
     ["connection_limit", "pool_timeout", "connect_timeout", "application_name", "options", "sslmode"];
 
 /// Settings with [`PREFIX`] in URLs and without it in files.
-const OURS: [&str; 18] = [
+const OURS: [&str; 19] = [
     "mode",
     "pool_mode",
     "consistency",
@@ -39,6 +39,7 @@ const OURS: [&str; 18] = [
     "server_lifetime",
     "server_idle_timeout",
     "min_connections",
+    "long_pin",
     "database_connection_limit",
 ];
 
@@ -185,6 +186,7 @@ fn set(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
         "database_connection_limit" => {
             tuning.database_connection_limit = Some(count(value, 0, MOST_CONNECTIONS)?);
         }
+        "long_pin" => tuning.long_pin = Some(limit(value)?),
         "min_connections" => tuning.min_connections = Some(count(value, 0, MOST_CONNECTIONS)?),
         _ => return Err(unknown("setting", key, file_keys())),
     }

@@ -70,6 +70,7 @@ layer! {
         client_idle_timeout: Duration,
         server_lifetime: Duration,
         server_idle_timeout: Duration,
+        long_pin: Duration,
         min_connections: usize,
     }
 }

@@ -5,13 +5,14 @@ use std::time::Duration;
 use super::layer::Tuning;
 
 /// The keys of [`LimitSettings`]: what can be said of a database, and of a user otherwise.
-pub(super) const KEYS: [&str; 6] = [
+pub(super) const KEYS: [&str; 7] = [
     "query_timeout",
     "idle_in_transaction_timeout",
     "client_idle_timeout",
     "server_lifetime",
     "server_idle_timeout",
     "min_connections",
+    "long_pin",
 ];
 
 /// How long what a user's clients do may take, and how long its server connections are kept. `None` means any time.
@@ -29,6 +30,8 @@ pub struct LimitSettings {
     pub server_idle_timeout: Option<Duration>,
     /// Server connections that are kept open, per node.
     pub min_connections: usize,
+    /// How long a client may be pinned before it is logged.
+    pub long_pin: Option<Duration>,
 }
 
 impl Default for LimitSettings {
@@ -40,6 +43,7 @@ impl Default for LimitSettings {
             server_lifetime: Some(Duration::from_hours(1)),
             server_idle_timeout: Some(Duration::from_mins(10)),
             min_connections: 0,
+            long_pin: Some(Duration::from_mins(5)),
         }
     }
 }
@@ -58,6 +62,7 @@ impl LimitSettings {
             server_lifetime: time(tuning.server_lifetime, defaults.server_lifetime),
             server_idle_timeout: time(tuning.server_idle_timeout, defaults.server_idle_timeout),
             min_connections: tuning.min_connections.unwrap_or(defaults.min_connections),
+            long_pin: time(tuning.long_pin, defaults.long_pin),
         }
     }
 }

@@ -8,6 +8,7 @@ use super::client::Client;
 use super::exchange::Owed;
 use super::failure::{End, Failure};
 use super::leased::{Leased, ServesAs, Summary, Turn};
+use super::pins::PINNING;
 use super::segment::{Ending, Item};
 use super::serve::Session;
 use super::statements::Statements;
@@ -80,7 +81,9 @@ impl Session {
     /// seen anything it can begin again on the primary; later it cannot, and an error is better than a wrong answer:
     /// the server is made to fail the transaction, and true is returned.
     pub(super) async fn leave_replica(&mut self, u: &Understood, ending: Ending) -> Result<bool, End> {
-        let wrong = u.summary.known.as_ref().is_some_and(|k| k.statement.is_wrong_on_a_replica());
+        let wrong = u.summary.known.as_ref().is_some_and(|k| k.statement.is_wrong_on_a_replica())
+            // Nobody is bound to a replica: who writes later would have to be elsewhere.
+            || u.summary.leaves.intersects(PINNING);
         let Some(leased) = &mut self.leased else { return Ok(false) };
         if !wrong
             || leased.serves_as != ServesAs::Replica

@@ -5,15 +5,19 @@ use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
 
+use super::pins::PinList;
 use super::proxy::{Database, Proxy};
 use crate::cluster::{Node, State};
 use crate::pool::Pool;
 
 /// Longest time between two attempts to open connections where that fails.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// How often pins are looked at.
+const PINS: Duration = Duration::from_secs(1);
 
 /// Tends every pool on this thread's runtime, until the proxy is to stop.
 pub fn keep(proxy: &Arc<Proxy>) {
+    tokio::spawn(watch_pins(Arc::clone(&proxy.pins)));
     for database in proxy.databases.values() {
         for pools in database.users.values().map(|user| &user.pools) {
             for (pool, node) in pools.iter().zip(&database.cluster.nodes) {
@@ -31,6 +35,28 @@ pub fn keep(proxy: &Arc<Proxy>) {
                     }
                 });
             }
+        }
+    }
+}
+
+/// Says which clients are bound to a server connection for longer than they should be.
+async fn watch_pins(pins: Arc<PinList>) {
+    let mut turns = tokio::time::interval(PINS);
+    loop {
+        turns.tick().await;
+        for pin in pins.lasting() {
+            tracing::warn!(
+                reason = pin.reason,
+                client = pin.client,
+                user = pin.user,
+                database = pin.database,
+                application = pin.application,
+                address = pin.address,
+                node = pin.node,
+                backend = pin.server,
+                seconds = pin.lasted().as_secs(),
+                "a client keeps a server connection to itself for long (SHOW PINS)"
+            );
         }
     }
 }

@@ -163,6 +163,8 @@ pub struct PinView {
     pub reason: &'static str,
     /// Since when.
     pub since: SystemTime,
+    /// When it has lasted for too long, and that was not said yet.
+    pub(super) long: Option<Duration>,
 }
 
 impl PinView {
@@ -229,12 +231,17 @@ impl PinList {
         self.lock().pins.values().cloned().collect()
     }
 
-    /// Those that have lasted for `long` or more, each only once: by the highest number told before.
-    pub fn lasting(&self, long: Duration, told: &mut std::collections::BTreeSet<u64>) -> Vec<PinView> {
-        let numbered = self.lock();
-        told.retain(|number| numbered.pins.contains_key(number));
-        let new = numbered.pins.iter().filter(|(_, pin)| pin.lasted() >= long);
-        new.filter(|(number, _)| told.insert(**number)).map(|(_, pin)| pin.clone()).collect()
+    /// Those that have lasted for too long, each only once. Whoever listens is bound for as long as it likes.
+    pub(super) fn lasting(&self) -> Vec<PinView> {
+        let mut numbered = self.lock();
+        let is_new =
+            |pin: &&mut PinView| pin.reason != "listen" && pin.long.is_some_and(|long| pin.lasted() >= long);
+        let new = numbered.pins.values_mut().filter(is_new);
+        new.map(|pin| {
+            pin.long = None;
+            pin.clone()
+        })
+        .collect()
     }
 
     fn lock(&self) -> MutexGuard<'_, Numbered> {
@@ -281,19 +288,17 @@ mod tests {
             application: String::new(),
             node: String::new(),
             server: 1,
-            reason: "listen",
+            reason: "load",
             since: SystemTime::now(),
+            long: Some(Duration::ZERO),
         };
         let (first, second) = (list.list(view(1)), list.list(view(2)));
-        let mut told = std::collections::BTreeSet::new();
-        assert_eq!(list.lasting(Duration::ZERO, &mut told).len(), 2);
-        assert!(list.lasting(Duration::ZERO, &mut told).is_empty());
+        assert_eq!(list.lasting().len(), 2);
+        assert!(list.lasting().is_empty());
         drop(first);
         let left: Vec<_> = list.all().iter().map(|pin| pin.client).collect();
         assert_eq!(left, [2]);
         drop(second);
-        assert!(
-            list.all().is_empty() && list.lasting(Duration::ZERO, &mut told).is_empty() && told.is_empty()
-        );
+        assert!(list.all().is_empty());
     }
 }

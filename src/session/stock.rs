@@ -81,6 +81,7 @@ impl Session {
             server,
             reason: reason.labels().next().unwrap_or_default(),
             since: SystemTime::now(),
+            long: self.user.limits.long_pin,
         });
         let counted = Present::new(&self.database.stats.pinned(&reason.to_string()));
         l.pins.add(reason, listed, counted);

@@ -301,3 +301,45 @@ fn pins_are_shown() {
     a.terminate();
     support::wait_until("they are gone", || b.ok("show pins").rows().is_empty());
 }
+
+#[test]
+fn long_pins_are_logged_once() {
+    let proxy = proxy("tidegate_long_pin=50ms&tidegate_client_auth=trust");
+    wait_both(&proxy);
+    let (mut a, mut b) = (Raw::app(proxy.address()), Raw::app(proxy.address()));
+    b.ok("listen some_channel");
+    a.ok("create temp table scratch (n int)");
+    let told = |reason: &str| {
+        proxy
+            .stderr()
+            .lines()
+            .filter(|line| line.contains("keeps a server connection to itself") && line.contains(reason))
+            .count()
+    };
+    support::wait_until("the pin is logged", || told("temp_table") > 0);
+    // Those that have been looked at together with a later one have been looked at twice.
+    a.ok("select pg_advisory_lock(23)");
+    support::wait_until("the other one is logged", || told("advisory_lock") > 0);
+    assert_eq!((told("temp_table"), told("listen")), (1, 0), "{}", proxy.stderr());
+}
+
+#[test]
+fn nobody_is_bound_to_a_replica() {
+    let proxy = proxy("tidegate_client_auth=trust");
+    wait_both(&proxy);
+    let mut a = Raw::app(proxy.address());
+    for binds in ["prepare p as select 1", "declare c cursor with hold for select 1"] {
+        // The first statement moves the transaction; behind a read it is too late.
+        a.ok("begin read only");
+        a.ok(binds);
+        a.ok("commit");
+        a.ok("create temp table scratch (n int); drop table scratch");
+        a.ok("discard all");
+        a.ok("begin read only");
+        let first = a.ok(super::WHERE).value();
+        let answer = a.query(binds);
+        assert!(first == "primary" || answer.code() == "25006", "{first} {answer:?}");
+        a.ok("rollback");
+        wait_unpinned(&proxy);
+    }
+}

@@ -54,7 +54,7 @@ fn parameters() {
          &tidegate_primary_read_overflow=error&tidegate_client_auth=scram&tidegate_max_clients=9\
          &tidegate_prepared_statements_per_server=8&tidegate_startup_timeout=1min&tidegate_query_timeout=30\
          &tidegate_idle_in_transaction_timeout=500ms&tidegate_client_idle_timeout=off&tidegate_server_lifetime=2h\
-         &tidegate_server_idle_timeout=0&tidegate_min_connections=3&tidegate_database_connection_limit=30",
+         &tidegate_server_idle_timeout=0&tidegate_min_connections=3&tidegate_long_pin=1min&tidegate_database_connection_limit=30",
     );
     let pool = PoolSettings {
         mode: PoolMode::Session,
@@ -79,6 +79,7 @@ fn parameters() {
         server_lifetime: Some(Duration::from_hours(2)),
         server_idle_timeout: None,
         min_connections: 3,
+        long_pin: Some(Duration::from_mins(1)),
     };
     assert_eq!(database.users[0].limits, limits);
     let settings = [("application_name", "shop web"), ("geqo", "off")];
