@@ -12,6 +12,9 @@ use crate::wire::{Frontend, WireError, frontend_message};
 /// An idle client's read buffer is given back when it has grown beyond this, in bytes.
 const KEEP: usize = 1024;
 
+/// How often a client that has left may be found not to take what it is told; a fourth of a second passes in between.
+const PATIENCE: u8 = 8;
+
 /// Whether the client is still there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Presence {
@@ -29,6 +32,8 @@ enum Presence {
 pub(super) struct Client {
     stream: Stream,
     presence: Presence,
+    /// How often it was found not to have taken anything since it took something last.
+    waited_for: u8,
     /// What the client has sent and is not dealt with yet.
     pub(super) inbox: BytesMut,
     /// What the proxy itself has to say to the client.
@@ -37,7 +42,13 @@ pub(super) struct Client {
 
 impl Client {
     pub(super) fn new(stream: Stream) -> Self {
-        Self { stream, presence: Presence::Here, inbox: BytesMut::new(), outbox: BytesMut::new() }
+        Self {
+            stream,
+            presence: Presence::Here,
+            waited_for: 0,
+            inbox: BytesMut::new(),
+            outbox: BytesMut::new(),
+        }
     }
 
     /// Where it comes from, without the port.
@@ -53,6 +64,15 @@ impl Client {
     /// Whether what it is told is dropped.
     pub(super) fn is_deaf(&self) -> bool {
         matches!(self.presence, Presence::Deaf | Presence::Gone)
+    }
+
+    /// It has left, and has not taken what it is told for a while: after a few times nothing reaches it any more. The
+    /// system of a client that has closed its end in the middle of a long answer may say so after minutes only.
+    pub(super) fn lose_patience(&mut self) {
+        self.waited_for += 1;
+        if self.presence == Presence::Silent && self.waited_for >= PATIENCE {
+            self.presence = Presence::Gone;
+        }
     }
 
     /// Reads what has arrived. 0 means the client has left; it is said once.
@@ -75,6 +95,7 @@ impl Client {
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.outbox.is_empty() {
             let n = std::task::ready!(Self::write(&mut self.stream, &mut self.presence, cx, &self.outbox));
+            self.waited_for = 0;
             self.outbox.advance(n);
         }
         if self.outbox.capacity() > KEEP {
@@ -85,7 +106,11 @@ impl Client {
 
     /// Sends some of `bytes`, which lie elsewhere. The outbox must be empty.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<usize> {
-        Self::write(&mut self.stream, &mut self.presence, cx, bytes)
+        let written = Self::write(&mut self.stream, &mut self.presence, cx, bytes);
+        if written.is_ready() {
+            self.waited_for = 0;
+        }
+        written
     }
 
     /// Writes some of `bytes`; drops them all once nothing reaches the client any more.

@@ -22,8 +22,11 @@ impl Session {
     /// The client sends nothing more. What runs for it is cancelled, again and again, if nothing can come of it.
     ///
     /// After a good-bye it is not: then the server finishes what it has, as on a direct connection.
-    pub(super) async fn client_left(&mut self, client: &Client) {
+    pub(super) async fn client_left(&mut self, client: &mut Client) {
         let Some(leased) = &self.leased else { return };
+        if leased.has_undelivered() || !client.outbox.is_empty() {
+            client.lose_patience();
+        }
         if !has_said_goodbye(&client.inbox) && is_in_vain(leased, client) {
             tracing::debug!(client = self.registered.key.pid, node = %leased.node.node().name, "a client has left, what it waited for is cancelled");
             self.registered.slot.cancel().await;

@@ -264,3 +264,29 @@ fn who_only_stops_sending_is_still_answered() {
     assert_eq!(raw.until_closed(), []);
     nothing_is_left(&cluster, &proxy);
 }
+
+/// The system of a client that has gone may not say so, while its window is closed: to us it only stops sending, and takes nothing.
+#[test]
+fn who_takes_nothing_any_more_does_not_keep_a_connection() {
+    let (cluster, proxy) = stage();
+    for text in [
+        "select repeat('x', 1000), generate_series(1, 200000)",
+        "begin; select repeat('x', 1000), generate_series(1, 200000)",
+        "copy (select repeat('x', 1000), generate_series(1, 200000)) to stdout",
+    ] {
+        let mut raw = Raw::app(proxy.address());
+        raw.send(&query(&format!("{text} /* tidegate: intent=primary */")));
+        support::wait_until("the server is held up", || {
+            count(
+                &cluster,
+                "select count(*) from pg_stat_activity where usename = 'app' and wait_event = 'ClientWrite'",
+            ) == "1"
+        });
+        raw.socket().shutdown(std::net::Shutdown::Write).unwrap();
+        let mut other = Raw::app(proxy.address());
+        assert_eq!(other.ok("select 1 /* tidegate: intent=primary */").value(), "1", "{text}");
+        other.terminate();
+        drop(raw);
+        nothing_is_left(&cluster, &proxy);
+    }
+}
