@@ -18,6 +18,10 @@ use crate::routing::Target;
 use crate::sql::{Class, Deallocated, Leaves, Own};
 use crate::wire::{self, Describe, Frontend, Kind, TransactionStatus, WireError, encode, query_text};
 
+/// What a pipeline may hold that the proxy answers itself.
+const ONE_BY_ONE: [Frontend; 5] =
+    [Frontend::Parse, Frontend::Bind, Frontend::Describe, Frontend::Execute, Frontend::Sync];
+
 impl Session {
     /// Answers segments that need no server: nothing but Sync, Flush and Close of what is ours alone.
     pub(super) fn answer_alone(&mut self, client: &mut Client, ending: Ending) -> Result<bool, WireError> {
@@ -40,41 +44,80 @@ impl Session {
 
     /// DEALLOCATE of statements the client has prepared by protocol: on the servers they have other names, and are
     /// not the client's alone. False when the statement is the server's business.
-    pub(super) fn deallocate(
+    pub(super) async fn deallocate(
         &mut self,
         client: &mut Client,
         u: &Understood,
         ending: Ending,
-    ) -> Result<bool, WireError> {
-        let alone =
-            ending == Ending::Query && u.summary.count == 1 && u.summary.leaves.contains(Leaves::DEALLOCATE);
+    ) -> Result<bool, End> {
+        let alone = u.summary.count == 1 && u.summary.leaves.contains(Leaves::DEALLOCATE);
         let status = self.leased.as_ref().map_or(TransactionStatus::Idle, |l| l.exchange.status());
         let in_sql = self.leased.as_ref().is_some_and(|l| l.pins.reasons().contains(Leaves::PREPARE));
-        if !alone || status == TransactionStatus::Failed {
+        let unsynced = self.leased.as_ref().is_some_and(|l| l.exchange.is_unsynced());
+        if !alone || unsynced || status == TransactionStatus::Failed {
             return Ok(false);
         }
         let item = self.items[0];
-        let text = query_text(&client.inbox[item.start + wire::HEADER_LEN..item.start + item.len])?;
-        let tag = match Statements::deallocated(text) {
-            Some(Deallocated::All) if in_sql => {
-                // The server takes the proxy's own statements with the client's.
-                self.names.clear();
-                self.leased.iter_mut().for_each(|l| l.lease.prepared.clear());
-                return Ok(false);
+        let whole = self.items.iter().all(|item| ONE_BY_ONE.contains(&item.kind));
+        let text = match (ending, self.plan.iter().flatten().next()) {
+            (Ending::Query, _) => query_text(wire::body(&client.inbox[item.start..], item.len))?,
+            // One statement that is prepared, or was, and run at once.
+            (Ending::Sync, Some(prepared))
+                if whole && self.plan.iter().flatten().all(|other| other.id == prepared.id) =>
+            {
+                &prepared.text
             }
+            _ => return Ok(false),
+        };
+        let tag = match Statements::deallocated(text) {
             Some(Deallocated::All) => {
                 self.names.clear();
+                if let Some(l) = self.leased.as_mut().filter(|_| in_sql) {
+                    // The server takes the proxy's own statements with the client's.
+                    if l.ask("deallocate all").await.is_err() {
+                        return Ok(false);
+                    }
+                    l.lease.prepared.clear();
+                    l.pins.end(Leaves::PREPARE);
+                }
                 "DEALLOCATE ALL"
             }
-            Some(Deallocated::Name(name)) if !in_sql && self.names.remove(name.as_bytes()) => "DEALLOCATE",
+            Some(Deallocated::Name(name)) if self.names.remove(name.as_bytes()) => "DEALLOCATE",
             _ => return Ok(false),
         };
         if let Some(leased) = &mut self.leased {
             leased.hand_over(client);
         }
-        encode::command_complete(&mut client.outbox, tag);
+        if ending == Ending::Query {
+            encode::command_complete(&mut client.outbox, tag);
+        } else {
+            self.answer_one_by_one(client, tag)?;
+        }
         encode::ready(&mut client.outbox, status);
+        if self.leased.as_ref().is_some_and(|l| l.exchange.is_settled() && l.pins.is_empty()) {
+            self.release(client).await?;
+        }
         Ok(true)
+    }
+
+    /// Answers the messages of a pipeline that runs one statement without rows.
+    fn answer_one_by_one(&self, client: &mut Client, tag: &str) -> Result<(), WireError> {
+        for item in &self.items {
+            match item.kind {
+                Frontend::Parse => encode::parse_complete(&mut client.outbox),
+                Frontend::Bind => encode::bind_complete(&mut client.outbox),
+                Frontend::Execute => encode::command_complete(&mut client.outbox, tag),
+                Frontend::Describe => {
+                    let body = wire::body(&client.inbox[item.start..], item.len);
+                    if Describe::read(body)?.kind == Kind::Statement {
+                        encode::no_parameters(&mut client.outbox);
+                    }
+                    encode::no_data(&mut client.outbox);
+                }
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     /// A READ ONLY transaction runs on a replica, and now needs what a replica would answer wrongly. Before it has

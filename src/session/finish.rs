@@ -94,7 +94,7 @@ impl Session {
     }
 
     /// Lets go of the connection, or parks it where a session keeps its own.
-    async fn release(&mut self, client: &mut Client) -> Result<(), End> {
+    pub(super) async fn release(&mut self, client: &mut Client) -> Result<(), End> {
         // The usual case: all of it is sent here, straight from the server's inbox.
         self.deliver(client).await?;
         let Some(mut leased) = self.leased.take() else { return Ok(()) };

@@ -43,7 +43,7 @@ impl Session {
             tracing::warn!(user = %self.user.name, database = %self.database.settings.name, %error, "hint ignored, statement sent to the primary");
         }
         if self.answer_question(client, &understood, ending).await?
-            || self.deallocate(client, &understood, ending)?
+            || self.deallocate(client, &understood, ending).await?
         {
             client.inbox.advance(len);
             return Ok(());

@@ -187,6 +187,11 @@ pub fn bind_complete(out: &mut BytesMut) {
     message(out, b'2', |_| ());
 }
 
+/// `NoData`.
+pub fn no_data(out: &mut BytesMut) {
+    message(out, b'n', |_| {});
+}
+
 /// `ParameterDescription` of a statement without parameters.
 pub fn no_parameters(out: &mut BytesMut) {
     message(out, b't', |out| out.put_u16(0));

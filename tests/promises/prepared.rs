@@ -231,3 +231,38 @@ fn names_are_bounded() {
     raw.ok("deallocate all");
     send(&mut raw, &[parse("more", "select 3")]).ok();
 }
+
+#[test]
+fn deallocate_knows_names_of_the_protocol() {
+    let proxy = proxy(ONE);
+    wait_both(&proxy);
+    let mut raw = Raw::app(proxy.address());
+    let text = "deallocate";
+    for in_sql in [false, true] {
+        if in_sql {
+            raw.ok("prepare in_sql as select 1");
+        }
+        for transaction in [false, true] {
+            if transaction {
+                raw.ok("begin");
+            }
+            send(&mut raw, &[parse("a", "select 1"), parse("b", "select 2"), parse("c", "select 3")]).ok();
+            assert_eq!(raw.ok(&format!("{text} a")).tags(), "CZ");
+            let whole = [parse("", &format!("{text} b")), bind("", "", &[]), describe(b'P', ""), execute("")];
+            assert_eq!(send(&mut raw, &whole).ok().tags(), "12nCZ");
+            for (name, code) in [("a", "26000"), ("b", "26000")] {
+                if !transaction {
+                    assert_eq!(raw.run(name, &[]).code(), code);
+                }
+            }
+            assert_eq!(raw.run("c", &[]).value(), "3");
+            send(&mut raw, &[parse("d", "deallocate all")]).ok();
+            assert_eq!(raw.run("d", &[]).ok().tags(), "2CZ");
+            if transaction {
+                raw.ok("commit");
+            }
+            assert_eq!(raw.run("c", &[]).code(), "26000");
+            assert_eq!(raw.query(&format!("{text} nothing")).code(), "26000");
+        }
+    }
+}
