@@ -31,21 +31,11 @@ impl Session {
             Overdue::Cancel(limit) => return self.give_up(client, limit).await,
             Overdue::Transaction(limit) => {
                 stats.timed_out(Timeout::IdleInTransaction);
-                let text = "terminating connection due to idle-in-transaction timeout";
-                return Err(Failure::fatal(
-                    "25P03",
-                    format!("{text} (idle_in_transaction_timeout={limit:?} of the proxy)"),
-                )
-                .into());
+                return Err(terminated("25P03", "idle-in-transaction", "idle_in_transaction_timeout", limit));
             }
             Overdue::Client(limit) => {
                 stats.timed_out(Timeout::ClientIdle);
-                let text = "terminating connection due to idle-session timeout";
-                return Err(Failure::fatal(
-                    "57P05",
-                    format!("{text} (client_idle_timeout={limit:?} of the proxy)"),
-                )
-                .into());
+                return Err(terminated("57P05", "idle-session", "client_idle_timeout", limit));
             }
         }
         Ok(())
@@ -126,6 +116,12 @@ impl Session {
     }
 }
 
+/// PostgreSQL's words for a session that it ends, and ours for why.
+fn terminated(code: &'static str, what: &str, setting: &str, limit: Duration) -> End {
+    let text = format!("terminating connection due to {what} timeout ({setting}={limit:?} of the proxy)");
+    Failure::fatal(code, text).into()
+}
+
 fn query_timeout(limit: Duration) -> Failure {
     let text = format!("canceling statement due to query timeout (query_timeout={limit:?} of the proxy)");
     Failure::error("57014", text)
@@ -135,7 +131,8 @@ fn query_timeout(limit: Duration) -> Failure {
 
 fn outcome_unknown(limit: Duration) -> Failure {
     let text = format!(
-        "the server has not ended a statement that ran longer than query_timeout={limit:?} of the proxy,          transaction resolution unknown"
+        "the server has not ended a statement that ran longer than query_timeout={limit:?} of the proxy, \
+         transaction resolution unknown"
     );
     Failure::error("08007", text).with_hint("Look whether it was committed before running it again.")
 }
