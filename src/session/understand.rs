@@ -63,6 +63,9 @@ impl Session {
         if matches!(ending, Ending::Open) || u.foreign_portal {
             u.summary.unknown();
         }
+        if let Some((_, prepared)) = &u.by_name {
+            u.summary.leaves |= prepared.known().statement.leaves;
+        }
         let keeps_opening = ending == Ending::Query && u.summary.count == 1;
         u.summary.doubt = u.summary.doubt.or(self.doubt());
         if u.summary.leaves.contains(Leaves::SEQUENCE) {

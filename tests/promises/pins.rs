@@ -343,3 +343,28 @@ fn nobody_is_bound_to_a_replica() {
         wait_unpinned(&proxy);
     }
 }
+
+#[test]
+fn what_was_run_by_a_name_binds_as_well() {
+    let proxy = proxy("connection_limit=1&tidegate_client_auth=trust");
+    wait_both(&proxy);
+    let (mut a, mut b) = (Raw::app(proxy.address()), Raw::app(proxy.address()));
+    // Prepared in SQL: the lock outlives the statement that took it.
+    a.ok("prepare p as select pg_advisory_lock(29)");
+    a.ok("execute p");
+    a.ok("deallocate p");
+    support::wait_until("the lock binds", || pinned(&proxy, "advisory_lock") > 0.5);
+    a.ok("select pg_advisory_unlock(29)");
+    wait_unpinned(&proxy);
+    // Prepared by the protocol.
+    a.send(
+        &[super::support::raw::parse("q", "select pg_advisory_lock(31)"), super::support::raw::sync()]
+            .concat(),
+    );
+    a.answer().ok();
+    a.ok("execute q");
+    support::wait_until("the lock binds", || pinned(&proxy, "advisory_lock") > 0.5);
+    a.ok("select pg_advisory_unlock(31)");
+    wait_unpinned(&proxy);
+    assert_eq!(b.ok("select pg_try_advisory_lock(31)").value(), "t");
+}
