@@ -21,10 +21,20 @@ use crate::wire::{
     self, Backend, Bind, Describe, ErrorFields, Frontend, Kind, TransactionStatus, backend_message, encode,
 };
 
-/// The shape of rows, from the whole message that describes them (`RowDescription` or `NoData`).
+/// The shape of rows, from the whole message that describes them (`RowDescription` or `NoData`): the columns' names and
+/// types, by which PostgreSQL compares them, too. Where they come from does not count: a table may have been made anew.
 pub(super) fn shape(message: &[u8]) -> u64 {
+    /// Bytes of a column's description behind its name: table and number of the column, then what counts.
+    const SOURCE: usize = 6;
+    const TYPE: usize = 12;
     let mut hasher = DefaultHasher::new();
-    message.hash(&mut hasher);
+    let mut rest = message.get(wire::HEADER_LEN + 2..).unwrap_or_default();
+    while let Some(end) = rest.iter().position(|byte| *byte == 0) {
+        rest[..end].hash(&mut hasher);
+        let about = rest.get(end + 1..).unwrap_or_default();
+        about.get(SOURCE..SOURCE + TYPE).hash(&mut hasher);
+        rest = about.get(SOURCE + TYPE..).unwrap_or_default();
+    }
     hasher.finish()
 }
 
@@ -119,6 +129,40 @@ async fn describe_anew(connection: &mut Connection, statement: &Prepared) -> Res
         connection.inbox.advance(header.len);
         if header.kind == Backend::ReadyForQuery {
             return found;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use bytes::{BufMut, BytesMut};
+
+    fn described(columns: &[(&str, u32, u32)]) -> u64 {
+        let mut message = BytesMut::from(&b"T\0\0\0\0"[..]);
+        message.put_u16(u16::try_from(columns.len()).unwrap());
+        for (name, table, kind) in columns {
+            message.put_slice(name.as_bytes());
+            message.put_u8(0);
+            message.put_u32(*table);
+            message.put_u16(1);
+            message.put_u32(*kind);
+            message.put_slice(&[0, 4, 255, 255, 255, 255, 0, 0]);
+        }
+        shape(&message)
+    }
+
+    #[test]
+    fn names_and_types_make_the_shape() {
+        let one = described(&[("a", 16_384, 23), ("b", 16_384, 25)]);
+        assert_eq!(one, described(&[("a", 16_999, 23), ("b", 0, 25)]));
+        for other in [
+            described(&[("a", 16_384, 23)]),
+            described(&[("a", 16_384, 23), ("c", 16_384, 25)]),
+            described(&[("a", 16_384, 23), ("b", 16_384, 23)]),
+            described(&[("b", 16_384, 25), ("a", 16_384, 23)]),
+        ] {
+            assert_ne!(one, other);
         }
     }
 }

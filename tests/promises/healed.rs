@@ -123,3 +123,27 @@ fn a_write_is_run_once() {
         assert_eq!(b.ok(&format!("select count(*) from {schema}.t")).value(), columns.to_string());
     }
 }
+
+#[test]
+fn a_table_that_was_made_anew_has_the_same_columns() {
+    for place in WHERE {
+        let (schema, text) = prepare();
+        let (proxy, text) = (one_connection(), format!("{text}{place}"));
+        let (mut a, mut b) = (Raw::app(proxy.address()), Raw::app(proxy.address()));
+        for round in 0..4 {
+            // As asyncpg does: it describes in one step, and runs in the next.
+            let mut c = Raw::app(proxy.address());
+            for raw in [&mut a, &mut c] {
+                let name = format!("s{round}");
+                raw.send(
+                    &[parse(&name, &text), describe(b'S', &name), super::support::raw::flush()].concat(),
+                );
+                raw.until(b"T");
+                raw.send(&[bind("", &name, &[]), execute(""), sync()].concat());
+                assert_eq!(raw.answer().ok().rows().len(), 1, "{place}");
+                assert_eq!(raw.run("s0", &[]).error().filter(|(code, _)| code != "26000"), None);
+            }
+            alter(&schema, "drop table TABLE; create table TABLE as select 1 as a", &mut b);
+        }
+    }
+}
