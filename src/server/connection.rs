@@ -162,8 +162,7 @@ impl Connection {
 
     /// Tells the server that nothing more comes, and drops what it still says; ready when it has hung up.
     pub fn poll_hang_up(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        let Some(stream) = &mut self.stream else { return Poll::Ready(()) };
-        if Pin::new(stream).poll_shutdown(cx).is_pending() {
+        if self.poll_shutdown(cx).is_pending() {
             return Poll::Pending;
         }
         loop {

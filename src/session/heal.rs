@@ -9,7 +9,7 @@
 
 use std::sync::Arc;
 
-use super::leased::{Answer, Leased, Rerun};
+use super::leased::{Leased, Rerun};
 use super::segment::Item;
 use super::serve::Session;
 use super::statements::Prepared;
@@ -41,7 +41,7 @@ fn sets_custom(u: &Understood) -> bool {
 
 /// How a segment that failed is run again on the same kind of connection, if it is.
 pub(super) fn heal(l: &Leased, code: &str, stale_plan: bool) -> Option<Rerun> {
-    if l.turn.answer != Answer::HeldBack || l.turn.retained == 0 || l.turn.runs > 0 {
+    if !l.turn.is_kept() || l.turn.runs > 0 {
         return None;
     }
     match code {

@@ -282,6 +282,11 @@ pub(super) fn nothing_touched() -> Touched {
 }
 
 impl Turn {
+    /// Whether the segment can still be run again: its bytes are kept, and the client has been told nothing.
+    pub(super) fn is_kept(&self) -> bool {
+        self.retained > 0 && self.answer == Answer::HeldBack
+    }
+
     /// A segment that cannot be run again.
     pub(super) fn begin(summary: Summary) -> Self {
         Self {

@@ -71,10 +71,6 @@ pub(super) const PINNING: Leaves = Leaves::TEMP_TABLE
     .with(Leaves::UNNAMED_SETTING)
     .with(IN_THE_PROCESS);
 
-/// What binds it beside that, by circumstances.
-pub(super) const PINNING_BESIDE: Leaves =
-    Leaves::SEQUENCE.with(Leaves::RESERVED_SETTING).with(Leaves::TEMP_PATH);
-
 /// What of `left` the server can be asked about, given what the session is pinned by.
 pub(super) fn doubtful(left: Leaves, pinned: Leaves) -> Leaves {
     let mut doubtful = Leaves::default();
@@ -140,6 +136,11 @@ impl Pins {
     /// One more reason, which is not among them yet.
     pub(super) fn add(&mut self, reason: Leaves, listed: Listed, counted: Present) {
         self.held.push(Pin { reason, _listed: listed, _counted: counted });
+    }
+
+    /// The session has discarded everything it can: only what is in the process is left.
+    pub(super) fn discard(&mut self) {
+        self.held.retain(|pin| IN_THE_PROCESS.contains(pin.reason));
     }
 
     /// These do not any more.

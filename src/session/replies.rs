@@ -293,7 +293,7 @@ impl Session {
         }
         // On a primary the statement may have been carried out: only who asked can decide to ask again.
         let is_read = l.serves_as == ServesAs::Replica;
-        if is_read && l.turn.retained > 0 && l.turn.answer == Answer::HeldBack {
+        if is_read && l.turn.is_kept() {
             return self.run_again(client, Rerun::Elsewhere(node.id)).await;
         }
         if l.exchange.is_leaving() {
@@ -341,7 +341,7 @@ impl Session {
 
 /// Whether, and how, the segment can run elsewhere after this error of a replica.
 fn how_elsewhere(l: &Leased, code: &str, fatal: bool) -> Option<Rerun> {
-    if l.turn.answer != Answer::HeldBack || l.turn.retained == 0 || l.serves_as != ServesAs::Replica {
+    if !l.turn.is_kept() || l.serves_as != ServesAs::Replica {
         return None;
     }
     let node = l.node.node().id;

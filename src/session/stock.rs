@@ -3,7 +3,7 @@
 use std::time::SystemTime;
 
 use super::leased::{Answer, Fate};
-use super::pins::{self, IN_THE_PROCESS, PINNING, PINNING_BESIDE, PinView};
+use super::pins::{self, IN_THE_PROCESS, PinView};
 use super::serve::Session;
 use crate::sql::Leaves;
 use crate::stats::Present;
@@ -47,8 +47,7 @@ impl Session {
             l.pins.end(Leaves::SEQUENCE);
         }
         if leaves.intersects(Leaves::DISCARD_ALL) {
-            let ended = PINNING.with(PINNING_BESIDE).without(IN_THE_PROCESS);
-            l.pins.end(ended);
+            l.pins.discard();
             l.lease.prepared.clear();
             l.lease.wrote = None;
             self.names.clear();
