@@ -51,7 +51,8 @@ impl Cause {
 /// A connection, and what its pool knows of it. Instants are those of [`Age`].
 #[derive(Debug)]
 pub struct Pooled {
-    connection: Connection,
+    /// Apart, because a lease is moved several times for each statement.
+    connection: Box<Connection>,
     /// The pool's clock: what is lent and given back need not ask for the pool.
     age: Arc<Age>,
     ends: u64,
@@ -95,7 +96,7 @@ impl Manager {
 
     /// Opens a connection, for which there must be room where that is limited.
     pub(super) async fn open(&self, room: Option<Room>) -> Result<Pooled, ConnectError> {
-        let connection = self.endpoint.connect().await?;
+        let connection = Box::new(self.endpoint.connect().await?);
         let (now, ends) = self.age.begin();
         Ok(Pooled { connection, age: Arc::clone(&self.age), ends, used: now, _room: room })
     }

@@ -11,6 +11,7 @@ mod tend;
 
 use std::fmt;
 use std::sync::Arc;
+use std::task::{Context, Poll, Waker};
 use std::time::{Duration, Instant};
 
 use deadpool::managed::{self, PoolError, QueueMode, Timeouts};
@@ -23,6 +24,9 @@ use crate::server::{ConnectError, Endpoint};
 use age::Age;
 use quota::Share;
 use seats::Seat;
+
+/// Without waiting for anybody.
+const AT_ONCE: Timeouts = Timeouts { wait: Some(Duration::ZERO), create: None, recycle: None };
 
 /// Why no connection could be lent.
 #[derive(Debug, thiserror::Error)]
@@ -79,7 +83,6 @@ pub struct Terms {
 }
 
 /// The connections of one user to one database on one node.
-#[derive(Clone)]
 pub struct Pool {
     inner: managed::Pool<Manager>,
     name: String,
@@ -141,6 +144,26 @@ impl Pool {
 
     /// Lends a connection, making one if the pool is not full, or waiting in turn. Cancel safe.
     pub async fn lease(&self) -> Result<Lease, LeaseError> {
+        match self.lease_idle() {
+            Some(lease) => lease,
+            None => Box::pin(self.lease_in_turn()).await,
+        }
+    }
+
+    /// Lends a connection that is idle. The usual case: nothing is waited for.
+    fn lease_idle(&self) -> Option<Result<Lease, LeaseError>> {
+        if self.inner.manager().share.is_some() || self.inner.status().available == 0 {
+            return None;
+        }
+        let got = std::pin::pin!(self.inner.timeout_get(&AT_ONCE));
+        match got.poll(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Ok(object)) => Some(self.lend(Ok(object), None)),
+            // Somebody was faster.
+            _ => None,
+        }
+    }
+
+    async fn lease_in_turn(&self) -> Result<Lease, LeaseError> {
         if let Some(share) = &self.inner.manager().share {
             let seat = match share.seat_at_once() {
                 Some(seat) => seat,
@@ -149,8 +172,7 @@ impl Pool {
             // With a seat there is a connection, or room for one.
             return self.lend(self.inner.get().await, Some(seat));
         }
-        let at_once = Timeouts { wait: Some(Duration::ZERO), ..Timeouts::default() };
-        match self.inner.timeout_get(&at_once).await {
+        match self.inner.timeout_get(&AT_ONCE).await {
             Err(PoolError::Timeout(_)) => self.lend(self.in_time(self.inner.get()).await?, None),
             result => self.lend(result, None),
         }

@@ -7,11 +7,12 @@ use bytes::BytesMut;
 use super::client::Client;
 use super::exchange::Owed;
 use super::failure::{End, Failure};
-use super::leased::{Leased, ServesAs, Summary, Turn};
+use super::leased::{Leased, ServesAs, Turn};
 use super::pins::PINNING;
 use super::segment::{Ending, Item};
 use super::serve::Session;
 use super::statements::Statements;
+use super::summary::Summary;
 use super::understand::Understood;
 use crate::freshness::Position;
 use crate::routing::Target;
@@ -44,17 +45,11 @@ impl Session {
 
     /// DEALLOCATE of statements the client has prepared by protocol: on the servers they have other names, and are
     /// not the client's alone. False when the statement is the server's business.
-    pub(super) async fn deallocate(
-        &mut self,
-        client: &mut Client,
-        u: &Understood,
-        ending: Ending,
-    ) -> Result<bool, End> {
-        let alone = u.summary.count == 1 && u.summary.leaves.contains(Leaves::DEALLOCATE);
+    pub(super) async fn deallocate(&mut self, client: &mut Client, ending: Ending) -> Result<bool, End> {
         let status = self.leased.as_ref().map_or(TransactionStatus::Idle, |l| l.exchange.status());
         let in_sql = self.leased.as_ref().is_some_and(|l| l.pins.reasons().contains(Leaves::PREPARE));
         let unsynced = self.leased.as_ref().is_some_and(|l| l.exchange.is_unsynced());
-        if !alone || unsynced || status == TransactionStatus::Failed {
+        if unsynced || status == TransactionStatus::Failed {
             return Ok(false);
         }
         let item = self.items[0];
@@ -120,20 +115,21 @@ impl Session {
         Ok(())
     }
 
-    /// A READ ONLY transaction runs on a replica, and now needs what a replica would answer wrongly. Before it has
-    /// seen anything it can begin again on the primary; later it cannot, and an error is better than a wrong answer:
-    /// the server is made to fail the transaction, and true is returned.
+    /// Whether a READ ONLY transaction runs on a replica, and now needs what a replica would answer wrongly.
+    pub(super) fn is_out_of_place(&self, summary: &Summary) -> bool {
+        let in_transaction =
+            |l: &Leased| l.serves_as == ServesAs::Replica && l.exchange.status() == TransactionStatus::Open;
+        self.leased.as_ref().is_some_and(in_transaction)
+            && (summary.known.as_ref().is_some_and(|k| k.statement.is_wrong_on_a_replica())
+                // Nobody is bound to a replica: who writes later would have to be elsewhere.
+                || summary.leaves.intersects(PINNING))
+    }
+
+    /// A segment [is out of place](Session::is_out_of_place). Before its transaction has seen anything it can begin again
+    /// on the primary; later it cannot, and an error is better than a wrong answer: the server is made to fail the
+    /// transaction, and true is returned.
     pub(super) async fn leave_replica(&mut self, u: &Understood, ending: Ending) -> Result<bool, End> {
-        let wrong = u.summary.known.as_ref().is_some_and(|k| k.statement.is_wrong_on_a_replica())
-            // Nobody is bound to a replica: who writes later would have to be elsewhere.
-            || u.summary.leaves.intersects(PINNING);
         let Some(leased) = &mut self.leased else { return Ok(false) };
-        if !wrong
-            || leased.serves_as != ServesAs::Replica
-            || leased.exchange.status() != TransactionStatus::Open
-        {
-            return Ok(false);
-        }
         if let Some(opening) = leased.opening.take() {
             self.leased = None;
             self.registered.slot.free().await;

@@ -4,7 +4,10 @@
 //! session does not let go of that connection, so that the request cannot arrive when it already serves another.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use std::task::Waker;
 
 use tokio::sync::Notify;
 
@@ -16,7 +19,7 @@ use crate::wire::CancelKey;
 enum Running {
     #[default]
     Nothing,
-    On(Pool, Arc<CancelKey>),
+    On(Arc<Pool>, Arc<CancelKey>),
     /// A cancel request is under way.
     Cancelling,
 }
@@ -27,27 +30,57 @@ pub(super) struct Slot {
     secret: Vec<u8>,
     running: Mutex<Running>,
     done: Notify,
+    /// The session is to end as soon as it is outside a transaction.
+    is_to_end: AtomicBool,
+    /// Wakes the session to see that.
+    waker: Mutex<Option<Waker>>,
 }
 
 impl Slot {
     /// The session's statements now run on this connection of the pool.
-    pub(super) fn runs(&self, pool: &Pool, key: &Arc<CancelKey>) {
-        *lock(&self.running) = Running::On(pool.clone(), Arc::clone(key));
+    pub(super) fn runs(&self, pool: &Arc<Pool>, key: &Arc<CancelKey>) {
+        *lock(&self.running) = Running::On(Arc::clone(pool), Arc::clone(key));
+    }
+
+    /// From here on the session is woken when it is to end. Unlike something to wait for, that costs nothing while it
+    /// waits for something else.
+    pub(super) fn wakes(&self, waker: &Waker) {
+        *lock(&self.waker) = Some(waker.clone());
+    }
+
+    /// Whether the session is to end as soon as it is outside a transaction.
+    pub(super) fn is_to_end(&self) -> bool {
+        self.is_to_end.load(Ordering::Relaxed)
+    }
+
+    /// Tells the session to end.
+    pub(super) fn end(&self) {
+        self.is_to_end.store(true, Ordering::Relaxed);
+        // The lock orders this: either the session is woken here, or it sees what was just stored.
+        if let Some(waker) = &*lock(&self.waker) {
+            waker.wake_by_ref();
+        }
     }
 
     /// The session lets go of the connection; waits for a cancel request that is under way. Cancel safe.
     pub(super) async fn free(&self) {
-        loop {
+        while !self.free_at_once() {
             let done = self.done.notified();
-            {
-                let mut running = lock(&self.running);
-                if !matches!(*running, Running::Cancelling) {
-                    *running = Running::Nothing;
-                    return;
-                }
+            if self.free_at_once() {
+                return;
             }
             done.await;
         }
+    }
+
+    /// The session lets go of the connection, unless a cancel request is under way.
+    fn free_at_once(&self) -> bool {
+        let mut running = lock(&self.running);
+        let is_free = !matches!(*running, Running::Cancelling);
+        if is_free {
+            *running = Running::Nothing;
+        }
+        is_free
     }
 
     /// Waits for a cancel request that is under way. Cancel safe.
@@ -79,7 +112,7 @@ impl Slot {
 /// A cancel request that is under way; the session waits until this is dropped.
 struct UnderWay {
     slot: Arc<Slot>,
-    pool: Pool,
+    pool: Arc<Pool>,
     key: Arc<CancelKey>,
 }
 
@@ -88,7 +121,7 @@ impl UnderWay {
     fn begin(slot: Arc<Slot>) -> Option<Self> {
         let mut running = lock(&slot.running);
         let Running::On(pool, key) = &*running else { return None };
-        let (pool, key) = (pool.clone(), Arc::clone(key));
+        let (pool, key) = (Arc::clone(pool), Arc::clone(key));
         *running = Running::Cancelling;
         drop(running);
         Some(Self { slot, pool, key })
@@ -103,7 +136,7 @@ impl UnderWay {
 
 impl Drop for UnderWay {
     fn drop(&mut self) {
-        *lock(&self.slot.running) = Running::On(self.pool.clone(), Arc::clone(&self.key));
+        *lock(&self.slot.running) = Running::On(Arc::clone(&self.pool), Arc::clone(&self.key));
         self.slot.done.notify_waiters();
     }
 }
@@ -119,7 +152,13 @@ impl Cancels {
     pub(super) fn register(self: &Arc<Self>, secret_len: usize) -> Registered {
         let mut secret = vec![0; secret_len];
         rand::Rng::fill_bytes(&mut rand::rng(), &mut secret);
-        let slot = Arc::new(Slot { secret: secret.clone(), running: Mutex::default(), done: Notify::new() });
+        let slot = Arc::new(Slot {
+            secret: secret.clone(),
+            running: Mutex::default(),
+            done: Notify::new(),
+            is_to_end: AtomicBool::new(false),
+            waker: Mutex::default(),
+        });
         let mut slots = lock(&self.slots);
         let pid = loop {
             let pid = rand::random::<u32>() & 0x7fff_ffff;
@@ -129,6 +168,11 @@ impl Cancels {
         };
         slots.insert(pid, Arc::clone(&slot));
         Registered { key: CancelKey { pid, secret }, slot, registry: Arc::clone(self) }
+    }
+
+    /// Tells all sessions there are to end.
+    pub(super) fn end_all(&self) {
+        lock(&self.slots).values().for_each(|slot| slot.end());
     }
 
     /// Cancels what the session with this key runs. A wrong key is ignored, as PostgreSQL does.

@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::sync::Arc;
 
 use super::known::Known;
-use super::leased::Summary;
 use super::serve::Session;
+use super::summary::Summary;
 use crate::freshness::Tick;
 use crate::routing::{Decision, Need, NodeId, Reason, ReplicaView, Target};
 use crate::sql::catalog::Tables;

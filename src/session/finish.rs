@@ -27,7 +27,7 @@ impl Session {
             self.note_leaves(leaves);
         }
         if told && self.leased.as_ref().is_some_and(|l| self.settings.may_be_reset(l)) {
-            self.restore(status).await?;
+            Box::pin(self.restore(status)).await?;
         }
         let Some(l) = &self.leased else { return Ok(()) };
         if !l.exchange.is_settled() {
@@ -35,7 +35,7 @@ impl Session {
         }
         if !l.left.is_empty() {
             self.deliver(client).await?;
-            self.take_stock().await;
+            Box::pin(self.take_stock()).await;
         }
         let Some(l) = &self.leased else { return Ok(()) };
         if l.pins.is_empty() { self.release(client).await } else { Ok(()) }
@@ -97,11 +97,13 @@ impl Session {
     pub(super) async fn release(&mut self, client: &mut Client) -> Result<(), End> {
         // The usual case: all of it is sent here, straight from the server's inbox.
         self.deliver(client).await?;
-        let Some(mut leased) = self.leased.take() else { return Ok(()) };
+        let Some(leased) = &mut self.leased else { return Ok(()) };
         leased.hand_over(client);
         self.registered.slot.free().await;
+        let Some(leased) = self.leased.take() else { return Ok(()) };
+        self.blanks.put_back(leased.turn.summary);
         match self.database.settings.pool.mode {
-            _ if leased.fate != Fate::Shared || !leased.due.is_empty() => drop(leased),
+            _ if leased.fate != Fate::Shared || !leased.due.is_empty() => drop(leased.lease),
             PoolMode::Session => self.parked.push((leased.node.node().id, leased.lease)),
             PoolMode::Transaction => leased.lease.give_back(),
         }

@@ -1,14 +1,16 @@
 //! A bounded map that forgets in two generations.
 
 use std::collections::HashMap;
-use std::collections::hash_map::RandomState;
 use std::hash::Hash;
 
-/// A bounded map that forgets what was not asked for while its younger half filled.
+use rustc_hash::FxBuildHasher;
+
+/// A bounded map that forgets what was not asked for while its younger half filled. Its keys are hashes that nobody
+/// outside can guess: they are not hashed well once more.
 #[derive(Debug)]
 pub(super) struct Generations<K, V> {
-    young: HashMap<K, (V, usize), RandomState>,
-    old: HashMap<K, (V, usize), RandomState>,
+    young: HashMap<K, (V, usize), FxBuildHasher>,
+    old: HashMap<K, (V, usize), FxBuildHasher>,
     weight: usize,
     old_weight: usize,
     limit: usize,

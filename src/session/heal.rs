@@ -15,7 +15,7 @@ use super::serve::Session;
 use super::statements::Prepared;
 use super::understand::Understood;
 use crate::sql::{Class, Leaves};
-use crate::wire::{self, Describe, Frontend, Kind, WireError};
+use crate::wire::{self, Describe, Frontend, Kind, Parse, WireError};
 
 /// Whether a segment that runs on the primary is worth keeping until its answer comes.
 pub(super) fn may_be_healed(
@@ -87,7 +87,8 @@ impl Session {
         let ground = self.ground();
         let readable = self.is_readable(&old.text);
         let catalog = &self.database.cluster.catalog;
-        let new = self.proxy.statements.prepare(&old.text, &old.types, &ground, catalog, readable).await;
+        let same = Parse { name: b"", text: &old.text, types: &old.types };
+        let new = self.proxy.statements.prepare(&same, &ground, catalog, readable).await;
         self.names.replace(old.id, &new);
         for prepared in self.plan.iter_mut().flatten().filter(|prepared| prepared.id == old.id) {
             *prepared = Arc::clone(&new);

@@ -23,7 +23,7 @@ pub fn keep(proxy: &Arc<Proxy>) {
             for (pool, node) in pools.iter().zip(&database.cluster.nodes) {
                 let keeper = Keeper {
                     database: Arc::clone(database),
-                    pool: pool.clone(),
+                    pool: Arc::clone(pool),
                     node: Arc::clone(node),
                     trouble: None,
                 };
@@ -64,7 +64,7 @@ async fn watch_pins(pins: Arc<PinList>) {
 /// Tends one pool.
 struct Keeper {
     database: Arc<Database>,
-    pool: Pool,
+    pool: Arc<Pool>,
     node: Arc<Node>,
     trouble: Option<Trouble>,
 }

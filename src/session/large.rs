@@ -3,9 +3,10 @@
 use super::client::Client;
 use super::exchange::Owed;
 use super::failure::{End, Failure};
-use super::leased::{Fate, Summary};
+use super::leased::Fate;
 use super::segment::{Ending, Item};
 use super::serve::Session;
+use super::summary::Summary;
 use super::understand::Understood;
 use crate::server::Unnamed;
 use crate::sql::catalog::Does;
@@ -42,7 +43,7 @@ impl Session {
             self.pass_away(len);
             return Ok(true);
         }
-        let mut summary = Summary::nothing();
+        let mut summary = self.blanks.take();
         summary.unknown();
         if kind == Frontend::Query {
             summary.does |= Does::CHANGES_CATALOG;
@@ -65,7 +66,7 @@ impl Session {
         kind: Frontend,
         len: usize,
         head: usize,
-        summary: Summary,
+        summary: Box<Summary>,
     ) -> Result<(), End> {
         let item = Item { kind, start: 0, len };
         self.items.clear();

@@ -11,16 +11,15 @@ use tokio::sync::OwnedSemaphorePermit;
 use super::ask::{self, AskError};
 use super::client::Client;
 use super::exchange::Exchange;
-use super::known::Known;
 use super::pins::Pins;
 use super::statements::Prepared;
+use super::summary::Summary;
 use super::touch::Touching;
 use crate::cluster::Outstanding;
-use crate::freshness::{Group, Position};
 use crate::pool::Lease;
-use crate::routing::{Doubt, Held, Need, NodeId, Wants};
-use crate::sql::catalog::{Does, Tables};
-use crate::sql::{Intent, Leaves, Level, OnStale, Scope, Touched};
+use crate::routing::{Held, NodeId};
+use crate::sql::Leaves;
+use crate::sql::catalog::Does;
 
 /// A server connection in the hands of a session.
 pub(super) struct Leased {
@@ -82,36 +81,9 @@ pub(super) enum Fate {
     HangingUp,
 }
 
-/// What a segment needs, the strictest of its parts.
-#[derive(Clone, Debug)]
-pub(super) struct Summary {
-    pub(super) wants: Wants,
-    pub(super) intent: Option<Intent>,
-    pub(super) level: Option<Level>,
-    pub(super) scope: Option<Scope>,
-    pub(super) key: Option<Group>,
-    pub(super) on_stale: Option<OnStale>,
-    /// Positions that must be seen.
-    pub(super) after: Vec<Position>,
-    /// The tables it reads and writes, by the catalog's generation `generation`.
-    pub(super) touched: Touched,
-    pub(super) generation: u64,
-    /// What its node must have replayed.
-    pub(super) need: Need,
-    pub(super) doubt: Option<Doubt>,
-    pub(super) does: Does,
-    pub(super) leaves: Leaves,
-    /// The settings it resets, by name, and does not set after that.
-    pub(super) resets: Vec<Box<str>>,
-    /// Statements run.
-    pub(super) count: u64,
-    /// The (first) statement, for what is learned and logged of it.
-    pub(super) known: Option<Arc<Known>>,
-}
-
 /// The segment a server works on.
 pub(super) struct Turn {
-    pub(super) summary: Summary,
+    pub(super) summary: Box<Summary>,
     /// The segment's bytes at the front of the client's inbox, kept to run it again; 0 when that cannot be.
     pub(super) retained: usize,
     pub(super) answer: Answer,
@@ -154,7 +126,7 @@ pub(super) enum Rerun {
 
 impl Leased {
     /// A connection that was just lent.
-    pub(super) fn new(lease: Lease, node: Outstanding, serves_as: ServesAs, summary: &Summary) -> Self {
+    pub(super) fn new(lease: Lease, node: Outstanding, serves_as: ServesAs, blank: Box<Summary>) -> Self {
         Self {
             lease,
             node,
@@ -171,7 +143,7 @@ impl Leased {
             described: VecDeque::new(),
             describing: None,
             opening: None,
-            turn: Turn::begin(summary.clone()),
+            turn: Turn::begin(blank),
             scanned: 0,
             arriving: 0,
             rerun: None,
@@ -276,11 +248,6 @@ impl Leased {
     }
 }
 
-/// No tables.
-pub(super) fn nothing_touched() -> Touched {
-    Touched { reads: Tables::none(), writes: Tables::none() }
-}
-
 impl Turn {
     /// Whether the segment can still be run again: its bytes are kept, and the client has been told nothing.
     pub(super) fn is_kept(&self) -> bool {
@@ -288,7 +255,7 @@ impl Turn {
     }
 
     /// A segment that cannot be run again.
-    pub(super) fn begin(summary: Summary) -> Self {
+    pub(super) fn begin(summary: Box<Summary>) -> Self {
         Self {
             summary,
             retained: 0,

@@ -46,6 +46,7 @@ mod shown;
 mod stale;
 mod statements;
 mod stock;
+mod summary;
 mod timer;
 mod told;
 mod touch;

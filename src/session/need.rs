@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use super::failure::Failure;
-use super::leased::{ServesAs, Summary};
+use super::leased::ServesAs;
 use super::rules::Defaults;
 use super::segment::Ending;
 use super::serve::Session;
+use super::summary::Summary;
 use crate::cluster::{Lost, footprint};
 use crate::freshness::{Footprint, Group, Position, Tick};
 use crate::routing::{Need, Promise, Wants};
@@ -53,6 +54,14 @@ impl Session {
         if !self.may_be_read_elsewhere(summary) {
             return Ok(());
         }
+        if summary.after.is_empty() && self.settings.steering.after.is_none() {
+            return Ok(());
+        }
+        Box::pin(self.require_positions(summary)).await
+    }
+
+    /// The node must have replayed what the client has given tokens for, too.
+    async fn require_positions(&mut self, summary: &mut Summary) -> Result<(), Failure> {
         for position in std::mem::take(&mut summary.after).into_iter().chain(self.settings.steering.after) {
             let mark = self.mark_of(position).await?;
             summary.need.mark = summary.need.mark.max(mark);

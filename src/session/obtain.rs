@@ -6,10 +6,11 @@ use std::time::{Duration, Instant};
 use super::ask::{AskError, ask};
 use super::explain::Taken;
 use super::failure::{End, Failure};
-use super::leased::{Leased, Rerun, ServesAs, Summary};
+use super::leased::{Leased, Rerun, ServesAs};
 use super::serve::Session;
 use super::settings::{difference, renewal};
 use super::stale::{Room, can_serve};
+use super::summary::Summary;
 use crate::cluster::Node;
 use crate::pool::{Lease, LeaseError};
 use crate::routing::{NodeId, Target};
@@ -52,18 +53,29 @@ impl Session {
             let avoid = avoided(again);
             if let Target::Wait(nanos) = target {
                 begun.get_or_insert_with(Instant::now);
-                self.await_replica(summary, avoid, nanos).await;
+                Box::pin(self.await_replica(summary, avoid, nanos)).await;
                 continue;
             }
             attempts -= 1;
-            let Room::Given(room) = self.room(taken.decision, summary, avoid).await? else { continue };
+            let room = match self.room_at_once(taken.decision)? {
+                Room::Given(room) => room,
+                Room::Awaited(room) => match Box::pin(self.room(room, summary, avoid)).await? {
+                    Some(room) => Some(room),
+                    None => continue,
+                },
+            };
             let node = match target {
                 Target::Replica(id) => Arc::clone(&self.database.cluster.nodes[id.0]),
                 Target::Nowhere => return Err(Self::none_fresh(taken.decision.reason).into()),
-                Target::Primary | Target::Held | Target::Wait(_) if self.settle(summary, avoid).await => {
-                    continue;
+                Target::Primary | Target::Held | Target::Wait(_) => {
+                    let unsettled = self.unsettled(summary);
+                    if let Some(number) = unsettled
+                        && Box::pin(self.settle(number, summary, avoid)).await
+                    {
+                        continue;
+                    }
+                    self.primary().await?
                 }
-                Target::Primary | Target::Held | Target::Wait(_) => self.primary().await?,
             };
             match self.lease_on(&node, matches!(target, Target::Replica(_)), summary, again).await {
                 Ok(mut leased) => {
@@ -88,7 +100,9 @@ impl Session {
             return Ok(Arc::clone(primary));
         }
         let wait = self.database.settings.pool.connect_timeout;
-        cluster.primary_within(wait).await.ok_or_else(|| Failure::no_primary(&self.database.settings.name))
+        Box::pin(cluster.primary_within(wait))
+            .await
+            .ok_or_else(|| Failure::no_primary(&self.database.settings.name))
     }
 
     async fn lease_on(
@@ -105,9 +119,15 @@ impl Session {
         if let Some(i) = self.parked.iter().position(|(id, _)| *id == node.id) {
             let (_, mut lease) = self.parked.swap_remove(i);
             if lease.is_quiet() && is_fit() {
-                self.freshen(&mut lease, node, again).await?;
+                if self.wants_fresh(&lease, again) {
+                    Box::pin(self.freshen(&mut lease, node)).await?;
+                }
                 let due = self.apply_settings(&mut lease, node, on_replica).await?;
-                return Ok(Leased { due, life, ..Leased::new(lease, outstanding, serves_as, summary) });
+                return Ok(Leased {
+                    due,
+                    life,
+                    ..Leased::new(lease, outstanding, serves_as, self.blanks.take())
+                });
             }
         }
         let mut lease = match self.user.pools[node.id.0].lease().await {
@@ -120,7 +140,7 @@ impl Session {
         };
         if on_replica && !lease.confirmed {
             let made = self.database.cluster.clock.at(lease.created);
-            if !node.confirmed(made, CONFIRM).await {
+            if !Box::pin(node.confirmed(made, CONFIRM)).await {
                 return Err(Unfit::Node);
             }
             lease.confirmed = true;
@@ -129,22 +149,26 @@ impl Session {
             lease.give_back();
             return Err(Unfit::Node);
         }
-        self.freshen(&mut lease, node, again).await?;
+        if self.wants_fresh(&lease, again) {
+            Box::pin(self.freshen(&mut lease, node)).await?;
+        }
         if self.forgets_sequences(&lease, summary.leaves) {
-            self.prepare(&mut lease, node, on_replica, "discard sequences").await?;
+            Box::pin(self.prepare(&mut lease, node, on_replica, "discard sequences")).await?;
             lease.wrote = None;
         }
         let due = self.apply_settings(&mut lease, node, on_replica).await?;
-        Ok(Leased { due, life, ..Leased::new(lease, outstanding, serves_as, summary) })
+        Ok(Leased { due, life, ..Leased::new(lease, outstanding, serves_as, self.blanks.take()) })
     }
 
-    /// Puts a new connection in the place of one on which the session would find what a new server session has not.
-    async fn freshen(&self, lease: &mut Lease, node: &Node, again: Option<Rerun>) -> Result<(), Unfit> {
-        if again == Some(Rerun::Fresh) || self.settings.steering.temp_path && lease.has_temp_schema {
-            let pool = &self.user.pools[node.id.0];
-            pool.renew(lease).await.map_err(|error| Unfit::Client(Failure::from_lease(error)))?;
-        }
-        Ok(())
+    /// Whether the session would find on the connection what a new server session has not.
+    fn wants_fresh(&self, lease: &Lease, again: Option<Rerun>) -> bool {
+        again == Some(Rerun::Fresh) || self.settings.steering.temp_path && lease.has_temp_schema
+    }
+
+    /// Puts a new connection in the place of this one.
+    async fn freshen(&self, lease: &mut Lease, node: &Node) -> Result<(), Unfit> {
+        let pool = &self.user.pools[node.id.0];
+        pool.renew(lease).await.map_err(|error| Unfit::Client(Failure::from_lease(error)))
     }
 
     /// Brings the session's settings onto the connection where they differ. Returns the statements that are to do it, where
@@ -164,7 +188,7 @@ impl Session {
         }
         let is_certain = self.user.proven.covers(node.id, lease, wanted);
         if !is_certain {
-            self.prepare(lease, node, on_replica, &sql).await?;
+            Box::pin(self.prepare(lease, node, on_replica, &sql)).await?;
             self.user.proven.add(node.id, wanted);
         }
         if foreign {

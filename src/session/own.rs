@@ -136,18 +136,22 @@ fn question(known: &Known) -> Option<Question> {
 }
 
 impl Session {
-    /// Answers a segment that asks the proxy and nobody else; false when it is the server's business.
+    /// Whether a segment asks the proxy and nobody else.
+    pub(super) fn is_question(&self, u: &Understood, ending: Ending) -> bool {
+        let status = self.leased.as_ref().map_or(TransactionStatus::Idle, |l| l.exchange.status());
+        let unsynced = self.leased.as_ref().is_some_and(|l| l.exchange.is_unsynced());
+        let has_to_fail = unsynced || status == TransactionStatus::Failed || u.foreign_portal;
+        !has_to_fail && self.only_asks(u, ending)
+    }
+
+    /// Answers a segment that [is a question](Session::is_question).
     pub(super) async fn answer_question(
         &mut self,
         client: &mut Client,
         u: &Understood,
         ending: Ending,
-    ) -> Result<bool, End> {
+    ) -> Result<(), End> {
         let status = self.leased.as_ref().map_or(TransactionStatus::Idle, |l| l.exchange.status());
-        let unsynced = self.leased.as_ref().is_some_and(|l| l.exchange.is_unsynced());
-        if unsynced || status == TransactionStatus::Failed || u.foreign_portal || !self.only_asks(u, ending) {
-            return Ok(false);
-        }
         if let Some(leased) = &mut self.leased {
             leased.hand_over(client);
         }
@@ -169,7 +173,7 @@ impl Session {
         if matches!(ending, Ending::Query | Ending::Sync) {
             encode::ready(&mut client.outbox, status);
         }
-        Ok(true)
+        Ok(())
     }
 
     /// Whether every message of the segment is about a question, or only ends it.

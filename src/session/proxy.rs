@@ -87,7 +87,7 @@ pub struct User {
     /// `None`: anybody may log in as this user (`client_auth` = trust).
     pub(super) verifier: Option<Verifier>,
     /// A pool per node, by [`crate::routing::NodeId`].
-    pub pools: Vec<Pool>,
+    pub pools: Vec<Arc<Pool>>,
     pub(super) greetings: Mutex<Greetings>,
     pub(super) sequences: SequenceUsers,
     pub(super) proven: Proven,
@@ -134,6 +134,7 @@ impl Proxy {
     /// Asks every session to end as soon as it is outside a transaction.
     pub fn stop(&self) {
         self.stopping.send_replace(true);
+        self.cancels.end_all();
     }
 }
 
@@ -187,7 +188,7 @@ fn pool(
     user: &UserSettings,
     node: &NodeSettings,
     quota: Option<&Arc<Quota>>,
-) -> Pool {
+) -> Arc<Pool> {
     let endpoint = Endpoint {
         host: node.host.clone(),
         port: node.port,
@@ -206,5 +207,5 @@ fn pool(
         lifetime: user.limits.server_lifetime,
         idle_timeout: user.limits.server_idle_timeout,
     };
-    Pool::new(name, endpoint, terms, quota)
+    Arc::new(Pool::new(name, endpoint, terms, quota))
 }

@@ -46,15 +46,14 @@ impl Session {
                 Ok(looked) => looked,
                 Err(error) => {
                     tracing::error!(%error, "a server broke the protocol, its connection is closed");
-                    return self
-                        .server_gone(client, &io::Error::new(io::ErrorKind::InvalidData, error))
-                        .await;
+                    let error = io::Error::new(io::ErrorKind::InvalidData, error);
+                    return Box::pin(self.server_gone(client, &error)).await;
                 }
             };
             match looked {
                 Looked::Next => {}
                 Looked::Wait => break,
-                Looked::Abandon(how) => return self.run_again(client, how).await,
+                Looked::Abandon(how) => return Box::pin(self.run_again(client, how)).await,
                 Looked::Ready(status) => {
                     self.await_cancel().await;
                     self.ready(client, status, true).await?;
@@ -289,12 +288,12 @@ impl Session {
             self.database.cluster.catalog.changed();
         }
         if let Some(how) = l.rerun {
-            return self.run_again(client, how).await;
+            return Box::pin(self.run_again(client, how)).await;
         }
         // On a primary the statement may have been carried out: only who asked can decide to ask again.
         let is_read = l.serves_as == ServesAs::Replica;
         if is_read && l.turn.is_kept() {
-            return self.run_again(client, Rerun::Elsewhere(node.id)).await;
+            return Box::pin(self.run_again(client, Rerun::Elsewhere(node.id))).await;
         }
         if l.exchange.is_leaving() {
             l.hand_over(client);

@@ -10,9 +10,10 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::failure::{End, Failure};
-use super::leased::{Leased, Summary};
+use super::leased::Leased;
 use super::serve::Session;
 use super::settings::{SessionSettings, difference, is_identity, literal, quoted};
+use super::summary::Summary;
 use crate::sql::Leaves;
 use crate::wire::{self, TransactionStatus, encode};
 

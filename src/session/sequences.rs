@@ -75,9 +75,6 @@ impl Session {
 
     /// In a transaction that has not written yet, the first question finds out that nobody has made sure of that.
     pub(super) async fn forget_sequences(&mut self, leaves: Leaves) {
-        if !leaves.contains(Leaves::SEQUENCE) {
-            return;
-        }
         let untouched = |l: &&Leased| {
             l.exchange.status() == TransactionStatus::Open
                 && !l.exchange.is_unsynced()

@@ -25,6 +25,7 @@ use super::rules::Ruled;
 use super::segment::{self, Item, Step};
 use super::settings::SessionSettings;
 use super::statements::Prepared;
+use super::summary::Blanks;
 use super::timer::{Overdue, Timer};
 use super::told::Told;
 use crate::freshness::Tick;
@@ -70,6 +71,7 @@ pub(super) struct Session {
     pub(super) kin: Kin,
     pub(super) located: Option<Located>,
     /// The messages of the segment at hand, and the statements they are about.
+    pub(super) blanks: Blanks,
     pub(super) items: Vec<Item>,
     pub(super) plan: Vec<Option<Arc<Prepared>>>,
     pub(super) view: Vec<ReplicaView>,
@@ -138,6 +140,7 @@ impl Session {
             address: Box::default(),
             kin: Kin::default(),
             located: None,
+            blanks: Blanks::default(),
             items: Vec::new(),
             plan: Vec::new(),
             view: Vec::new(),
@@ -153,7 +156,11 @@ impl Session {
 
     /// Serves the client until it or the proxy ends. Never returns `Ok`.
     pub(super) async fn serve(&mut self, client: &mut Client) -> Result<std::convert::Infallible, End> {
-        let mut stopping = self.proxy.stopping.subscribe();
+        poll_fn(|cx| Poll::Ready(self.registered.slot.wakes(cx.waker()))).await;
+        if *self.proxy.stopping.borrow() {
+            // It has come too late to be told.
+            self.registered.slot.end();
+        }
         loop {
             let all_taken = self.take_all(client).await?;
             if all_taken && client.has_left() {
@@ -161,12 +168,12 @@ impl Session {
                 self.leased.iter_mut().for_each(|leased| leased.hand_over(client));
                 return Err(End::Client);
             }
-            match self.wait(client, &mut stopping).await {
+            match self.wait(client).await {
                 Event::Client => self.timer.iter_mut().for_each(|timer| timer.stir()),
                 Event::Server => self.replies(client).await?,
-                Event::ServerGone(error) => self.server_gone(client, &error).await?,
-                Event::Overdue(what) => self.overdue(client, what).await?,
-                Event::ClientGone => self.client_left(client).await,
+                Event::ServerGone(error) => Box::pin(self.server_gone(client, &error)).await?,
+                Event::Overdue(what) => Box::pin(self.overdue(client, what)).await?,
+                Event::ClientGone => Box::pin(self.client_left(client)).await,
                 Event::Stop => {
                     return Err(super::failure::Failure::fatal("57P01", "the proxy is shutting down").into());
                 }
@@ -214,7 +221,7 @@ impl Session {
                 self.passing = Passing::Early;
                 return Ok(false);
             }
-            Step::Large { kind, len } => return self.take_large(client, kind, len).await,
+            Step::Large { kind, len } => return Box::pin(self.take_large(client, kind, len)).await,
             Step::Drop { len } => self.passing = Passing::Away(len),
             Step::Terminate => return Err(End::Client),
         }
@@ -274,11 +281,7 @@ impl Session {
     }
 
     /// Waits until something can go on. Cancel safe.
-    async fn wait(
-        &mut self,
-        client: &mut Client,
-        stopping: &mut tokio::sync::watch::Receiver<bool>,
-    ) -> Event {
+    async fn wait(&mut self, client: &mut Client) -> Event {
         let busy = self.leased.as_ref().is_some_and(|l| !l.exchange.is_settled());
         let ahead = if self.can_take(client) { usize::MAX } else { AHEAD };
         let left = client.has_left();
@@ -286,30 +289,30 @@ impl Session {
             let doing = self.doing();
             self.timer.iter_mut().for_each(|timer| timer.is(doing));
         }
-        let Self { leased, timer, .. } = self;
-        let traffic = poll_fn(|cx| {
+        let Self { leased, timer, registered, .. } = self;
+        let happens = poll_fn(|cx| {
             let event = match leased {
                 Some(leased) => poll_both(cx, client, leased, ahead),
                 None => poll_client(cx, client, ahead),
             };
-            let Some(timer) = timer.as_mut().filter(|_| event.is_pending()) else { return event };
-            if !client.outbox.is_empty() || leased.as_ref().is_some_and(Leased::has_undelivered) {
-                timer.hold_up();
+            if event.is_ready() {
+                return event;
             }
-            timer.poll(cx).map(Event::Overdue)
+            if let Some(timer) = timer {
+                if !client.outbox.is_empty() || leased.as_ref().is_some_and(Leased::has_undelivered) {
+                    timer.hold_up();
+                }
+                if let Poll::Ready(what) = timer.poll(cx) {
+                    return Poll::Ready(Event::Overdue(what));
+                }
+            }
+            if busy || !registered.slot.is_to_end() { Poll::Pending } else { Poll::Ready(Event::Stop) }
         });
         if busy && left {
             // A request to cancel that came before its statement had begun has done nothing.
-            return tokio::time::timeout(LEFT, traffic).await.unwrap_or(Event::ClientGone);
+            return Box::pin(tokio::time::timeout(LEFT, happens)).await.unwrap_or(Event::ClientGone);
         }
-        if busy {
-            return traffic.await;
-        }
-        tokio::select! {
-            biased;
-            event = traffic => event,
-            _ = stopping.wait_for(|stop| *stop) => Event::Stop,
-        }
+        happens.await
     }
 
     /// Tells the client that it may go on, outside a transaction.

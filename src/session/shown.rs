@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use super::leased::Summary;
 use super::serve::Session;
 use super::stale::is_open;
+use super::summary::Summary;
 use crate::cluster::footprint;
 use crate::routing::{NodeId, Seen, Wants};
 use crate::sql::Level;
@@ -31,9 +31,9 @@ impl Session {
     }
 
     /// A replica can show a commit a moment before the primary does, which waits for others or is short of time. Before a
-    /// read runs on the primary that must not miss what was shown there, that moment is waited out. True when a replica
-    /// has become fresh enough meanwhile.
-    pub(super) async fn settle(&mut self, summary: &Summary, avoid: Option<NodeId>) -> bool {
+    /// read runs on the primary that must not miss what was shown there, that moment is to be waited out: returns the
+    /// number of the last commit that may be in it.
+    pub(super) fn unsettled(&mut self, summary: &Summary) -> Option<u64> {
         let cluster = &self.database.cluster;
         let on_primary = |seen: Seen| cluster.primary().is_some_and(|primary| primary.id == seen.on);
         let own = self.beside.take().filter(|_| self.shown.seen.is_some_and(|seen| !on_primary(seen)));
@@ -43,9 +43,12 @@ impl Session {
             let may_miss = strong && cluster.marks.may_show_more(footprint(&summary.touched.reads));
             may_miss.then(|| cluster.under_way())
         };
-        let Some(number) = own.or_else(anybody).filter(|_| summary.wants == Wants::Read) else {
-            return false;
-        };
+        own.or_else(anybody).filter(|_| summary.wants == Wants::Read)
+    }
+
+    /// Waits until the commits up to `number` are over. True when a replica has become fresh enough meanwhile.
+    pub(super) async fn settle(&self, number: u64, summary: &Summary, avoid: Option<NodeId>) -> bool {
+        let cluster = &self.database.cluster;
         let since = cluster.clock.now().before(LONG);
         let settled = async {
             loop {

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::failure::Failure;
-use super::leased::Summary;
 use super::serve::Session;
+use super::summary::Summary;
 use crate::cluster::{Cluster, Node, State};
 use crate::config::{DatabaseSettings, Overflow};
 use crate::routing::{Decision, NodeId, Reason, Stale, Target};
@@ -24,12 +24,12 @@ pub(super) struct Budget {
     patience: Option<Duration>,
 }
 
-/// What became of a read that wanted to go to the primary.
+/// What becomes of a read that wants to go to the primary.
 pub(super) enum Room {
     /// It may, and gives this back when it is done.
     Given(Option<OwnedSemaphorePermit>),
-    /// A replica has become fresh enough meanwhile.
-    NotNeeded,
+    /// There is none at this moment.
+    Awaited(Arc<Semaphore>),
 }
 
 impl Budget {
@@ -81,13 +81,8 @@ impl Session {
         self.database.stats.waited(outcome, begun.elapsed());
     }
 
-    /// Room on the primary for a read that no replica is fresh enough for.
-    pub(super) async fn room(
-        &self,
-        decision: Decision,
-        summary: &Summary,
-        avoid: Option<NodeId>,
-    ) -> Result<Room, Failure> {
+    /// Room on the primary for a read that no replica is fresh enough for, if there is some.
+    pub(super) fn room_at_once(&self, decision: Decision) -> Result<Room, Failure> {
         let budget = &self.database.budget;
         let falls_back = decision.target == Target::Primary
             && matches!(decision.reason, Reason::Stale | Reason::NoReplica);
@@ -98,20 +93,31 @@ impl Session {
         if budget.overflow == Overflow::Error {
             return Err(budget.exhausted());
         }
+        Ok(Room::Awaited(Arc::clone(room)))
+    }
+
+    /// Waits for room on the primary; `None` when a replica has become fresh enough meanwhile.
+    pub(super) async fn room(
+        &self,
+        room: Arc<Semaphore>,
+        summary: &Summary,
+        avoid: Option<NodeId>,
+    ) -> Result<Option<OwnedSemaphorePermit>, Failure> {
+        let budget = &self.database.budget;
         let begun = Instant::now();
         let cluster = &self.database.cluster;
         let longest = budget.patience.unwrap_or(Duration::MAX);
         let got = tokio::select! {
-            permit = Arc::clone(room).acquire_owned() => Room::Given(permit.ok()),
+            permit = room.acquire_owned() => permit.ok(),
             met = cluster.progress_within(longest, || is_open(cluster, summary, avoid)) => {
                 if !met {
                     self.database.stats.waited(Waited::InVain, begun.elapsed());
                     return Err(budget.exhausted());
                 }
-                Room::NotNeeded
+                None
             }
         };
-        let outcome = if matches!(got, Room::NotNeeded) { Waited::Replica } else { Waited::Primary };
+        let outcome = if got.is_none() { Waited::Replica } else { Waited::Primary };
         self.database.stats.waited(outcome, begun.elapsed());
         Ok(got)
     }

@@ -14,6 +14,7 @@ use super::ground::Ground;
 use super::known::{Known, Told};
 use crate::cluster::catalog::Keeper;
 use crate::sql::{self, Deallocated, HintError, Hints, Parsed, ShapeKey, Shaper, Statement, Strings};
+use crate::wire::Parse;
 
 /// Bytes of one generation of each of the two caches of shapes.
 const SHAPE_BYTES: usize = 6 * 1024 * 1024;
@@ -120,6 +121,19 @@ impl Statements {
         sql::executed(text)
     }
 
+    /// What a text may do, and its hints, if that is known.
+    pub(super) fn known(
+        &self,
+        text: &[u8],
+        ground: &Ground,
+        catalog: &Keeper,
+    ) -> Option<(Arc<Known>, Result<Hints, HintError>)> {
+        let short = text.len() <= sql::LONGEST_TEXT;
+        let scan = self.shaper.scan_with(text, ground.strings).filter(|_| short)?;
+        let known = lock(&self.shapes).get(&(scan.key, ground.key))?;
+        known.is_current(catalog).then(|| (known, scan.hints()))
+    }
+
     /// What a text may do, and its hints.
     pub(super) async fn look_up(
         &self,
@@ -135,7 +149,7 @@ impl Statements {
         let Some(scan) = self.shaper.scan_with(text, ground.strings) else {
             return (self.unreadable(), Ok(Hints::default()));
         };
-        let hints = if scan.hints.is_empty() { Ok(Hints::default()) } else { Hints::read(&scan.hints) };
+        let hints = scan.hints();
         let key = (scan.key, ground.key);
         let found = lock(&self.shapes).get(&key);
         let known = match found {
@@ -169,20 +183,39 @@ impl Statements {
         told
     }
 
+    /// The statement of this text and these types, if it is there and what is known of it holds.
+    pub(super) fn prepared(
+        &self,
+        parse: &Parse<'_>,
+        ground: &Ground,
+        catalog: &Keeper,
+        readable: bool,
+    ) -> Option<Arc<Prepared>> {
+        let found = self.found(parse, ground, readable)?;
+        (!readable || found.known().is_current(catalog)).then_some(found)
+    }
+
+    fn found(&self, parse: &Parse<'_>, ground: &Ground, readable: bool) -> Option<Arc<Prepared>> {
+        let Parse { text, types, .. } = *parse;
+        let same = |p: &Arc<Prepared>| *p.text == *text && *p.types == *types && p.ground == ground.key;
+        lock(&self.texts).get(&self.key(text, types, ground.key, readable)).filter(same)
+    }
+
+    fn key(&self, text: &[u8], types: &[u8], ground: u64, readable: bool) -> u64 {
+        self.hasher.hash_one((text, types, ground, readable))
+    }
+
     /// The statement of this text and these types, known already or not. `readable` is false where the text must
     /// not be read.
     pub(super) async fn prepare(
         &self,
-        text: &[u8],
-        types: &[u8],
+        parse: &Parse<'_>,
         ground: &Ground,
         catalog: &Keeper,
         readable: bool,
     ) -> Arc<Prepared> {
-        let key = self.hasher.hash_one((text, types, ground.key, readable));
-        let same = |p: &Arc<Prepared>| *p.text == *text && *p.types == *types && p.ground == ground.key;
-        let found = lock(&self.texts).get(&key).filter(same);
-        if let Some(found) = found {
+        let Parse { text, types, .. } = *parse;
+        if let Some(found) = self.found(parse, ground, readable) {
             if readable && !found.known().is_current(catalog) {
                 found.learn(&self.look_up(text, ground, catalog).await.0);
             }
@@ -204,6 +237,7 @@ impl Statements {
             known: ArcSwap::new(known),
             hints,
         });
+        let key = self.key(text, types, ground.key, readable);
         lock(&self.texts).insert(key, Arc::clone(&prepared), text.len() + 300);
         prepared
     }
@@ -232,7 +266,7 @@ impl Statements {
     /// on gets a new one.
     pub(super) fn retire(&self, prepared: &Prepared) {
         for readable in [true, false] {
-            let key = self.hasher.hash_one((&*prepared.text, &*prepared.types, prepared.ground, readable));
+            let key = self.key(&prepared.text, &prepared.types, prepared.ground, readable);
             lock(&self.texts).remove_if(&key, |found| found.id == prepared.id);
         }
     }
@@ -317,9 +351,12 @@ mod tests {
         let (a, _) = statements.look_up(b"select a from t where b = 1", &ground, &catalog).await;
         let (b, _) = statements.look_up(b"select a from t where b = 2", &ground, &catalog).await;
         assert!(Arc::ptr_eq(&a, &b));
-        let p = statements.prepare(b"select 1", &[0, 0], &ground, &catalog, true).await;
-        let q = statements.prepare(b"select 2", &[0, 0], &ground, &catalog, true).await;
+        let one = Parse { name: b"", text: b"select 1", types: &[0, 0] };
+        let two = Parse { text: b"select 2", ..one };
+        assert!(statements.prepared(&one, &ground, &catalog, true).is_none());
+        let p = statements.prepare(&one, &ground, &catalog, true).await;
+        let q = statements.prepare(&two, &ground, &catalog, true).await;
         assert_ne!(p.id, q.id);
-        assert!(Arc::ptr_eq(&p, &statements.prepare(b"select 1", &[0, 0], &ground, &catalog, true).await));
+        assert!(Arc::ptr_eq(&p, &statements.prepared(&one, &ground, &catalog, true).unwrap()));
     }
 }

@@ -2,8 +2,9 @@
 
 use std::sync::Arc;
 
-use super::leased::{Leased, ServesAs, Summary, nothing_touched};
+use super::leased::{Leased, ServesAs};
 use super::serve::Session;
+use super::summary::{Summary, nothing_touched};
 use crate::cluster::catalog::Changing;
 use crate::cluster::{Cluster, UnderWay};
 use crate::freshness::Group;

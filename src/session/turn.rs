@@ -10,11 +10,12 @@ use super::exchange::Owed;
 use super::explain::Taken;
 use super::failure::{End, Failure};
 use super::heal::may_be_healed;
-use super::leased::{Answer, Leased, Rerun, ServesAs, Summary, Turn};
+use super::leased::{Answer, Leased, Rerun, ServesAs, Turn};
 use super::obtain::avoided;
 use super::pins::PINNING;
 use super::segment::Ending;
 use super::serve::Session;
+use super::summary::Summary;
 use super::understand::Understood;
 use crate::config::Mode;
 use crate::routing::{Decision, Doubt, Held, Reason, Request, Target, Wants, route};
@@ -42,8 +43,15 @@ impl Session {
         if let Some(error) = &understood.hint_error {
             tracing::warn!(user = %self.user.name, database = %self.database.settings.name, %error, "hint ignored, statement sent to the primary");
         }
-        if self.answer_question(client, &understood, ending).await?
-            || self.deallocate(client, &understood, ending).await?
+        if self.is_question(&understood, ending) {
+            Box::pin(self.answer_question(client, &understood, ending)).await?;
+            client.inbox.advance(len);
+            return Ok(());
+        }
+        let summary = &understood.summary;
+        if summary.count == 1
+            && summary.leaves.contains(Leaves::DEALLOCATE)
+            && Box::pin(self.deallocate(client, ending)).await?
         {
             client.inbox.advance(len);
             return Ok(());
@@ -66,11 +74,13 @@ impl Session {
         len: usize,
         ending: Ending,
     ) -> Result<(), End> {
-        if self.leave_replica(&u, ending).await? {
+        if self.is_out_of_place(&u.summary) && Box::pin(self.leave_replica(&u, ending)).await? {
             client.inbox.advance(len);
             return Ok(());
         }
-        if let Err(late) = self.await_replay(&u.summary).await {
+        if self.is_ahead(&u.summary)
+            && let Err(late) = Box::pin(self.await_replay(&u.summary)).await
+        {
             self.refuse(late, &u, ending)?;
             client.inbox.advance(len);
             return Ok(());
@@ -141,7 +151,9 @@ impl Session {
         again: Option<Rerun>,
     ) -> Result<(), End> {
         let begun = Instant::now();
-        self.forget_sequences(u.summary.leaves).await;
+        if u.summary.leaves.contains(Leaves::SEQUENCE) {
+            Box::pin(self.forget_sequences(u.summary.leaves)).await;
+        }
         let taken = if let Some(leased) = &self.leased {
             let held = leased.held();
             Taken::from(self.decide(&u.summary, Some(held), again, Duration::ZERO))
@@ -153,7 +165,7 @@ impl Session {
             }
             taken
         };
-        if self.verify(&client.inbox, &u, ending).await? {
+        if self.has_doubts(&client.inbox)? && Box::pin(self.verify(&client.inbox, &u, ending)).await? {
             client.inbox.advance(len);
             return Ok(());
         }
@@ -187,7 +199,7 @@ impl Session {
         if !replayable {
             client.inbox.advance(len);
         }
-        leased.turn = Turn {
+        let turn = Turn {
             runs: 0,
             summary: u.summary,
             retained,
@@ -197,6 +209,7 @@ impl Session {
             stand_in: u.taken.map(|(_, error)| error),
             begun,
         };
+        self.blanks.put_back(std::mem::replace(&mut leased.turn, turn).summary);
         Ok(())
     }
 
@@ -280,18 +293,21 @@ impl Session {
             return Err(Failure::error("22023", format!("invalid hint \"after\": {error}")));
         }
         if let Some(position) = Self::own_token(u) {
-            self.mark_of(position).await?;
+            Box::pin(self.mark_of(position)).await?;
         }
         self.require(&mut u.summary, ending).await
+    }
+
+    /// Whether the segment reads in a transaction on a replica that has not replayed what it must see.
+    fn is_ahead(&self, summary: &Summary) -> bool {
+        let reads = |l: &&Leased| l.serves_as == ServesAs::Replica && summary.wants != Wants::Transaction;
+        self.leased.as_ref().filter(reads).is_some_and(|l| l.node.node().horizon() < summary.need.mark)
     }
 
     /// In a READ ONLY transaction on a replica every statement sees what was acknowledged before it. The transaction
     /// cannot move, so the replica is waited for.
     async fn await_replay(&self, summary: &Summary) -> Result<(), Failure> {
-        let reads = |l: &&Leased| l.serves_as == ServesAs::Replica && summary.wants != Wants::Transaction;
-        let Some(leased) = self.leased.as_ref().filter(reads) else {
-            return Ok(());
-        };
+        let Some(leased) = &self.leased else { return Ok(()) };
         let wait = self.database.settings.pool.connect_timeout;
         if self.database.cluster.passes(leased.node.node(), summary.need.mark, wait).await {
             return Ok(());

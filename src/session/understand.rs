@@ -5,23 +5,22 @@ use std::sync::Arc;
 use bytes::BytesMut;
 
 use super::known::Known;
-use super::leased::{Summary, nothing_touched};
-use super::need::key;
 use super::pins::PINNING;
 use super::rules::Defaults;
 use super::segment::Ending;
 use super::serve::Session;
 use super::statements::{Prepared, Statements};
+use super::summary::{Summary, strictest};
 use crate::freshness::PositionError;
-use crate::routing::{Doubt, Need, Wants};
+use crate::routing::{Doubt, Wants};
 use crate::sql::catalog::{Does, Tables};
-use crate::sql::{Class, HintError, Hints, Intent, Leaves, Level, Scope, Touched};
+use crate::sql::{Class, HintError, Hints, Intent, Leaves, Level, Touched};
 use crate::wire::{self, Bind, Describe, Frontend, Kind, Parse, WireError, parse_message, query_text};
 
 /// A segment as far as it was understood, before it is sent.
 #[allow(clippy::struct_excessive_bools, reason = "two independent facts about portals")]
 pub(super) struct Understood {
-    pub(super) summary: Summary,
+    pub(super) summary: Box<Summary>,
     pub(super) defined: Vec<Box<[u8]>>,
     /// The Parse whose name cannot be given, and what the client is told instead of the server's error.
     pub(super) taken: Option<(usize, BytesMut)>,
@@ -43,7 +42,7 @@ impl Session {
         self.stand_under_rules();
         let generation = self.database.cluster.catalog.generation();
         let mut u = Understood {
-            summary: Summary { generation, ..Summary::nothing() },
+            summary: self.blanks.take(),
             defined: Vec::new(),
             taken: None,
             by_name: None,
@@ -53,6 +52,7 @@ impl Session {
             no_token: None,
             catalog_is_behind: self.database.cluster.catalog.is_behind(),
         };
+        u.summary.generation = generation;
         self.plan.clear();
         for i in 0..self.items.len() {
             let item = self.items[i];
@@ -106,7 +106,10 @@ impl Session {
                 let ground = self.ground();
                 let readable = self.is_readable(parse.text);
                 let (statements, catalog) = (&self.proxy.statements, &self.database.cluster.catalog);
-                let prepared = statements.prepare(parse.text, parse.types, &ground, catalog, readable).await;
+                let prepared = match statements.prepared(&parse, &ground, catalog, readable) {
+                    Some(prepared) => prepared,
+                    None => Box::pin(statements.prepare(&parse, &ground, catalog, readable)).await,
+                };
                 self.define(number, &parse, &prepared, u);
                 // What is prepared and not run here is at home where it will be run.
                 let known = prepared.known();
@@ -163,7 +166,11 @@ impl Session {
             return (self.proxy.statements.unreadable(), Ok(Hints::default()));
         }
         let ground = self.ground();
-        self.proxy.statements.look_up(text, &ground, &self.database.cluster.catalog).await
+        let (statements, catalog) = (&self.proxy.statements, &self.database.cluster.catalog);
+        match statements.known(text, &ground, catalog) {
+            Some(found) => found,
+            None => Box::pin(statements.look_up(text, &ground, catalog)).await,
+        }
     }
 
     /// What is known of a prepared statement: the catalog may have changed since it was prepared.
@@ -172,7 +179,7 @@ impl Session {
         if known.is_current(&self.database.cluster.catalog) || !self.is_readable(&prepared.text) {
             return known;
         }
-        let (known, _) = self.look_up(&prepared.text).await;
+        let (known, _) = Box::pin(self.look_up(&prepared.text)).await;
         prepared.learn(&known);
         known
     }
@@ -184,9 +191,10 @@ impl Session {
     }
 
     /// What a text would need if it were a segment by itself.
-    pub(super) async fn summary_of(&mut self, text: &[u8]) -> Summary {
+    pub(super) async fn summary_of(&mut self, text: &[u8]) -> Box<Summary> {
         let generation = self.database.cluster.catalog.generation();
-        let mut u = Understood::unread(Summary { generation, ..Summary::nothing() }, Vec::new());
+        let mut u = Understood::unread(Box::default(), Vec::new());
+        u.summary.generation = generation;
         u.catalog_is_behind = self.database.cluster.catalog.is_behind();
         let (known, hints) = self.look_up(text).await;
         u.add(&known, &hints, self.defaults(Some(&known)));
@@ -214,50 +222,6 @@ impl Session {
         }
         self.names.set(parse.name, Arc::clone(prepared));
         u.defined.push(parse.name.into());
-    }
-}
-
-impl Summary {
-    pub(super) fn nothing() -> Self {
-        Self {
-            wants: Wants::Read,
-            intent: None,
-            level: None,
-            scope: None,
-            key: None,
-            on_stale: None,
-            after: Vec::new(),
-            touched: nothing_touched(),
-            generation: 0,
-            need: Need::default(),
-            doubt: None,
-            does: Does::NOTHING,
-            leaves: Leaves::default(),
-            resets: Vec::new(),
-            count: 0,
-            known: None,
-        }
-    }
-
-    /// Whose writes one more statement must see.
-    fn see(&mut self, hints: &Hints, defaults: &Defaults) {
-        let hinted = hints.key.as_deref().map(key);
-        let key = hinted.or(defaults.key);
-        let scope = hints.scope.or(hinted.and(Some(Scope::Key))).unwrap_or(defaults.scope);
-        let scope = match (scope, key, self.key) {
-            (Scope::Key, None, _) => Scope::Database,
-            (Scope::Key, Some(key), Some(before)) if key != before => Scope::Database,
-            _ => scope,
-        };
-        self.scope = Some(self.scope.map_or(scope, |before| before.and(scope)));
-        self.key = self.key.or(key);
-    }
-
-    /// A part that may do anything.
-    pub(super) fn unknown(&mut self) {
-        self.wants = strictest(self.wants, Wants::Unknown);
-        self.does |= Does::WRITES;
-        self.touched = Touched { reads: Tables::Any, writes: Tables::Any };
     }
 }
 
@@ -316,7 +280,7 @@ impl Understood {
     }
 
     /// What the proxy makes of a segment it has not read.
-    pub(super) fn unread(summary: Summary, defined: Vec<Box<[u8]>>) -> Self {
+    pub(super) fn unread(summary: Box<Summary>, defined: Vec<Box<[u8]>>) -> Self {
         Self {
             summary,
             defined,
@@ -340,16 +304,4 @@ fn wants(class: &Class) -> Wants {
         Class::Write => Wants::Write,
         Class::Unknown => Wants::Unknown,
     }
-}
-
-fn strictest(a: Wants, b: Wants) -> Wants {
-    let rank = |w| match w {
-        Wants::Read => 0,
-        Wants::ReadOnlyTransaction => 1,
-        Wants::SessionState => 2,
-        Wants::Transaction => 3,
-        Wants::Unknown => 4,
-        Wants::Write => 5,
-    };
-    if rank(a) >= rank(b) { a } else { b }
 }

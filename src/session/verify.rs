@@ -18,7 +18,8 @@ use super::statements::Prepared;
 use super::understand::Understood;
 use crate::server::{Connection, Unnamed};
 use crate::wire::{
-    self, Backend, Bind, Describe, ErrorFields, Frontend, Kind, TransactionStatus, backend_message, encode,
+    self, Backend, Bind, Describe, ErrorFields, Frontend, Kind, TransactionStatus, WireError,
+    backend_message, encode,
 };
 
 /// The shape of rows, from the whole message that describes them (`RowDescription` or `NoData`): the columns' names and
@@ -39,6 +40,29 @@ pub(super) fn shape(message: &[u8]) -> u64 {
 }
 
 impl Session {
+    /// Whether a statement that the segment binds or describes has to be looked at: whether its rows still have the shape
+    /// that the client was told.
+    pub(super) fn has_doubts(&mut self, inbox: &[u8]) -> Result<bool, WireError> {
+        let Some(leased) = &mut self.leased else { return Ok(false) };
+        for (item, about) in self.items.iter().zip(&self.plan) {
+            let Some(prepared) = about else { continue };
+            let body = wire::body(&inbox[item.start..], item.len);
+            let (name, told) = match item.kind {
+                Frontend::Bind => {
+                    let name = Bind::read(body)?.statement;
+                    (name, self.names.told(name))
+                }
+                Frontend::Describe => (Describe::read(body)?.name, None),
+                _ => continue,
+            };
+            let is_as_told = || told.is_none() || told == prepared.shape();
+            if !name.is_empty() && !(is_as_told() && leased.lease.prepared.touch(prepared.id)) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// Sees to it that what the segment binds or describes has the shape it had before, where the leased server would
     /// have to prepare it anew, and that this is the shape the client was told. True when the segment was refused.
     pub(super) async fn verify(&mut self, inbox: &[u8], u: &Understood, ending: Ending) -> Result<bool, End> {

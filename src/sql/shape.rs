@@ -6,6 +6,7 @@
 
 mod hash;
 
+use super::hint::{HintError, Hints};
 use super::lexer::{Kind, Lexer, Token};
 
 pub use super::lexer::Strings;
@@ -42,6 +43,13 @@ impl HintComments<'_> {
     /// Whether there is nothing to read.
     pub fn is_empty(&self) -> bool {
         self.tidegate.is_none() && self.tail.is_none()
+    }
+}
+
+impl Scan<'_> {
+    /// What the comments say.
+    pub fn hints(&self) -> Result<Hints, HintError> {
+        if self.hints.is_empty() { Ok(Hints::default()) } else { Hints::read(&self.hints) }
     }
 }
 

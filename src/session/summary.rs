@@ -1,0 +1,128 @@
+//! What a segment needs.
+
+use std::sync::Arc;
+
+use super::known::Known;
+use super::need::key;
+use super::rules::Defaults;
+use crate::freshness::{Group, Position};
+use crate::routing::{Doubt, Need, Wants};
+use crate::sql::catalog::{Does, Tables};
+use crate::sql::{Hints, Intent, Leaves, Level, OnStale, Scope, Touched};
+
+/// Most blank summaries a session keeps: one for the segment that is read, one for a server that is leased.
+const BLANKS: usize = 2;
+
+/// What a segment needs, the strictest of its parts.
+#[derive(Clone, Debug)]
+pub(super) struct Summary {
+    pub(super) wants: Wants,
+    pub(super) intent: Option<Intent>,
+    pub(super) level: Option<Level>,
+    pub(super) scope: Option<Scope>,
+    pub(super) key: Option<Group>,
+    pub(super) on_stale: Option<OnStale>,
+    /// Positions that must be seen.
+    pub(super) after: Vec<Position>,
+    /// The tables it reads and writes, by the catalog's generation `generation`.
+    pub(super) touched: Touched,
+    pub(super) generation: u64,
+    /// What its node must have replayed.
+    pub(super) need: Need,
+    pub(super) doubt: Option<Doubt>,
+    pub(super) does: Does,
+    pub(super) leaves: Leaves,
+    /// The settings it resets, by name, and does not set after that.
+    pub(super) resets: Vec<Box<str>>,
+    /// Statements run.
+    pub(super) count: u64,
+    /// The (first) statement, for what is learned and logged of it.
+    pub(super) known: Option<Arc<Known>>,
+}
+
+/// Summaries that were used, for those to come: a session that is at work asks for no memory.
+#[derive(Debug, Default)]
+pub(super) struct Blanks(Vec<Box<Summary>>);
+
+impl Blanks {
+    /// A summary of nothing.
+    pub(super) fn take(&mut self) -> Box<Summary> {
+        self.0.pop().unwrap_or_default()
+    }
+
+    /// This one is not needed any more.
+    pub(super) fn put_back(&mut self, mut summary: Box<Summary>) {
+        if self.0.len() < BLANKS {
+            *summary = Summary::nothing();
+            self.0.push(summary);
+        }
+    }
+}
+
+impl Default for Summary {
+    fn default() -> Self {
+        Self::nothing()
+    }
+}
+
+impl Summary {
+    pub(super) fn nothing() -> Self {
+        Self {
+            wants: Wants::Read,
+            intent: None,
+            level: None,
+            scope: None,
+            key: None,
+            on_stale: None,
+            after: Vec::new(),
+            touched: nothing_touched(),
+            generation: 0,
+            need: Need::default(),
+            doubt: None,
+            does: Does::NOTHING,
+            leaves: Leaves::default(),
+            resets: Vec::new(),
+            count: 0,
+            known: None,
+        }
+    }
+
+    /// Whose writes one more statement must see.
+    pub(super) fn see(&mut self, hints: &Hints, defaults: &Defaults) {
+        let hinted = hints.key.as_deref().map(key);
+        let key = hinted.or(defaults.key);
+        let scope = hints.scope.or(hinted.and(Some(Scope::Key))).unwrap_or(defaults.scope);
+        let scope = match (scope, key, self.key) {
+            (Scope::Key, None, _) => Scope::Database,
+            (Scope::Key, Some(key), Some(before)) if key != before => Scope::Database,
+            _ => scope,
+        };
+        self.scope = Some(self.scope.map_or(scope, |before| before.and(scope)));
+        self.key = self.key.or(key);
+    }
+
+    /// A part that may do anything.
+    pub(super) fn unknown(&mut self) {
+        self.wants = strictest(self.wants, Wants::Unknown);
+        self.does |= Does::WRITES;
+        self.touched = Touched { reads: Tables::Any, writes: Tables::Any };
+    }
+}
+
+/// No tables.
+pub(super) fn nothing_touched() -> Touched {
+    Touched { reads: Tables::none(), writes: Tables::none() }
+}
+
+/// Of two needs the one that leaves less choice.
+pub(super) fn strictest(a: Wants, b: Wants) -> Wants {
+    let rank = |w| match w {
+        Wants::Read => 0,
+        Wants::ReadOnlyTransaction => 1,
+        Wants::SessionState => 2,
+        Wants::Transaction => 3,
+        Wants::Unknown => 4,
+        Wants::Write => 5,
+    };
+    if rank(a) >= rank(b) { a } else { b }
+}
