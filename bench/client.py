@@ -40,13 +40,13 @@ async def receive(reader):
     return head[:1], body
 
 
-async def connect(port):
-    """A connection that has logged in and run one query; its streams are returned to keep it open."""
+async def connect(port, query=True):
+    """A connection that has logged in and run one query, unless told not to; its streams are returned to keep it open."""
     reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=4096)
     startup = b"".join(part.encode() + b"\0" for part in ("user", USER, "database", DATABASE)) + b"\0"
     writer.write(struct.pack("!ii", len(startup) + 8, 3 << 16) + startup)
     first_bare = "n=,r=" + base64.b64encode(os.urandom(18)).decode()
-    queried = False
+    queried = not query
     while True:
         tag, body = await receive(reader)
         kind = struct.unpack("!i", body[:4])[0] if tag == b"R" else None
