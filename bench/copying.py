@@ -5,7 +5,7 @@ import sys
 import time
 
 from cluster import DATABASE, ENVIRONMENT, psql
-from measure import in_turns, medians, started
+from measure import in_turns, medians, spent, started, usage
 from report import figure, ratio, table
 
 # rows of one KiB: short ones would measure how fast PostgreSQL formats them
@@ -44,12 +44,11 @@ def both_ways(cluster, running, file, mib):
     """MiB per second and CPU in µs per MiB, out and in."""
     found = {}
     for way, sql in (("out", OUT), ("in", IN)):
-        before = running.process.usage() if running.process else None
+        before = usage(running)()
         with file.open("rb") as source:
             found[way] = mib / copy(cluster, running.port, sql, stdin=source if way == "in" else subprocess.DEVNULL)
         if before:
-            after = running.process.usage()
-            found[f"cpu_{way}"] = sum(after[name] - before[name] for name in ("user", "system")) / mib
+            found[f"cpu_{way}"] = spent(before, usage(running)(), mib)["cpu"]
     cluster.query("TRUNCATE copied_back")
     return found
 

@@ -5,7 +5,7 @@ import sys
 import time
 
 from client import connect
-from measure import started
+from measure import spent, started, usage
 from report import figure, table
 
 CLIENTS = 4
@@ -35,14 +35,12 @@ async def logins(port, seconds):
 
 def run(running, seconds):
     asyncio.run(logins(running.port, WARM))
-    before = running.process.usage() if running.process else None
+    before = usage(running)()
     begun = time.monotonic()
     count = asyncio.run(logins(running.port, seconds))
     found = {"logins": count / (time.monotonic() - begun)}
     if before:
-        after = running.process.usage()
-        found |= {name: (after[name] - before[name]) / count for name in ("user", "system")}
-        found["cpu"] = found["user"] + found["system"]
+        found |= spent(before, usage(running)(), count)
     return found
 
 

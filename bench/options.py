@@ -9,8 +9,9 @@ MEASUREMENTS = ("offload", "reopen", "strong")  # of freshness.py
 PARTS = ("copy", "logins", "idle", "sweep", "fairness")  # of run.py, besides the workloads
 QUICK = {
     "seconds": 1, "rounds": 1, "clients": "16,2000", "syscalls": "off", "idle": "1000", "copy_mib": 32,
-    "login_seconds": 1, "fairness_seconds": 5, "freshness_seconds": 0.3, "freshness_rounds": 1,
-    "only": "select-prepared,tpcb-prepared,select-pipelined,mix," + ",".join(PARTS),
+    "login_seconds": 1, "freshness_seconds": 0.3, "freshness_rounds": 1,
+    # fairness takes a long run
+    "only": "select-prepared,tpcb-prepared,mix,copy,logins,idle,sweep",
 }
 
 
@@ -47,7 +48,7 @@ def arguments(description):
 
 
 def add_hop(group):
-    group.add_argument("--seconds", type=float, default=2.5, help="of one run (2.5)")
+    group.add_argument("--seconds", type=float, default=2, help="of one run (2)")
     group.add_argument("--rounds", type=int, default=3, help="runs of each contestant in each workload (3)")
     group.add_argument(
         "--clients", type=numbers, default="1,16,256,2000",
@@ -73,7 +74,7 @@ def add_hop(group):
         "--fairness", choices=WORKLOADS, default="select-extended", metavar="WORKLOAD",
         help="the workload in which the largest number of clients are compared with each other (select-extended)",
     )
-    group.add_argument("--fairness-seconds", type=float, default=30, help="of that run (30)")
+    group.add_argument("--fairness-seconds", type=float, default=25, help="of that run (25)")
     group.add_argument("--copy-mib", type=int, default=128, help="size of the table that is copied (128)")
     group.add_argument("--login-seconds", type=float, default=3, help="of logging in and out (3)")
     group.add_argument(

@@ -60,21 +60,40 @@ class Canvas:
 class Scale:
     """A panel's y axis from zero, with ticks at round numbers."""
 
-    def __init__(self, most, top, height):
-        step = round_step(most / 4 or 1)
-        self.ticks = [step * i for i in range(math.ceil(most / step) + 1)] if most else [0, step]
-        self.top, self.height = top, height
+    def __init__(self, values, top, height):
+        most = max(values, default=0) or 1
+        step = round_step(most / 4)
+        self.ticks = [step * i for i in range(math.ceil(most / step) + 1)]
+        self.top, self.bottom = top, top + height
+
+    def share(self, value):
+        return value / self.ticks[-1]
 
     def y(self, value):
-        return self.top + self.height * (1 - value / self.ticks[-1])
+        return self.bottom - (self.bottom - self.top) * self.share(value)
 
     def draw(self, canvas, left, width, unit):
         for tick in self.ticks:
             canvas.line(left, self.y(tick), left + width, self.y(tick), FAINT)
             canvas.text(left - 6, self.y(tick) + 4, short(tick), size=11, anchor="end")
-        canvas.line(left, self.top, left, self.top + self.height)
-        canvas.line(left, self.top + self.height, left + width, self.top + self.height)
-        canvas.text(left - 46, self.top + self.height / 2, unit, anchor="middle", turn=-90)
+        canvas.line(left, self.top, left, self.bottom)
+        canvas.line(left, self.bottom, left + width, self.bottom)
+        canvas.text(left - 46, (self.top + self.bottom) / 2, unit, anchor="middle", turn=-90)
+
+
+class LogScale(Scale):
+    """The same, logarithmic: for lines that differ by a factor rather than by an amount."""
+
+    def __init__(self, values, top, height):
+        least, most = min(values, default=1), max(values, default=1)
+        steps = [step * 10.0**power for power in range(-4, 8) for step in (1, 2, 5)]
+        begin = max(i for i, step in enumerate(steps) if step <= least * 1.001)
+        end = min(i for i, step in enumerate(steps) if step >= most * 0.999 and i > begin)
+        self.ticks = steps[begin:end + 1]
+        self.top, self.bottom = top, top + height
+
+    def share(self, value):
+        return math.log(value / self.ticks[0]) / math.log(self.ticks[-1] / self.ticks[0])
 
 
 def round_step(least):
@@ -112,15 +131,15 @@ def workloads(found, clients):
     for index, (workload, results) in enumerate(found.items()):
         left = MARGIN + index % across * (PANEL + GAP)
         top = TOP + index // across * (height + 66) + 12
-        scale = Scale(max((result["cpu"] for result in results.values() if "cpu" in result), default=0), top, height)
-        scale.draw(canvas, left, PANEL, "µs")
+        scale = Scale([result["cpu"] for result in results.values() if "cpu" in result], top, height)
+        scale.draw(canvas, left, PANEL, "µs per transaction")
         canvas.text(left + PANEL / 2, top + height + 22, workload, anchor="middle", weight="bold")
         width = PANEL / max(len(names), 1)
         for place, name in enumerate(names):
             middle = left + width * (place + 0.5)
             if value := results.get(name, {}).get("cpu"):
                 canvas.box(middle - width * 0.35, scale.y(value), width * 0.7, scale.y(0) - scale.y(value), colours[name])
-                canvas.text(middle, scale.y(value) - 4, short(round(value, 1)), size=11, anchor="middle")
+                canvas.text(middle, scale.y(value) - 4, f"{value:.1f}" if value < 100 else short(value), size=11, anchor="middle")
             else:
                 canvas.text(middle, scale.y(0) - 4, "none", size=11, anchor="middle")
     canvas.text(16, canvas.height - 14, "Shorter bars are better; each workload has its own scale.", size=11)
@@ -128,35 +147,39 @@ def workloads(found, clients):
 
 
 def sweep(found, workload):
-    """Lines over the number of clients: the proxy's CPU per transaction, and throughput."""
+    """Lines over the number of clients: the proxy's CPU per transaction, latency, throughput."""
     names = in_order(found, "tps")
-    colours, height, wide = colours_of(names), 260, PANEL * 1.5
+    colours, height, width = colours_of(names), 260, PANEL * 1.2
+    panels = (
+        ("cpu", "CPU of the proxy per transaction, µs (logarithmic)", LogScale),
+        ("p99", "99th percentile of latency, ms (logarithmic)", LogScale),
+        ("tps", "transactions per second", Scale),
+    )
     canvas = Canvas(
-        round(2 * (MARGIN + wide) + GAP), TOP + height + BOTTOM + 12, f"{workload} with few and many clients"
+        round(len(panels) * (MARGIN + width) + MARGIN), TOP + height + BOTTOM + 12,
+        f"{workload} with few and many clients",
     )
     canvas.legend(names, colours)
-    panels = {"cpu": "CPU of the proxy per transaction, µs", "tps": "transactions per second"}
-    for index, (key, unit) in enumerate(panels.items()):
-        left = MARGIN + index * (wide + MARGIN + 24)
-        draw_lines(canvas, found, names, colours, key, unit, left, wide, height)
+    for index, (key, unit, kind) in enumerate(panels):
+        values = [result[key] for results in found.values() for result in results.values() if result.get(key)]
+        scale = kind(values, TOP, height)
+        left = MARGIN + index * (width + MARGIN + 16)
+        scale.draw(canvas, left, width, unit)
+        draw_lines(canvas, scale, found, {name: colours[name] for name in names}, key, left, width)
     return canvas.svg()
 
 
-def draw_lines(canvas, found, names, colours, key, unit, left, width, height):
-    """One panel; the x axis is logarithmic."""
-    values = [result[key] for results in found.values() for result in results.values() if key in result]
-    scale = Scale(max(values, default=0), TOP, height)
-    scale.draw(canvas, left, width, unit)
+def draw_lines(canvas, scale, found, colours, key, left, width):
+    """The figure `key` of each contestant over the number of clients, on a logarithmic x axis."""
     logs = {clients: math.log(clients) for clients in found}
     low, high = min(logs.values()), max(logs.values())
     share = lambda log: (log - low) / (high - low) if high > low else 0.5
     x = {clients: left + 12 + (width - 24) * share(log) for clients, log in logs.items()}
     for clients, place in x.items():
-        canvas.line(place, scale.y(0), place, scale.y(0) + 5)
-        canvas.text(place, scale.y(0) + 18, f"{clients:,}", size=11, anchor="middle")
-    canvas.text(left + width / 2, scale.y(0) + 38, "clients (logarithmic)", anchor="middle")
-    for name in names:
-        having = [clients for clients in found if key in found[clients].get(name, {})]
-        points = [(x[clients], scale.y(found[clients][name][key])) for clients in having]
-        if points:
-            canvas.path(points, colours[name])
+        canvas.line(place, scale.bottom, place, scale.bottom + 5)
+        canvas.text(place, scale.bottom + 18, f"{clients:,}", size=11, anchor="middle")
+    canvas.text(left + width / 2, scale.bottom + 38, "clients (logarithmic)", anchor="middle")
+    for name, colour in colours.items():
+        having = [clients for clients in found if found[clients].get(name, {}).get(key)]
+        if points := [(x[clients], scale.y(found[clients][name][key])) for clients in having]:
+            canvas.path(points, colour)

@@ -48,6 +48,8 @@ def count(tool, cluster, running, load):
     output = cluster.folder / f"{tool}-{running.port}-{load.workload}"
     transactions, counts = {"perf": by_perf, "strace": by_strace}[tool](cluster, running, load, output)
     per = {name: calls / transactions for name, calls in counts.items() if calls}
+    if not per:
+        raise RuntimeError(f"{tool} has seen none")
     every = per.pop(EVERY, None) or sum(per.values())
     return every, dict(sorted(per.items(), key=lambda item: -item[1]))
 
@@ -59,11 +61,13 @@ def by_perf(cluster, running, load, output):
 
 
 def by_strace(cluster, running, load, output):
-    pids = [word for pid in running.process.family() for word in ("-p", str(pid))]
+    family = running.process.family()
+    pids = [word for pid in family for word in ("-p", str(pid))]
     command = ["strace", "-f", "-c", "-U", "calls,name", "-o", str(output), *pids]
     tracer = subprocess.Popen(command, stderr=subprocess.PIPE, start_new_session=True)
     try:
-        tracer.stderr.readline()  # "attached"
+        for _ in family:
+            tracer.stderr.readline()  # "attached"
         transactions = run_counted(cluster, running.port, load)
     finally:
         tracer.send_signal(signal.SIGINT)
