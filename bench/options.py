@@ -74,7 +74,7 @@ def add_hop(group):
         "--fairness", choices=WORKLOADS, default="select-extended", metavar="WORKLOAD",
         help="the workload in which the largest number of clients are compared with each other (select-extended)",
     )
-    group.add_argument("--fairness-seconds", type=float, default=25, help="of that run (25)")
+    group.add_argument("--fairness-seconds", type=float, default=30, help="of that run (30)")
     group.add_argument("--copy-mib", type=int, default=128, help="size of the table that is copied (128)")
     group.add_argument("--login-seconds", type=float, default=3, help="of logging in and out (3)")
     group.add_argument(
