@@ -70,7 +70,7 @@ check: ## formatting, lints, documentation, dead links, the wall
 fmt: ## format the code
 	$(CARGO) fmt
 
-bench: ## throughput, latency, CPU and memory per hop: direct, Tidegate, PgBouncer; then bench-freshness
+bench: ## throughput, latency, CPU, memory per hop, beside other proxies; then bench-freshness; ARGS=--quick for a first look
 	@scripts/setup.sh bench
 	$(CARGO) build --locked --release
 	$(CARGO) build --release $(LOAD)

@@ -14,7 +14,7 @@ ENVIRONMENT = {**os.environ, "PGPASSWORD": PASSWORD, "PGSSLMODE": "disable", "LC
 
 CONFIGURATION = """
 listen_addresses = '127.0.0.1'
-max_connections = 300
+max_connections = 1000
 shared_buffers = 256MB
 # the disk and the housekeeping are not what is measured
 fsync = off
@@ -102,7 +102,10 @@ class Cluster:
 
     def query(self, sql, port=None, database=DATABASE):
         command = psql(self.bin, port or self.ports[0], database, sql)
-        return subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True, check=True).stdout.strip()
+        done = subprocess.run(command, env=ENVIRONMENT, capture_output=True, text=True)
+        if done.returncode != 0:
+            raise RuntimeError(f"{sql[:200]}: {done.stderr.strip()}")
+        return done.stdout.strip()
 
     def wait_for_replicas(self):
         position = self.query("SELECT pg_current_wal_flush_lsn()")

@@ -9,7 +9,6 @@ Contestants take turns within each round; figures are medians over the rounds, c
 is moderate, so that the machine is not what is measured. bench/load makes it.
 """
 
-import csv
 import json
 import os
 import pathlib
@@ -25,8 +24,9 @@ import urllib.request
 
 from cluster import DATABASE, PASSWORD, USER, Cluster, answers
 from contestants import POOL, ROOT
+from options import arguments
 from processes import Process, free_port
-from run import MEASUREMENTS, RESULTS, arguments, table
+from report import RESULTS, save, table
 
 TIDEGATE = ROOT / "target/release/tidegate"
 LOAD = ROOT / "target/bench-load/release/tidegate-bench-load"
@@ -276,15 +276,6 @@ def measure_strong(cluster, proxy, options):
                     "primary asked/read", "reads/s", "writes/s", "monitor CPU %"]
             texts.append(table(head, cells))
     return rows, "\n\n".join(texts)
-
-
-def save(path, rows):
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    with path.open("w", newline="") as file:
-        writer = csv.DictWriter(file, names)
-        writer.writeheader()
-        for row in rows:
-            writer.writerow({name: f"{value:.3f}" if isinstance(value, float) else value for name, value in row.items()})
 
 
 def report(cluster, options):

@@ -1,77 +1,53 @@
 """Memory per idle client: opens many connections that have run one query and now do nothing."""
 
 import asyncio
-import base64
-import functools
-import hashlib
-import hmac
-import os
-import struct
+import resource
+import sys
 import time
 
-from cluster import DATABASE, PASSWORD, USER
+from client import connect
+from measure import started
+from report import table
+
+BATCH = 50
+SPARE = 200  # file descriptors for everything else
 
 
-@functools.lru_cache(maxsize=64)
-def salted(salt, iterations):
-    return hashlib.pbkdf2_hmac("sha256", PASSWORD.encode(), salt, iterations)
-
-
-def message(tag, body):
-    return tag + struct.pack("!i", len(body) + 4) + body
-
-
-def proof(first_bare, server_first):
-    """The client's last SCRAM-SHA-256 message (RFC 5802)."""
-    parts = dict(part.split("=", 1) for part in server_first.split(","))
-    key = salted(base64.b64decode(parts["s"]), int(parts["i"]))
-    client_key = hmac.digest(key, b"Client Key", "sha256")
-    without_proof = f"c=biws,r={parts['r']}"
-    signed = f"{first_bare},{server_first},{without_proof}".encode()
-    signature = hmac.digest(hashlib.sha256(client_key).digest(), signed, "sha256")
-    mask = bytes(a ^ b for a, b in zip(client_key, signature))
-    return f"{without_proof},p={base64.b64encode(mask).decode()}".encode()
-
-
-async def receive(reader):
-    head = await reader.readexactly(5)
-    body = await reader.readexactly(struct.unpack("!i", head[1:])[0] - 4)
-    if head[:1] == b"E":
-        raise RuntimeError(body.replace(b"\0", b" ").decode(errors="replace"))
-    return head[:1], body
-
-
-async def connect(port):
-    """A connection that has logged in and run one query; its streams are returned to keep it open."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=4096)
-    startup = b"".join(part.encode() + b"\0" for part in ("user", USER, "database", DATABASE)) + b"\0"
-    writer.write(struct.pack("!ii", len(startup) + 8, 3 << 16) + startup)
-    first_bare = "n=,r=" + base64.b64encode(os.urandom(18)).decode()
-    queried = False
-    while True:
-        tag, body = await receive(reader)
-        kind = struct.unpack("!i", body[:4])[0] if tag == b"R" else None
-        if kind == 10:
-            first = ("n,," + first_bare).encode()
-            writer.write(message(b"p", b"SCRAM-SHA-256\0" + struct.pack("!i", len(first)) + first))
-        elif kind == 11:
-            writer.write(message(b"p", proof(first_bare, body[4:].decode())))
-        elif tag == b"Z" and queried:
-            return reader, writer
-        elif tag == b"Z":
-            writer.write(message(b"Q", b"SELECT 1\0"))
-            queried = True
-
-
-async def memory_per_client(running, clients):
-    """Resident bytes that each of `clients` idle connections adds, or None for the server itself."""
-    streams = [await connect(running.port)]
-    before = running.process.usage()["rss"]
-    for begin in range(0, clients, 50):
-        batch = range(begin, min(begin + 50, clients))
-        streams += await asyncio.gather(*(connect(running.port) for _ in batch))
-    time.sleep(1)  # what was only needed to log in is given back
-    after = running.process.usage()["rss"]
+async def memory_per_client(running, counts):
+    """Resident bytes that each of so many idle connections adds, by their number."""
+    streams, found = [await connect(running.port)], {}
+    before = running.process.usage()["memory"]
+    for count in sorted(counts):
+        while len(streams) <= count:
+            batch = range(min(BATCH, count + 1 - len(streams)))
+            streams += await asyncio.wait_for(asyncio.gather(*(connect(running.port) for _ in batch)), 30)
+        time.sleep(1)  # what was only needed to log in is given back
+        found[count] = (running.process.usage()["memory"] - before) / count
     for _, writer in streams:
         writer.close()
-    return (after - before) / clients
+    return found
+
+
+def possible(counts):
+    """Those for which there are file descriptors, here and in a proxy."""
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - SPARE
+    return [count for count in counts if count <= limit], [count for count in counts if count > limit]
+
+
+def measure(cluster, chosen, options):
+    """KiB by contestant and number of clients, and a text."""
+    counts, too_many = possible(options.idle)
+    found = {}
+    with started(cluster, [one for one in chosen if one.name != "direct"], False, max(counts, default=1)) as (running, out):
+        for name, one in running:
+            try:
+                added = asyncio.run(memory_per_client(one, counts))
+            except (RuntimeError, OSError, EOFError, TimeoutError) as error:
+                out.excuse(name, str(error))
+                continue
+            found[name] = {str(count): size / 1024 for count, size in added.items()}
+            print(f"  idle, {name}: done", file=sys.stderr)
+    head = ["KiB per idle client", *(f"{count} clients" for count in counts)]
+    cells = [[name, *(f"{size:.1f}" for size in sizes.values())] for name, sizes in found.items()]
+    notes = [f"  {count} clients left out: more than the limit of open files allows" for count in too_many]
+    return found, "\n".join([table(head, cells), *out.lines(), *notes])

@@ -1,5 +1,6 @@
 """Starting, watching and ending the processes of a benchmark. Everything started here is ended by its own pid."""
 
+import contextlib
 import os
 import pathlib
 import shutil
@@ -12,7 +13,7 @@ TICK = os.sysconf("SC_CLK_TCK")
 
 
 def unprivileged(command):
-    """`command` as the user postgres when we are root: PostgreSQL and PgBouncer refuse to run as root."""
+    """`command` as the user postgres when we are root: PostgreSQL and most poolers refuse to run as root."""
     if os.geteuid() != 0:
         return command
     return ["setpriv", "--reuid=postgres", "--regid=postgres", "--init-groups", "--", *command]
@@ -45,11 +46,14 @@ class Process:
 
     def __exit__(self, *_):
         if self.child.poll() is None:
+            family = self.family()
             self.child.send_signal(self.stop_signal)
             try:
                 self.child.wait(15)
             except subprocess.TimeoutExpired:
-                self.child.kill()
+                for pid in family:
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGKILL)
                 self.child.wait()
 
     def wait_until(self, ready, seconds=60):
@@ -68,22 +72,85 @@ class Process:
         # nanoseconds; the ticks in `stat` are too coarse for one percent of a core
         return int((task / str(self.pid) / "schedstat").read_text().split()[0]) / 1e9, names
 
+    def family(self):
+        """Its pid and those of all processes that descend from it: some proxies fork for every client."""
+        children = {}
+        for entry in pathlib.Path("/proc").iterdir():
+            if entry.name.isdigit() and (fields := stat(entry)):
+                children.setdefault(int(fields[1]), []).append(int(entry.name))
+        found = [self.pid]
+        for pid in found:
+            found += children.get(pid, [])
+        return found
+
     def usage(self):
-        """CPU in µs (user, system), context switches of its threads, and resident memory in bytes, as of now."""
-        proc = pathlib.Path("/proc") / str(self.pid)
-        # behind the command's name, which may hold spaces: fields 14 and 15 of proc(5)
-        fields = (proc / "stat").read_text().rpartition(")")[2].split()
-        user, system = (int(ticks) * 1_000_000 // TICK for ticks in fields[11:13])
-        switches = 0
-        for task in (proc / "task").iterdir():
-            try:
-                status = (task / "status").read_text()
-            except (FileNotFoundError, ProcessLookupError):
-                continue  # a thread that ended meanwhile
-            switches += sum(int(line.split()[1]) for line in status.splitlines() if "ctxt_switches" in line)
-        status = (proc / "status").read_text().splitlines()
-        rss = next(int(line.split()[1]) * 1024 for line in status if line.startswith("VmRSS"))
-        return {"user": user, "system": system, "switches": switches, "rss": rss}
+        """Of all its processes, as of now: CPU in µs (user and system, by the tick; both together, exactly), voluntary
+        context switches, memory in bytes."""
+        family = self.family()
+        folders = [pathlib.Path("/proc") / str(pid) for pid in family]
+        return {
+            **cpu(folders),
+            "switches": sum(voluntary_switches(folder) for folder in folders),
+            "memory": resident(folders[0]) if len(folders) == 1 else sum(proportional(folder) for folder in folders),
+        }
+
+
+def stat(folder):
+    """What follows the command's name, which may hold spaces, in proc(5)'s `stat`; empty when the process has gone."""
+    try:
+        return (folder / "stat").read_text().rpartition(")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return []
+
+
+def cpu(folders):
+    user = system = every = 0
+    for folder in folders:
+        if fields := stat(folder):
+            # children that have ended count for their parent
+            own_user, own_system, ended_user, ended_system = (int(ticks) * 1_000_000 // TICK for ticks in fields[11:15])
+            user += own_user + ended_user
+            system += own_system + ended_system
+            # the sum over threads is exact, but forgets those that have ended
+            every += max(own_user + own_system, running_time(folder)) + ended_user + ended_system
+    return {"user": user, "system": system, "cpu": every}
+
+
+def running_time(folder):
+    """CPU in µs of all threads that live."""
+    total = 0
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in (folder / "task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+                total += int((task / "schedstat").read_text().split()[0])  # ns
+    return total / 1000
+
+
+def voluntary_switches(folder):
+    """Of the threads that live: how often they have waited, which leaves out how often others took their core."""
+    count = 0
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+        for task in (folder / "task").iterdir():
+            with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # one that ended meanwhile
+                count += number(task / "status", "voluntary_ctxt_switches")
+    return count
+
+
+def resident(folder):
+    return number(folder / "status", "VmRSS") * 1024
+
+
+def proportional(folder):
+    """Resident memory, with what several processes share divided among them."""
+    try:
+        return number(folder / "smaps_rollup", "Pss") * 1024
+    except (FileNotFoundError, ProcessLookupError):
+        return 0
+
+
+def number(path, name):
+    lines = path.read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith(name + ":"))
 
 
 def program(*names):

@@ -15,6 +15,11 @@ have_venv() { python3 -c 'import ensurepip, venv' >/dev/null 2>&1; }
 
 packages=()
 want() { packages+=("$@"); }
+# Programs that the benchmark starts by itself; Debian would start each as a service, on ports that others may want.
+daemons=()
+want_daemon() {
+    have "$1" || [ -x "/usr/sbin/$1" ] || { want "$2" && daemons+=("$2"); }
+}
 
 building() {
     have cc || want gcc
@@ -49,7 +54,9 @@ for task in "$@"; do
     bench)
         postgres
         have python3 || want python3
-        have pgbouncer || [ -x /usr/sbin/pgbouncer ] || want pgbouncer
+        want_daemon haproxy haproxy
+        want_daemon pgbouncer pgbouncer
+        want_daemon pgpool pgpool2
         ;;
     *) echo "setup.sh: unknown task '$task' (demo, test, oracle, check, bench)" >&2; exit 2 ;;
     esac
@@ -79,3 +86,13 @@ echo "Installing ${packages[*]}" >&2
 apt() { "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive NEEDRESTART_MODE=a apt-get -q -o Dpkg::Use-Pty=0 "$@" >&2; }
 apt update
 apt install -y --no-install-recommends "${packages[@]}"
+
+# What was installed before is not in the list, and stays as it is.
+for daemon in "${daemons[@]}"; do
+    if [ -d /run/systemd/system ]; then
+        "${as_root[@]}" systemctl --quiet disable --now "$daemon" >&2
+    else
+        "${as_root[@]}" update-rc.d "$daemon" disable >&2
+        "${as_root[@]}" "/etc/init.d/$daemon" stop >&2 || true # it fails where nothing was started
+    fi
+done
