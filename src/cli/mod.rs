@@ -10,6 +10,7 @@ pub mod remote;
 pub mod run;
 pub mod running;
 pub mod verify;
+mod worker;
 
 use std::process::ExitCode;
 

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::worker;
 use crate::cluster::{self, Clock, Control};
 use crate::config::Settings;
 use crate::session::{self, Proxy};
@@ -68,7 +69,7 @@ impl Running {
             let proxy = Arc::clone(&proxy);
             let worker = thread::Builder::new().name(format!("worker-{i}"));
             worker
-                .spawn(move || work(&proxy, listeners))
+                .spawn(move || worker::work(&proxy, listeners))
                 .map_err(|e| format!("cannot start a thread: {e}"))?;
         }
         Ok(Self { proxy, listen, admin, shutdown_timeout: settings.shutdown_timeout })
@@ -114,23 +115,4 @@ async fn serve_admin(proxy: &Arc<Proxy>, address: SocketAddr) -> Result<SocketAd
         }
     });
     Ok(bound)
-}
-
-/// One worker's thread.
-fn work(proxy: &Arc<Proxy>, listeners: Vec<std::net::TcpListener>) {
-    let runtime = match tokio::runtime::Builder::new_current_thread().enable_all().build() {
-        Ok(runtime) => runtime,
-        Err(error) => return tracing::error!(%error, "a worker could not start"),
-    };
-    runtime.block_on(async {
-        let accepting: Vec<_> =
-            listeners.into_iter().map(|l| tokio::spawn(session::accept(Arc::clone(proxy), l))).collect();
-        for task in accepting {
-            if let Ok(Err(error)) = task.await {
-                tracing::error!(%error, "a listener failed");
-            }
-        }
-        // Accepting has ended because the proxy stops; sessions that are left go on until the process ends.
-        std::future::pending::<()>().await;
-    });
 }

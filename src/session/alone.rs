@@ -1,6 +1,6 @@
 //! What the proxy answers by itself, because no server needs to know, or because only the proxy does.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 
@@ -156,7 +156,7 @@ impl Session {
         leased.send_due();
         encode::query(&mut leased.lease.outbox, "select 1/0");
         leased.exchange.sent(Owed::Ready { by_sync: false });
-        leased.turn = Turn { stand_in: Some(error), ..Turn::begin(u.summary.clone()) };
+        leased.turn = Turn { stand_in: Some(error), ..Turn::begin(u.summary.clone(), Instant::now()) };
         self.database.stats.proxy_error(&failure.code);
         Ok(true)
     }

@@ -127,6 +127,8 @@ pub(super) enum Rerun {
 impl Leased {
     /// A connection that was just lent.
     pub(super) fn new(lease: Lease, node: Outstanding, serves_as: ServesAs, blank: Box<Summary>) -> Self {
+        // Until a segment is sent; the clock is not looked at for it.
+        let turn = Turn::begin(blank, lease.created);
         Self {
             lease,
             node,
@@ -143,7 +145,7 @@ impl Leased {
             described: VecDeque::new(),
             describing: None,
             opening: None,
-            turn: Turn::begin(blank),
+            turn,
             scanned: 0,
             arriving: 0,
             rerun: None,
@@ -254,8 +256,8 @@ impl Turn {
         self.retained > 0 && self.answer == Answer::HeldBack
     }
 
-    /// A segment that cannot be run again.
-    pub(super) fn begin(summary: Box<Summary>) -> Self {
+    /// A segment that cannot be run again, begun at `begun`.
+    pub(super) fn begin(summary: Box<Summary>, begun: Instant) -> Self {
         Self {
             summary,
             retained: 0,
@@ -263,7 +265,7 @@ impl Turn {
             defined: Vec::new(),
             reported: Vec::new(),
             stand_in: None,
-            begun: Instant::now(),
+            begun,
             runs: 0,
         }
     }

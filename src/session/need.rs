@@ -98,7 +98,10 @@ impl Session {
     fn need(&mut self, summary: &Summary, ending: Ending) -> Need {
         let promise = self.promise(self.promised(summary), summary.key);
         let cluster = &self.database.cluster;
-        if summary.wants == Wants::Read {
+        if summary.wants == Wants::Read
+            && self.leased.as_ref().is_none_or(|l| l.serves_as == ServesAs::Replica)
+        {
+            // In a transaction on the primary nobody is helped by fresh replicas.
             cluster.reads();
         }
         let read = if self.is_certain(summary, ending) {
