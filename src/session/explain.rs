@@ -45,25 +45,25 @@ impl From<Decision> for Taken {
 impl Session {
     /// Keeps what was decided, for who asks.
     pub(super) fn remember(&mut self, summary: &Summary, taken: Taken, node: Option<NodeId>, now: Tick) {
-        let route = self.route(summary, taken, node, now);
-        match &mut self.last_route {
-            Some(last) => **last = route,
-            None => self.last_route = Some(Box::new(route)),
+        let (level, scope) = self.promised(summary);
+        let Some(last) = &mut self.last_route else {
+            self.last_route = Some(Box::new(self.route(summary, taken, node, now)));
+            return;
+        };
+        // In place: this is done for every statement.
+        last.replicas.clone_from(&self.view);
+        let is_same = last.known.as_ref().zip(summary.known.as_ref()).is_some_and(|(a, b)| Arc::ptr_eq(a, b));
+        if !is_same {
+            last.known.clone_from(&summary.known);
         }
+        (last.node, last.decision, last.would) = (node, taken.decision, taken.would);
+        (last.level, last.scope, last.need) = (level, scope, summary.need);
+        (last.at, last.leaves) = (now, summary.leaves);
     }
 
     /// Everything the decision on a statement went by, as it was a moment ago.
-    pub(super) fn route(
-        &mut self,
-        summary: &Summary,
-        taken: Taken,
-        node: Option<NodeId>,
-        now: Tick,
-    ) -> Route {
+    pub(super) fn route(&self, summary: &Summary, taken: Taken, node: Option<NodeId>, now: Tick) -> Route {
         let (level, scope) = self.promised(summary);
-        let mut replicas =
-            self.last_route.as_mut().map(|last| std::mem::take(&mut last.replicas)).unwrap_or_default();
-        replicas.clone_from(&self.view);
         Route {
             node,
             decision: taken.decision,
@@ -72,7 +72,7 @@ impl Session {
             scope,
             need: summary.need,
             at: now,
-            replicas,
+            replicas: self.view.clone(),
             known: summary.known.clone(),
             leaves: summary.leaves,
         }

@@ -11,7 +11,7 @@ use super::serve::Session;
 use super::settings::{difference, renewal};
 use super::stale::{Room, can_serve};
 use super::summary::Summary;
-use crate::cluster::Node;
+use crate::cluster::{Node, Outstanding};
 use crate::pool::{Lease, LeaseError};
 use crate::routing::{NodeId, Target};
 
@@ -33,13 +33,9 @@ impl From<Failure> for Unfit {
 }
 
 impl Session {
-    /// A connection for the segment, with the session's settings in force, on a node that is right for it at the
+    /// Leases a connection for the segment, with the session's settings in force, on a node that is right for it at the
     /// moment the connection is there: waiting for one takes time, and what was fresh may be gone.
-    pub(super) async fn obtain(
-        &mut self,
-        summary: &Summary,
-        again: Option<Rerun>,
-    ) -> Result<(Leased, Taken), End> {
+    pub(super) async fn obtain(&mut self, summary: &Summary, again: Option<Rerun>) -> Result<Taken, End> {
         let mut again = again;
         // When it began to wait for a replica, if it did.
         let mut begun: Option<Instant> = None;
@@ -78,12 +74,13 @@ impl Session {
                 }
             };
             match self.lease_on(&node, matches!(target, Target::Replica(_)), summary, again).await {
-                Ok(mut leased) => {
-                    leased.room = room;
-                    let slot = &self.registered.slot;
-                    slot.runs(&self.user.pools[node.id.0], &leased.lease.key);
+                Ok(()) => {
+                    if let Some(leased) = &mut self.leased {
+                        leased.room = room;
+                        self.registered.slot.runs(&self.user.pools[node.id.0], &leased.lease.key);
+                    }
                     self.database.stats.lent(node.id.0);
-                    return Ok((leased, taken));
+                    return Ok(taken);
                 }
                 Err(Unfit::Client(failure)) => return Err(failure.into()),
                 Err(Unfit::Node) if target == Target::Primary => {}
@@ -111,7 +108,7 @@ impl Session {
         on_replica: bool,
         summary: &Summary,
         again: Option<Rerun>,
-    ) -> Result<Leased, Unfit> {
+    ) -> Result<(), Unfit> {
         let outstanding = node.begin();
         let is_fit = || !on_replica || can_serve(node, summary);
         let life = node.life();
@@ -123,11 +120,8 @@ impl Session {
                     Box::pin(self.freshen(&mut lease, node)).await?;
                 }
                 let due = self.apply_settings(&mut lease, node, on_replica).await?;
-                return Ok(Leased {
-                    due,
-                    life,
-                    ..Leased::new(lease, outstanding, serves_as, self.blanks.take())
-                });
+                self.holds(lease, (outstanding, life), serves_as, due);
+                return Ok(());
             }
         }
         let mut lease = match self.user.pools[node.id.0].lease().await {
@@ -157,7 +151,15 @@ impl Session {
             lease.wrote = None;
         }
         let due = self.apply_settings(&mut lease, node, on_replica).await?;
-        Ok(Leased { due, life, ..Leased::new(lease, outstanding, serves_as, self.blanks.take()) })
+        self.holds(lease, (outstanding, life), serves_as, due);
+        Ok(())
+    }
+
+    /// From here on the session has this connection to a node, in one of its lives. It is put in its place at once: what is
+    /// moved for every statement counts.
+    fn holds(&mut self, lease: Lease, (node, life): (Outstanding, u64), serves_as: ServesAs, due: String) {
+        let blank = self.blanks.take();
+        self.leased = Some(Leased { due, life, ..Leased::new(lease, node, serves_as, blank) });
     }
 
     /// Whether the session would find on the connection what a new server session has not.

@@ -158,8 +158,7 @@ impl Session {
             let held = leased.held();
             Taken::from(self.decide(&u.summary, Some(held), again, Duration::ZERO))
         } else {
-            let (leased, taken) = self.obtain(&u.summary, again).await?;
-            self.leased = Some(leased);
+            let taken = self.obtain(&u.summary, again).await?;
             if self.settings.steering.temp_path {
                 self.pin(Leaves::TEMP_PATH);
             }
@@ -217,7 +216,8 @@ impl Session {
     pub(super) async fn begin_on_primary(&mut self, opening: &[u8]) -> Result<(), End> {
         let mut summary = Summary::nothing();
         summary.wants = Wants::Transaction;
-        let (mut leased, _) = self.obtain(&summary, None).await?;
+        self.obtain(&summary, None).await?;
+        let Some(mut leased) = self.leased.take() else { return Ok(()) };
         leased.settle_due().await.map_err(|e| Failure::error("08006", e.to_string()))?;
         let text = String::from_utf8_lossy(query_text(&opening[wire::HEADER_LEN..])?).into_owned();
         ask(&mut leased.lease, &text).await.map_err(|e| Failure::error("08006", e.to_string()))?;
