@@ -20,7 +20,7 @@ WAY ?=
 LOAD = --locked --manifest-path bench/load/Cargo.toml --target-dir target/bench-load
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak soak-drivers oracle conformance check fmt bench bench-freshness bench-classify fuzz compose-test
+.PHONY: help setup demo test soak soak-drivers oracle conformance check fmt pgo bench bench-freshness bench-classify fuzz compose-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,6 +69,10 @@ check: ## formatting, lints, documentation, dead links, the wall
 
 fmt: ## format the code
 	$(CARGO) fmt
+
+pgo: ## the fastest binary, target/pgo/release/tidegate: optimised by a profile of itself at work
+	@scripts/setup.sh bench
+	@CARGO="$(CARGO)" scripts/pgo.sh
 
 bench: ## throughput, latency, CPU, memory per hop, beside other proxies; then bench-freshness; ARGS=--quick for a first look
 	@scripts/setup.sh bench

@@ -16,6 +16,7 @@ from processes import Process, free_port, program, unprivileged
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 # its own limit of clients must not be what is measured
 TIDEGATE = "target/release/tidegate run --url '{url}&tidegate_max_clients=30000' --listen {listen} --admin off"
+PROFILED = "target/pgo/release/tidegate"  # of make pgo
 POOL = 20
 # Those that take a server connection for every client; several of them are connected at the same time.
 MOST_UNPOOLED = 300
@@ -222,6 +223,8 @@ def contestants(options):
         found.append(Command("tidegate", TIDEGATE))
     else:
         print("tidegate: target/release/tidegate is not built, left out")
+    if (ROOT / PROFILED).exists():
+        found.append(Command("tidegate-pgo", TIDEGATE.replace(TIDEGATE.split()[0], PROFILED)))
     for given in options.contestant:
         name, equals, command = given.partition("=")
         if not equals:

@@ -3,6 +3,8 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use rustc_hash::FxBuildHasher;
+
 use super::failure::Failure;
 use super::statements::Prepared;
 
@@ -12,7 +14,8 @@ const MOST: usize = 10_000;
 /// The prepared statements of one client.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    named: HashMap<Box<[u8]>, Named>,
+    /// Who gives names that hash badly slows down nobody else.
+    named: HashMap<Box<[u8]>, Named, FxBuildHasher>,
     unnamed: Option<Arc<Prepared>>,
 }
 

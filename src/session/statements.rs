@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use arc_swap::ArcSwap;
+use rustc_hash::FxBuildHasher;
 
 use super::generations::Generations;
 use super::ground::Ground;
@@ -79,6 +80,8 @@ pub(super) struct Statements {
     shapes: Mutex<Generations<(ShapeKey, u64), Arc<Known>>>,
     texts: Mutex<Generations<u64, Arc<Prepared>>>,
     pub(super) hasher: RandomState,
+    /// Makes keys of texts unguessable. That two texts share one costs time, and nothing else.
+    seed: u64,
     next_id: AtomicU64,
     unreadable: Arc<Known>,
 }
@@ -92,6 +95,7 @@ impl Statements {
             shapes: Mutex::new(Generations::new(SHAPE_BYTES)),
             texts: Mutex::new(Generations::new(TEXT_BYTES)),
             hasher: RandomState::new(),
+            seed,
             next_id: AtomicU64::new(1),
             unreadable: Known::unread(Statement::unreadable()),
         }
@@ -202,7 +206,7 @@ impl Statements {
     }
 
     fn key(&self, text: &[u8], types: &[u8], ground: u64, readable: bool) -> u64 {
-        self.hasher.hash_one((text, types, ground, readable))
+        FxBuildHasher.hash_one((self.seed, text, types, ground, readable))
     }
 
     /// The statement of this text and these types, known already or not. `readable` is false where the text must
