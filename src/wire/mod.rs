@@ -4,6 +4,8 @@
 //! sockets, sessions or what a message is used for. See the manual's chapter "Message Formats":
 //! <https://www.postgresql.org/docs/current/protocol-message-formats.html>.
 
+use std::ffi::CStr;
+
 mod backend;
 pub mod encode;
 mod error;
@@ -59,6 +61,6 @@ pub fn body(buf: &[u8], len: usize) -> &[u8] {
 
 /// Splits a NUL-terminated string off the front of `bytes`.
 fn cstr(bytes: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
-    let end = bytes.iter().position(|&b| b == 0).ok_or(WireError::Unterminated)?;
-    Ok((&bytes[..end], &bytes[end + 1..]))
+    let text = CStr::from_bytes_until_nul(bytes).map_err(|_| WireError::Unterminated)?;
+    Ok((text.to_bytes(), &bytes[text.to_bytes_with_nul().len()..]))
 }
