@@ -1,5 +1,8 @@
 //! Sockets: one stream type for TCP, Unix and, in tests, memory; and reading without a buffer per idle peer.
 
+mod listener;
+mod unix;
+
 use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
@@ -8,6 +11,9 @@ use std::task::{Context, Poll};
 use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
+
+pub use listener::{Bound, Listener};
+pub use unix::SocketFile;
 
 /// Bytes read at once from a peer that has no buffer of its own.
 const SCRATCH: usize = 16 * 1024;
@@ -35,13 +41,14 @@ impl Stream {
         Ok(Self::Tcp(stream))
     }
 
-    /// The peer's address without its port; empty where it has none.
+    /// The peer's address without its port; `[local]` for a Unix socket, as PostgreSQL calls it.
     pub fn peer(&self) -> String {
         match self {
             Self::Tcp(stream) => {
                 stream.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default()
             }
-            Self::Unix(_) | Self::Memory(_) => String::new(),
+            Self::Unix(_) => "[local]".to_owned(),
+            Self::Memory(_) => String::new(),
         }
     }
 
