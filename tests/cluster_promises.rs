@@ -63,6 +63,8 @@ mod tables;
 mod timeouts;
 #[path = "promises/tokens.rs"]
 mod tokens;
+#[path = "promises/unix_socket.rs"]
+mod unix_socket;
 #[path = "promises/upkeep.rs"]
 mod upkeep;
 #[path = "promises/vanishing.rs"]

@@ -30,7 +30,7 @@ fn variables_are_told_from_flags() {
     let variables = [
         ("DATABASE_URL", "postgres://app@envhost/app"),
         ("PGPASSWORD", "secret"),
-        ("TIDEGATE_LISTEN", "127.0.0.1:1,127.0.0.1:2"),
+        ("TIDEGATE_LISTEN", "127.0.0.1:1,/"),
         ("TIDEGATE_ADMIN", "off"),
         ("TIDEGATE_LOG", ""),
     ];
@@ -44,7 +44,8 @@ fn with_variables() {
     assert_eq!(given.env.url, Some(Secret::new("postgres://app@envhost/app")));
     assert_eq!((given.flags.url.as_ref(), given.env.log.as_ref()), (None, None));
     let settings = load(&given).unwrap_or_else(|mistakes| panic!("{mistakes}"));
-    assert_eq!(settings.listen.len(), 2);
+    let listen: Vec<String> = settings.listen.iter().map(ToString::to_string).collect();
+    assert_eq!(listen, ["127.0.0.1:1", "/:6432"]);
     assert_eq!(settings.admin.map(|address| address.port()), Some(3));
     assert_eq!(settings.databases[0].users[0].password, Some(Secret::new("secret")));
 

@@ -93,7 +93,7 @@ pub struct SourceArgs {
 
     /// Address for clients; repeat it for several [default: 127.0.0.1:6432].
     ///
-    /// 0.0.0.0:6432 accepts clients from other machines.
+    /// 0.0.0.0:6432 accepts clients from other machines, /run/tidegate:6432 by a Unix socket in that directory.
     #[arg(long, value_name = "ADDR", env = "TIDEGATE_LISTEN", value_delimiter = ',')]
     pub listen: Vec<String>,
 

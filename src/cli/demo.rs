@@ -20,6 +20,7 @@ use super::args::DemoArgs;
 use super::interrupt::Interrupt;
 use super::running::Running;
 use super::{logging, refuse};
+use crate::config::ListenAddress;
 use crate::local::LocalCluster;
 use figures::Figures;
 use report::View;
@@ -78,7 +79,7 @@ async fn play(
         ready = stage::ready(&running) => ready?,
         () = interrupt.heard() => return Ok(given_up()),
     }
-    let address = stage::reachable(running.listen.first().copied().unwrap_or(args.listen));
+    let address = stage::reachable(running.listen.iter().find_map(ListenAddress::tcp).unwrap_or(args.listen));
     screen.say(&report::intro(address, running.admin, args));
     let workload = (!args.no_workload).then(|| Workload::start(address, args.clients));
     let all_well = watch(args, &running, workload, &mut screen, &mut interrupt).await;

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use super::refuse;
 use super::running::Running;
 use crate::cluster::{Cluster, ProbeError, State};
-use crate::config::{Settings, UserSettings};
+use crate::config::{ListenAddress, Settings, UserSettings};
 use crate::sql::{Cause, Strings, Use, parse};
 
 /// Longest wait for the primary and for the catalog.
@@ -50,7 +50,7 @@ pub fn with_database(settings: &Settings, database: Option<&str>, text: &str) ->
         return refuse(&"the configuration has no database of this name");
     };
     let Some(user) = chosen.users.first() else { return refuse(&"the database has no user") };
-    let listen = vec![SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0)];
+    let listen = vec![ListenAddress::Tcp(SocketAddr::new(Ipv4Addr::LOCALHOST.into(), 0))];
     let databases = vec![chosen.clone()];
     let alone = Settings { listen, admin: None, workers: Some(1), databases, ..settings.clone() };
     match tokio::runtime::Builder::new_current_thread().enable_all().build() {
@@ -79,7 +79,7 @@ async fn explain(
     let running = Running::start(settings).await?;
     let cluster = running.proxy.databases.get(database).map(|d| &d.cluster).ok_or("no database")?;
     get_ready(cluster).await?;
-    let address = running.listen.first().ok_or("no address")?;
+    let address = running.listen.iter().find_map(ListenAddress::tcp).ok_or("no address")?;
     let mut config = tokio_postgres::Config::new();
     config.host(address.ip().to_string()).port(address.port()).user(&user.name).dbname(database);
     if let Some(password) = &user.password {

@@ -9,6 +9,7 @@ pub mod logging;
 pub mod remote;
 pub mod run;
 pub mod running;
+mod sockets;
 pub mod verify;
 mod worker;
 

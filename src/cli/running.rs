@@ -6,9 +6,11 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::sockets::Sockets;
 use super::worker;
 use crate::cluster::{self, Clock, Control};
-use crate::config::Settings;
+use crate::config::{ListenAddress, Settings};
+use crate::net::SocketFile;
 use crate::session::{self, Proxy};
 use crate::stats::Stats;
 
@@ -19,9 +21,11 @@ pub struct Running {
     /// What the sessions share.
     pub proxy: Arc<Proxy>,
     /// Where clients connect.
-    pub listen: Vec<SocketAddr>,
+    pub listen: Vec<ListenAddress>,
     /// Where the admin address is, if there is one.
     pub admin: Option<SocketAddr>,
+    /// The names of Unix sockets, which nobody finds any more once the sockets are closed.
+    files: Vec<SocketFile>,
     shutdown_timeout: Duration,
 }
 
@@ -39,17 +43,8 @@ impl Running {
     pub async fn start(settings: &Settings) -> Result<Self, String> {
         let proxy = Arc::new(Proxy::new(settings, Arc::new(Stats::default()), Clock::start()));
         let workers = settings.workers.unwrap_or_else(default_workers);
-        let mut listeners: Vec<Vec<std::net::TcpListener>> = (0..workers).map(|_| Vec::new()).collect();
-        let mut listen = Vec::new();
-        for address in &settings.listen {
-            let mut address = is_free(*address).map_err(|e| cannot_listen(*address, &e))?;
-            for worker in &mut listeners {
-                let listener = session::bind(address).map_err(|e| cannot_listen(address, &e))?;
-                address = listener.local_addr().map_err(|e| cannot_listen(address, &e))?;
-                worker.push(listener);
-            }
-            listen.push(address);
-        }
+        let Sockets { addresses: listen, workers: listeners, files } =
+            Sockets::bind(&settings.listen, workers)?;
         let admin = match settings.admin {
             None => None,
             Some(address) => Some(serve_admin(&proxy, address).await?),
@@ -72,34 +67,18 @@ impl Running {
                 .spawn(move || worker::work(&proxy, listeners))
                 .map_err(|e| format!("cannot start a thread: {e}"))?;
         }
-        Ok(Self { proxy, listen, admin, shutdown_timeout: settings.shutdown_timeout })
+        Ok(Self { proxy, listen, admin, files, shutdown_timeout: settings.shutdown_timeout })
     }
 
     /// Lets sessions end when they are outside a transaction, for as long as the settings allow.
     pub async fn stop(self) {
         self.proxy.stop();
+        drop(self.files);
         let until = Instant::now() + self.shutdown_timeout;
         while self.proxy.databases.values().any(|d| d.clients() > 0) && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }
-}
-
-fn cannot_listen(address: SocketAddr, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            format!(
-                "cannot listen on {address}: another program does already. Stop it, or choose another address with --listen"
-            )
-        }
-        _ => format!("cannot listen on {address}: {error}"),
-    }
-}
-
-/// Several sockets of ours share an address, which the system would also grant to a second proxy by mistake: one
-/// socket that does not share is refused while any other is there. Returns the address with its port chosen.
-fn is_free(address: SocketAddr) -> io::Result<SocketAddr> {
-    std::net::TcpListener::bind(address)?.local_addr()
 }
 
 async fn serve_admin(proxy: &Arc<Proxy>, address: SocketAddr) -> Result<SocketAddr, String> {

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use crate::net::Bound;
 use crate::session::{self, Proxy};
 
 /// A worker that sleeps less often than this has no need to.
@@ -89,7 +90,7 @@ fn before_sleep() {
 }
 
 /// Serves what comes to `listeners`, until the process ends.
-pub(super) fn work(proxy: &Arc<Proxy>, listeners: Vec<std::net::TcpListener>) {
+pub(super) fn work(proxy: &Arc<Proxy>, listeners: Vec<Bound>) {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(before_sleep).build();
     let runtime = match runtime {

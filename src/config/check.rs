@@ -2,6 +2,7 @@
 
 use super::layer::{DatabaseLayer, RuleLayer, Tuning, UserLayer};
 use super::limits::LimitSettings;
+use super::listen::{ListenAddress, check_directory, clash};
 use super::mistake::{Findings, Origin, Problem};
 use super::node::{NodeSettings, Role};
 use super::rule::RuleSettings;
@@ -21,7 +22,7 @@ pub(super) fn settings(
     fallback: Option<&Secret>,
     findings: &mut Findings,
 ) -> Settings {
-    let listen = top.listen.unwrap_or_else(|| vec![DEFAULT_LISTEN]);
+    let listen = top.listen.unwrap_or_else(|| vec![ListenAddress::Tcp(DEFAULT_LISTEN)]);
     let admin = match top.admin.unwrap_or(Admin::At(DEFAULT_ADMIN)) {
         Admin::Off => None,
         Admin::At(address) => Some(address),
@@ -42,21 +43,22 @@ pub(super) fn settings(
 }
 
 fn addresses(
-    listen: &[SocketAddr],
+    listen: &[ListenAddress],
     admin: Option<SocketAddr>,
     databases: &[DatabaseSettings],
     findings: &mut Findings,
 ) {
     let origin = Origin::new("listen");
     for (index, address) in listen.iter().enumerate() {
-        if let Some(other) = listen[..index].iter().find(|other| clash(address, other)) {
+        if let Some(other) = listen[..index].iter().find(|other| address.clashes_with(other)) {
             let problem = format!("the addresses {other} and {address} cannot be taken both");
             findings.mistake(&origin, Problem::new(problem, "Leave one out"));
         }
+        findings.keep(&origin, check_directory(address));
     }
     let Some(admin) = admin else { return };
     let origin = Origin::new("admin");
-    if let Some(other) = listen.iter().find(|other| clash(&admin, other)) {
+    if let Some(other) = listen.iter().filter_map(ListenAddress::tcp).find(|other| clash(&admin, other)) {
         let problem = format!("its address {admin} is taken by listen ({other})");
         findings.mistake(&origin, Problem::new(problem, "Give it another port, or say off"));
     }
@@ -68,18 +70,12 @@ fn addresses(
     }
     let trusting = databases.iter().find(|database| database.client_auth == ClientAuth::Trust);
     if let (Some(database), Some(open)) =
-        (trusting, listen.iter().find(|address| !address.ip().is_loopback()))
+        (trusting, listen.iter().find(|address| address.is_open_to_others()))
     {
         let warning =
             format!("{open} can be reached from other machines and {} asks for no password", database.name);
         findings.warn(&Origin::new("client_auth"), warning);
     }
-}
-
-/// Whether one socket takes the port from the other.
-fn clash(a: &SocketAddr, b: &SocketAddr) -> bool {
-    let any = a.ip().is_unspecified() || b.ip().is_unspecified();
-    a.port() != 0 && a.port() == b.port() && (a.ip() == b.ip() || (any && a.is_ipv4() == b.is_ipv4()))
 }
 
 fn database(

@@ -15,6 +15,7 @@ mod file;
 mod keys;
 mod layer;
 mod limits;
+mod listen;
 mod load;
 mod mistake;
 mod node;
@@ -33,6 +34,7 @@ mod tests;
 
 pub use consistency::{Level, OnStale, Overflow, Scope};
 pub use limits::LimitSettings;
+pub use listen::{ListenAddress, socket_path};
 pub use load::{Given, Sources, load};
 pub use mistake::{Mistake, Mistakes};
 pub use node::{Host, NodeSettings, Role};

@@ -127,7 +127,8 @@ fn parse_host(host: &str) -> Result<Host, Problem> {
     }
 }
 
-fn parse_port(port: &str) -> Option<u16> {
+/// A port as it was written; an empty one is PostgreSQL's.
+pub(super) fn parse_port(port: &str) -> Option<u16> {
     if port.is_empty() {
         return Some(DEFAULT_PORT);
     }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::consistency::{Level, OnStale, Overflow, Scope};
 use super::limits::LimitSettings;
+use super::listen::ListenAddress;
 use super::node::NodeSettings;
 use super::rule::RuleSettings;
 use super::secret::Secret;
@@ -23,8 +24,8 @@ pub(super) const DEFAULT_PREPARED_PER_SERVER: usize = 500;
 /// Everything the proxy was told, checked. Made by [`super::load()`] only.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
-    /// Addresses on which clients are accepted, at least one. Port 0 means any free port.
-    pub listen: Vec<SocketAddr>,
+    /// Addresses on which clients are accepted, at least one, none twice.
+    pub listen: Vec<ListenAddress>,
     /// Address of health and metrics; `None` when it is off.
     pub admin: Option<SocketAddr>,
     /// Number of worker threads; `None` means decided at start from the cores there are.

@@ -11,6 +11,7 @@ use super::mistake::Findings;
 use super::*;
 
 mod files;
+mod listen;
 mod rules;
 mod urls;
 

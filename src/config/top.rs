@@ -6,6 +6,7 @@ use std::time::Duration;
 use tracing_subscriber::EnvFilter;
 
 use super::layer::layer;
+use super::listen::{ListenAddress, parse_listen, parse_tcp};
 use super::mistake::{Problem, quoted};
 use super::suggest::nearest;
 use super::value::{count, duration, switch};
@@ -20,7 +21,7 @@ pub(super) enum Admin {
 layer! {
     /// What can be said about the whole proxy.
     pub(super) struct TopLayer {
-        listen: Vec<SocketAddr>,
+        listen: Vec<ListenAddress>,
         admin: Admin,
         workers: usize,
         log: String,
@@ -38,7 +39,7 @@ impl TopLayer {
     pub(super) fn set(&mut self, key: &str, value: &str) -> Result<(), Problem> {
         match key {
             "listen" => {
-                let address = address(value, 6432)?;
+                let address = parse_listen(value)?;
                 let known = self.listen.get_or_insert_default();
                 if known.contains(&address) {
                     return Err(Problem::new(
@@ -49,7 +50,7 @@ impl TopLayer {
                 known.push(address);
             }
             "admin" if value == "off" => self.admin = Some(Admin::Off),
-            "admin" => self.admin = Some(Admin::At(address(value, 6433)?)),
+            "admin" => self.admin = Some(Admin::At(parse_tcp(value, 6433)?)),
             "workers" => self.workers = Some(count(value, 1, 1024)?),
             "log" => self.log = Some(filter(value)?),
             "log_statements" => self.log_statements = Some(switch(value)?),
@@ -58,15 +59,6 @@ impl TopLayer {
         }
         Ok(())
     }
-}
-
-fn address(text: &str, port: u16) -> Result<SocketAddr, Problem> {
-    text.trim().parse().map_err(|_| {
-        Problem::new(
-            format!("{} is not an IP address with a port", quoted(text)),
-            format!("Write 127.0.0.1:{port} for this machine only, 0.0.0.0:{port} or [::]:{port} for every interface"),
-        )
-    })
 }
 
 /// Checks a log filter. A lone misspelt level would otherwise be taken for the name of a module.

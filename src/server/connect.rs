@@ -9,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
 use super::{ConnectError, Connection};
-use crate::config::{Host, Secret};
+use crate::config::{Host, Secret, socket_path};
 use crate::net::Stream;
 use crate::wire::{
     self, Authentication, Backend, CancelKey, ErrorFields, StartupParameters, backend_message, encode,
@@ -42,9 +42,7 @@ impl Endpoint {
     pub(super) async fn open(&self) -> Result<Stream, ConnectError> {
         Ok(match &self.host {
             Host::Tcp(name) => Stream::tcp(TcpStream::connect((name.as_str(), self.port)).await?)?,
-            Host::Unix(dir) => {
-                Stream::Unix(UnixStream::connect(dir.join(format!(".s.PGSQL.{}", self.port))).await?)
-            }
+            Host::Unix(dir) => Stream::Unix(UnixStream::connect(socket_path(dir, self.port)).await?),
         })
     }
 

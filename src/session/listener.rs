@@ -6,19 +6,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
 
 use super::client::Client;
 use super::failure::End;
 use super::handshake::{Greeted, greet};
 use super::proxy::Proxy;
-use crate::net::Stream;
+use crate::net::{Bound, Listener, Stream};
 use crate::wire::Severity;
 
 /// Time for a client to log in.
 const LOGIN: Duration = Duration::from_mins(1);
 /// Connections the kernel holds until they are accepted.
-const BACKLOG: i32 = 4096;
+pub const BACKLOG: i32 = 4096;
 
 /// A bound socket. Several may be bound to one address, one per worker; the kernel spreads clients over them.
 pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
@@ -32,8 +31,8 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 }
 
 /// Accepts clients until the proxy is to stop; each gets a task of its own on this thread's runtime.
-pub async fn accept(proxy: Arc<Proxy>, listener: std::net::TcpListener) -> io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
+pub async fn accept(proxy: Arc<Proxy>, bound: Bound) -> io::Result<()> {
+    let listener = Listener::register(bound)?;
     let mut stopping = proxy.stopping.subscribe();
     let counter = proxy.stats.counter("tidegate_connections_total", &[]);
     loop {
@@ -42,12 +41,12 @@ pub async fn accept(proxy: Arc<Proxy>, listener: std::net::TcpListener) -> io::R
             _ = stopping.wait_for(|stop| *stop) => return Ok(()),
         };
         match accepted {
-            Ok((socket, _)) => {
+            Ok(stream) => {
                 counter.increment(1);
                 let proxy = Arc::clone(&proxy);
                 tokio::spawn(async move {
                     let _fault = Fault(&proxy);
-                    attend(&proxy, socket).await;
+                    attend(&proxy, stream).await;
                 });
             }
             Err(error) => {
@@ -70,8 +69,7 @@ impl Drop for Fault<'_> {
     }
 }
 
-async fn attend(proxy: &Arc<Proxy>, socket: TcpStream) {
-    let Ok(stream) = Stream::tcp(socket) else { return };
+async fn attend(proxy: &Arc<Proxy>, stream: Stream) {
     let mut client = Client::new(stream);
     // The handshake's state is large and short-lived; the session's stays.
     let greeted = Box::pin(tokio::time::timeout(LOGIN, greet(proxy, &mut client))).await;
