@@ -6,11 +6,13 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc::Sender;
+
 use super::sockets::Sockets;
 use super::worker;
 use crate::cluster::{self, Clock, Control};
 use crate::config::{ListenAddress, Settings};
-use crate::net::SocketFile;
+use crate::net::{Bound, SocketFile, Stream};
 use crate::session::{self, Proxy};
 use crate::stats::Stats;
 
@@ -43,7 +45,7 @@ impl Running {
     pub async fn start(settings: &Settings) -> Result<Self, String> {
         let proxy = Arc::new(Proxy::new(settings, Arc::new(Stats::default()), Clock::start()));
         let workers = settings.workers.unwrap_or_else(default_workers);
-        let Sockets { addresses: listen, workers: listeners, files } =
+        let Sockets { addresses: listen, workers: listeners, shared, files } =
             Sockets::bind(&settings.listen, workers)?;
         let admin = match settings.admin {
             None => None,
@@ -67,6 +69,9 @@ impl Running {
                 .spawn(move || worker::work(&proxy, listeners))
                 .map_err(|e| format!("cannot start a thread: {e}"))?;
         }
+        for (bound, workers) in shared {
+            tokio::spawn(hand_out(Arc::clone(&proxy), bound, workers));
+        }
         Ok(Self { proxy, listen, admin, files, shutdown_timeout: settings.shutdown_timeout })
     }
 
@@ -78,6 +83,12 @@ impl Running {
         while self.proxy.databases.values().any(|d| d.clients() > 0) && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
+    }
+}
+
+async fn hand_out(proxy: Arc<Proxy>, bound: Bound, workers: Vec<Sender<Stream>>) {
+    if let Err(error) = session::hand_out(proxy, bound, workers).await {
+        tracing::error!(%error, "a listener failed");
     }
 }
 

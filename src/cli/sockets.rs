@@ -4,9 +4,14 @@ use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
+use tokio::sync::mpsc::{Sender, channel};
+
 use crate::config::{ListenAddress, socket_path};
-use crate::net::{Bound, SocketFile};
+use crate::net::{Bound, SocketFile, Stream};
 use crate::session::{self, BACKLOG};
+
+/// Clients that a worker has been handed and has not taken yet, at most; more wait in the kernel.
+const HANDED: usize = 64;
 
 /// Bound sockets: for every worker, one for each address.
 #[derive(Debug)]
@@ -15,6 +20,8 @@ pub(super) struct Sockets {
     pub(super) addresses: Vec<ListenAddress>,
     /// The sockets of each worker.
     pub(super) workers: Vec<Vec<Bound>>,
+    /// Sockets that the workers share: clients are accepted for them, and each gets the next one in turn.
+    pub(super) shared: Vec<(Bound, Vec<Sender<Stream>>)>,
     /// The names of Unix sockets.
     pub(super) files: Vec<SocketFile>,
 }
@@ -23,7 +30,7 @@ impl Sockets {
     /// Binds all of them, or says which one cannot be bound and why.
     pub(super) fn bind(addresses: &[ListenAddress], workers: usize) -> Result<Self, String> {
         let workers = (0..workers).map(|_| Vec::new()).collect();
-        let mut sockets = Self { addresses: Vec::new(), workers, files: Vec::new() };
+        let mut sockets = Self { addresses: Vec::new(), workers, shared: Vec::new(), files: Vec::new() };
         for address in addresses {
             let bound = match address {
                 ListenAddress::Tcp(address) => sockets.bind_tcp(*address).map(ListenAddress::Tcp),
@@ -47,13 +54,18 @@ impl Sockets {
         Ok(address)
     }
 
-    /// One socket, which the workers share: a name in the file system is that of a single socket.
+    /// One socket, which the workers share: a name in the file system is that of a single socket. If each of them
+    /// accepted from it, whoever is awake first would take nearly all of a pool that connects at once.
     fn bind_unix(&mut self, path: &Path) -> io::Result<()> {
         let (listener, file) = SocketFile::listen(path, BACKLOG)?;
         self.files.push(file);
-        for worker in &mut self.workers {
-            worker.push(Bound::Unix(listener.try_clone()?));
-        }
+        let hand_to = |worker: &mut Vec<Bound>| {
+            let (sender, receiver) = channel(HANDED);
+            worker.push(Bound::Handed(receiver));
+            sender
+        };
+        let senders = self.workers.iter_mut().map(hand_to).collect();
+        self.shared.push((Bound::Unix(listener), senders));
         Ok(())
     }
 }

@@ -3,6 +3,7 @@
 use std::io;
 
 use tokio::net::{TcpListener, UnixListener};
+use tokio::sync::mpsc::Receiver;
 
 use super::Stream;
 
@@ -13,6 +14,8 @@ pub enum Bound {
     Tcp(std::net::TcpListener),
     /// Unix domain socket.
     Unix(std::os::unix::net::UnixListener),
+    /// Peers that somebody else accepts, on any runtime.
+    Handed(Receiver<Stream>),
 }
 
 /// A listening socket of the current thread's runtime.
@@ -22,6 +25,8 @@ pub enum Listener {
     Tcp(TcpListener),
     /// Unix domain socket.
     Unix(UnixListener),
+    /// Peers that somebody else accepts.
+    Handed(Receiver<Stream>),
 }
 
 impl Listener {
@@ -30,11 +35,12 @@ impl Listener {
         Ok(match bound {
             Bound::Tcp(listener) => Self::Tcp(TcpListener::from_std(listener)?),
             Bound::Unix(listener) => Self::Unix(UnixListener::from_std(listener)?),
+            Bound::Handed(peers) => Self::Handed(peers),
         })
     }
 
     /// The next peer. Cancel safe.
-    pub async fn accept(&self) -> io::Result<Stream> {
+    pub async fn accept(&mut self) -> io::Result<Stream> {
         match self {
             Self::Tcp(listener) => loop {
                 let (socket, _) = listener.accept().await?;
@@ -44,6 +50,11 @@ impl Listener {
                 }
             },
             Self::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
+            Self::Handed(peers) => match peers.recv().await {
+                Some(peer) => peer.rehome(),
+                // Whoever accepts them has been told to stop.
+                None => std::future::pending().await,
+            },
         }
     }
 }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
+use tokio::sync::mpsc::Sender;
+use tokio::sync::watch;
 
 use super::client::Client;
 use super::failure::End;
@@ -32,23 +34,43 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
 
 /// Accepts clients until the proxy is to stop; each gets a task of its own on this thread's runtime.
 pub async fn accept(proxy: Arc<Proxy>, bound: Bound) -> io::Result<()> {
-    let listener = Listener::register(bound)?;
+    let mut listener = Listener::register(bound)?;
     let mut stopping = proxy.stopping.subscribe();
     let counter = proxy.stats.counter("tidegate_connections_total", &[]);
+    while let Some(stream) = next(&mut listener, &mut stopping).await {
+        counter.increment(1);
+        let proxy = Arc::clone(&proxy);
+        tokio::spawn(async move {
+            let _fault = Fault(&proxy);
+            attend(&proxy, stream).await;
+        });
+    }
+    Ok(())
+}
+
+/// Accepts clients for others, each of whom gets the next one in turn, until the proxy is to stop.
+pub async fn hand_out(proxy: Arc<Proxy>, bound: Bound, workers: Vec<Sender<Stream>>) -> io::Result<()> {
+    let mut listener = Listener::register(bound)?;
+    let mut stopping = proxy.stopping.subscribe();
+    let mut turns = workers.iter().cycle();
+    while let Some(stream) = next(&mut listener, &mut stopping).await {
+        if let Some(worker) = turns.next() {
+            // A worker that is not there any more has been told to stop, as this will be.
+            let _ = worker.send(stream).await;
+        }
+    }
+    Ok(())
+}
+
+/// The next client, or nobody when the proxy is to stop.
+async fn next(listener: &mut Listener, stopping: &mut watch::Receiver<bool>) -> Option<Stream> {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stopping.wait_for(|stop| *stop) => return Ok(()),
+            _ = stopping.wait_for(|stop| *stop) => return None,
         };
         match accepted {
-            Ok(stream) => {
-                counter.increment(1);
-                let proxy = Arc::clone(&proxy);
-                tokio::spawn(async move {
-                    let _fault = Fault(&proxy);
-                    attend(&proxy, stream).await;
-                });
-            }
+            Ok(stream) => return Some(stream),
             Err(error) => {
                 // Out of file descriptors, most likely: those that are open can still be served.
                 tracing::error!(%error, "cannot accept clients");

@@ -55,6 +55,6 @@ mod understand;
 mod verify;
 
 pub use keep::keep;
-pub use listener::{BACKLOG, accept, bind};
+pub use listener::{BACKLOG, accept, bind, hand_out};
 pub use pins::{PinList, PinView};
 pub use proxy::{Database, Proxy, User};
