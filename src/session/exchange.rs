@@ -56,6 +56,9 @@ pub(super) struct Undone {
     pub(super) parses: usize,
 }
 
+/// Places of a queue that are kept for the next conversation.
+const KEPT: usize = 8;
+
 /// COPY as it affects who may speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Copy {
@@ -78,6 +81,19 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
+    /// A conversation that begins, with a queue that was used before.
+    pub(super) fn with(queue: VecDeque<Owed>) -> Self {
+        debug_assert!(queue.is_empty());
+        Self { owed: queue, ..Self::default() }
+    }
+
+    /// The conversation is over; its queue can be used again.
+    pub(super) fn into_queue(mut self) -> VecDeque<Owed> {
+        self.owed.clear();
+        self.owed.shrink_to(KEPT);
+        self.owed
+    }
+
     /// A message went out whose answer is `owed`.
     pub(super) fn sent(&mut self, owed: Owed) {
         match owed {
