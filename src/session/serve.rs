@@ -187,7 +187,8 @@ impl Session {
             None => client.outbox.len() < BACKLOG,
             Some(l) if l.rerun.is_some() || l.lease.outbox.len() >= BACKLOG => false,
             Some(l) if self.passing == Passing::Early => l.exchange.copies_in() || self.skipping,
-            Some(l) => self.passing != Passing::Nothing || l.exchange.is_ready() || l.exchange.copies_in(),
+            Some(l) if self.passing != Passing::Nothing || l.exchange.copies_in() => true,
+            Some(l) => l.exchange.is_ready() && !l.exchange.is_far_behind(),
         }
     }
 
