@@ -5,6 +5,8 @@
 
 mod support;
 
+#[path = "promises/backpressure.rs"]
+mod backpressure;
 #[path = "promises/cancel.rs"]
 mod cancel;
 #[path = "promises/catalog.rs"]

@@ -42,6 +42,9 @@ const LEFT: Duration = Duration::from_millis(250);
 /// The longest statement text that can be prepared, in bytes: it has to be kept whole.
 const LONGEST_PARSE: usize = 16 * 1024 * 1024;
 
+/// A waiting client's lists of messages are given back when they have room for more than this.
+const LONG: usize = 128;
+
 /// One logged-in client.
 pub(super) struct Session {
     /// No other session has had it.
@@ -187,7 +190,8 @@ impl Session {
             None => client.outbox.len() < BACKLOG,
             Some(l) if l.rerun.is_some() || l.lease.outbox.len() >= BACKLOG => false,
             Some(l) if self.passing == Passing::Early => l.exchange.copies_in() || self.skipping,
-            Some(l) => self.passing != Passing::Nothing || l.exchange.is_ready() || l.exchange.copies_in(),
+            Some(l) if self.passing != Passing::Nothing || l.exchange.copies_in() => true,
+            Some(l) => l.exchange.is_ready() && !l.exchange.is_far_behind(),
         }
     }
 
@@ -213,6 +217,9 @@ impl Session {
             return self.take_copy(client);
         }
         let Some(step) = segment::next(&client.inbox, &mut self.items, LONGEST_PARSE)? else {
+            if self.items.capacity() > LONG {
+                (self.items, self.plan) = (Vec::new(), Vec::new());
+            }
             return Ok(false);
         };
         match step {
