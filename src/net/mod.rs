@@ -35,16 +35,6 @@ impl Stream {
         Ok(Self::Tcp(stream))
     }
 
-    /// The peer's address without its port; empty where it has none.
-    pub fn peer(&self) -> String {
-        match self {
-            Self::Tcp(stream) => {
-                stream.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default()
-            }
-            Self::Unix(_) | Self::Memory(_) => String::new(),
-        }
-    }
-
     /// Whether the peer has neither spoken nor hung up. What it has said may be lost. Costs no system call while nothing
     /// has arrived.
     pub fn is_silent(&self) -> bool {

@@ -181,6 +181,6 @@ async fn ready(
     encode::ready(&mut client.outbox, TransactionStatus::Idle);
     let mut session = Session::new(Arc::clone(proxy), database, user, settings, registered, admitted);
     session.told = told;
-    session.address = client.address().into();
+    session.address = client.address().to_string().into();
     Ok(session)
 }

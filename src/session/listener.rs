@@ -6,12 +6,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::TcpListener;
 
 use super::client::Client;
 use super::failure::End;
 use super::handshake::{Greeted, greet};
 use super::proxy::Proxy;
+use super::rest::{self, Served};
 use crate::net::Stream;
 use crate::wire::Severity;
 
@@ -26,6 +27,8 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
+    // Small messages must not wait for each other's acknowledgements. Accepted sockets inherit it.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -36,19 +39,20 @@ pub async fn accept(proxy: Arc<Proxy>, listener: std::net::TcpListener) -> io::R
     let listener = TcpListener::from_std(listener)?;
     let mut stopping = proxy.stopping.subscribe();
     let counter = proxy.stats.counter("tidegate_connections_total", &[]);
+    // Setting a timer that is the next one to go off costs a system call and a turn of the runtime. With this one, the
+    // timer of a login never is.
+    let mut earlier = tokio::time::interval(LOGIN / 4);
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
+            _ = earlier.tick() => continue,
             _ = stopping.wait_for(|stop| *stop) => return Ok(()),
         };
         match accepted {
-            Ok((socket, _)) => {
+            Ok((socket, address)) => {
                 counter.increment(1);
-                let proxy = Arc::clone(&proxy);
-                tokio::spawn(async move {
-                    let _fault = Fault(&proxy);
-                    attend(&proxy, socket).await;
-                });
+                let client = Client::new(Stream::Tcp(socket), address.ip());
+                tokio::spawn(attend(Arc::clone(&proxy), Box::pin(enter(Arc::clone(&proxy), client))));
             }
             Err(error) => {
                 // Out of file descriptors, most likely: those that are open can still be served.
@@ -70,22 +74,33 @@ impl Drop for Fault<'_> {
     }
 }
 
-async fn attend(proxy: &Arc<Proxy>, socket: TcpStream) {
-    let Ok(stream) = Stream::tcp(socket) else { return };
-    let mut client = Client::new(stream);
-    // The handshake's state is large and short-lived; the session's stays.
-    let greeted = Box::pin(tokio::time::timeout(LOGIN, greet(proxy, &mut client))).await;
-    let end = match greeted {
-        Ok(Ok(Greeted::Session(mut session))) => {
-            let Err(end) = session.serve(&mut client).await;
-            Box::pin(session.part()).await;
-            end
-        }
-        Ok(Ok(Greeted::Replication(replication))) => Box::pin(replication.serve(&mut client)).await,
-        Ok(Err(end)) => end,
-        Ok(Ok(Greeted::Canceller)) | Err(_) => return,
+/// Serves a client from its first byte to its last. Whatever is not there while the client is idle is boxed: the rest is
+/// what an idle client costs.
+async fn attend(proxy: Arc<Proxy>, entering: impl Future<Output = Option<Box<Served>>>) {
+    let _fault = Fault(&proxy);
+    let Some(served) = entering.await else { return };
+    let (served, end) = rest::serve(served).await;
+    Box::pin(leave(served, end)).await;
+}
+
+/// The client with its session once it has logged in. `None`: it needs nothing more.
+async fn enter(proxy: Arc<Proxy>, mut client: Client) -> Option<Box<Served>> {
+    let end = match tokio::time::timeout(LOGIN, greet(&proxy, &mut client)).await.ok()? {
+        Ok(Greeted::Session(session)) => return Some(Box::new(Served { session, client })),
+        Ok(Greeted::Replication(replication)) => Box::pin(replication.serve(&mut client)).await,
+        Ok(Greeted::Canceller) => return None,
+        Err(end) => end,
     };
     farewell(&mut client, end).await;
+    None
+}
+
+async fn leave(mut served: Box<Served>, end: End) {
+    let Served { session, client } = &mut *served;
+    if session.holds_connections() {
+        session.part().await;
+    }
+    farewell(client, end).await;
 }
 
 /// Tells the client why, if there is something to tell and it takes it.

@@ -35,6 +35,7 @@ mod proxy;
 mod relay;
 mod replication;
 mod replies;
+mod rest;
 mod restore;
 mod rules;
 mod scram;
