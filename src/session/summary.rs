@@ -52,6 +52,7 @@ pub(super) struct Summary {
 /// What was used, for those to come: a session that is at work asks for no memory.
 #[derive(Debug, Default)]
 pub(super) struct Blanks {
+    #[allow(clippy::vec_box, reason = "they are moved in and out for every statement")]
     summaries: Vec<Box<Summary>>,
     queue: VecDeque<Owed>,
 }
@@ -68,7 +69,7 @@ impl Blanks {
     }
 
     /// A lease is over.
-    pub(super) fn from_lease(&mut self, summary: Box<Summary>, exchange: Exchange) {
+    pub(super) fn lease_ended(&mut self, summary: Box<Summary>, exchange: Exchange) {
         self.put_back(summary);
         self.queue = exchange.into_queue();
     }
