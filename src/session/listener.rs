@@ -119,3 +119,16 @@ async fn farewell(client: &mut Client, end: End) {
         let _ = tokio::time::timeout(patience, client.flush()).await;
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn small_messages_do_not_wait() {
+        let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        assert!(socket.nodelay().unwrap());
+    }
+}
