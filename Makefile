@@ -20,7 +20,7 @@ WAY ?=
 LOAD = --locked --manifest-path bench/load/Cargo.toml --target-dir target/bench-load
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak soak-drivers oracle conformance check fmt pgo bench bench-freshness bench-classify fuzz compose-test
+.PHONY: help setup demo test soak soak-drivers oracle conformance check fmt pgo instructions bench bench-freshness bench-classify fuzz compose-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -40,6 +40,10 @@ else
 	@bin=$$(tests/support/fetch-pg$(PG).sh | tail -n 1) && "$$bin/postgres" --version && \
 		TIDEGATE_TEST_PG="$$bin" $(CARGO) test --locked $(ARGS)
 endif
+
+instructions: ## instructions per transaction beside their limits, by valgrind; ARGS=--update makes the counts the limits
+	@scripts/setup.sh test
+	TIDEGATE_INSTRUCTIONS=$(ARGS) $(CARGO) test --locked --test instructions
 
 soak: ## tidegate verify for SOAK seconds at each level, with replicas paused, delayed, killed: no read may be stale
 	@scripts/setup.sh demo

@@ -45,6 +45,8 @@ for task in "$@"; do
         have_venv || want python3 python3-venv
         have node || want nodejs
         have npm || want npm
+        # counts instructions per transaction; the limits are those of this architecture
+        [ "$(uname -m)" != x86_64 ] || have valgrind || want valgrind
         ;;
     oracle)
         # PostgreSQL's source and its build

@@ -5,6 +5,8 @@
 
 mod support;
 
+#[path = "promises/backpressure.rs"]
+mod backpressure;
 #[path = "promises/cancel.rs"]
 mod cancel;
 #[path = "promises/catalog.rs"]
@@ -19,6 +21,8 @@ mod explain;
 mod freshness;
 #[path = "promises/healed.rs"]
 mod healed;
+#[path = "promises/idle.rs"]
+mod idle;
 #[path = "promises/large.rs"]
 mod large;
 #[path = "promises/levels.rs"]

@@ -12,7 +12,7 @@ use super::sockets::Sockets;
 use super::worker;
 use crate::cluster::{self, Clock, Control};
 use crate::config::{ListenAddress, Settings};
-use crate::net::{Bound, SocketFile, Stream};
+use crate::net::{Accepted, Bound, SocketFile};
 use crate::session::{self, Proxy};
 use crate::stats::Stats;
 
@@ -86,7 +86,7 @@ impl Running {
     }
 }
 
-async fn hand_out(proxy: Arc<Proxy>, bound: Bound, workers: Vec<Sender<Stream>>) {
+async fn hand_out(proxy: Arc<Proxy>, bound: Bound, workers: Vec<Sender<Accepted>>) {
     if let Err(error) = session::hand_out(proxy, bound, workers).await {
         tracing::error!(%error, "a listener failed");
     }

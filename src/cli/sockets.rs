@@ -7,7 +7,7 @@ use std::path::Path;
 use tokio::sync::mpsc::{Sender, channel};
 
 use crate::config::{ListenAddress, socket_path};
-use crate::net::{Bound, SocketFile, Stream};
+use crate::net::{Accepted, Bound, SocketFile};
 use crate::session::{self, BACKLOG};
 
 /// Clients that a worker has been handed and has not taken yet, at most; more wait in the kernel.
@@ -21,7 +21,7 @@ pub(super) struct Sockets {
     /// The sockets of each worker.
     pub(super) workers: Vec<Vec<Bound>>,
     /// Sockets that the workers share: clients are accepted for them, and each gets the next one in turn.
-    pub(super) shared: Vec<(Bound, Vec<Sender<Stream>>)>,
+    pub(super) shared: Vec<(Bound, Vec<Sender<Accepted>>)>,
     /// The names of Unix sockets.
     pub(super) files: Vec<SocketFile>,
 }

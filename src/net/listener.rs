@@ -1,21 +1,51 @@
 //! Listening sockets.
 
+use std::fmt;
 use std::io;
+use std::net::IpAddr;
 
 use tokio::net::{TcpListener, UnixListener};
 use tokio::sync::mpsc::Receiver;
 
 use super::Stream;
 
+/// Where a peer comes from, without its port.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// By TCP.
+    Ip(IpAddr),
+    /// By a Unix domain socket.
+    Local,
+}
+
+/// Local peers are called as in PostgreSQL's log.
+impl fmt::Display for Peer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Ip(address) => write!(f, "{address}"),
+            Self::Local => f.write_str("[local]"),
+        }
+    }
+}
+
+/// A connection that somebody else has opened.
+#[derive(Debug)]
+pub struct Accepted {
+    /// The socket.
+    pub stream: Stream,
+    /// Where it comes from.
+    pub peer: Peer,
+}
+
 /// A listening socket that does not block, before it belongs to a runtime.
 #[derive(Debug)]
 pub enum Bound {
-    /// TCP.
+    /// TCP, with Nagle's algorithm off, which accepted sockets inherit.
     Tcp(std::net::TcpListener),
     /// Unix domain socket.
     Unix(std::os::unix::net::UnixListener),
     /// Peers that somebody else accepts, on any runtime.
-    Handed(Receiver<Stream>),
+    Handed(Receiver<Accepted>),
 }
 
 /// A listening socket of the current thread's runtime.
@@ -26,7 +56,7 @@ pub enum Listener {
     /// Unix domain socket.
     Unix(UnixListener),
     /// Peers that somebody else accepts.
-    Handed(Receiver<Stream>),
+    Handed(Receiver<Accepted>),
 }
 
 impl Listener {
@@ -40,18 +70,18 @@ impl Listener {
     }
 
     /// The next peer. Cancel safe.
-    pub async fn accept(&mut self) -> io::Result<Stream> {
+    pub async fn accept(&mut self) -> io::Result<Accepted> {
         match self {
-            Self::Tcp(listener) => loop {
+            Self::Tcp(listener) => {
+                let (socket, address) = listener.accept().await?;
+                Ok(Accepted { stream: Stream::Tcp(socket), peer: Peer::Ip(address.ip()) })
+            }
+            Self::Unix(listener) => {
                 let (socket, _) = listener.accept().await?;
-                // One that cannot be set up has gone already.
-                if let Ok(stream) = Stream::tcp(socket) {
-                    return Ok(stream);
-                }
-            },
-            Self::Unix(listener) => Ok(Stream::Unix(listener.accept().await?.0)),
+                Ok(Accepted { stream: Stream::Unix(socket), peer: Peer::Local })
+            }
             Self::Handed(peers) => match peers.recv().await {
-                Some(peer) => peer.rehome(),
+                Some(Accepted { stream, peer }) => Ok(Accepted { stream: stream.rehome()?, peer }),
                 // Whoever accepts them has been told to stop.
                 None => std::future::pending().await,
             },

@@ -12,7 +12,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
-pub use listener::{Bound, Listener};
+pub use listener::{Accepted, Bound, Listener, Peer};
 pub use unix::SocketFile;
 
 /// Bytes read at once from a peer that has no buffer of its own.
@@ -39,17 +39,6 @@ impl Stream {
     pub fn tcp(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
         Ok(Self::Tcp(stream))
-    }
-
-    /// The peer's address without its port; `[local]` for a Unix socket, as PostgreSQL calls it.
-    pub fn peer(&self) -> String {
-        match self {
-            Self::Tcp(stream) => {
-                stream.peer_addr().map(|address| address.ip().to_string()).unwrap_or_default()
-            }
-            Self::Unix(_) => "[local]".to_owned(),
-            Self::Memory(_) => String::new(),
-        }
     }
 
     /// Whether the peer has neither spoken nor hung up. What it has said may be lost. Costs no system call while nothing

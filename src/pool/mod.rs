@@ -12,7 +12,7 @@ mod tend;
 use std::fmt;
 use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use deadpool::managed::{self, PoolError, QueueMode, Timeouts};
 
@@ -181,10 +181,8 @@ impl Pool {
     /// What is waited for, if that does not take too long.
     async fn in_time<T>(&self, awaited: impl Future<Output = T>) -> Result<T, LeaseError> {
         let Some(limit) = self.terms.wait else { return Ok(awaited.await) };
-        let begun = Instant::now();
         tokio::time::timeout(limit, awaited).await.map_err(|_| {
-            let pool = self.name.clone();
-            let waited = Duration::from_secs_f64((begun.elapsed().as_secs_f64() * 10.0).round() / 10.0);
+            let (pool, waited) = (self.name.clone(), limit);
             match self.inner.manager().share.as_ref().and_then(Share::exhausted) {
                 Some(limit) => LeaseError::Crowded { pool, limit, waited },
                 None => LeaseError::Exhausted { pool, limit: self.terms.limit, waited },

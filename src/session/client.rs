@@ -6,11 +6,11 @@ use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
 
-use crate::net::Stream;
+use crate::net::{Peer, Stream};
 use crate::wire::{Frontend, WireError, frontend_message};
 
-/// An idle client's read buffer is given back when it has grown beyond this, in bytes.
-const KEEP: usize = 1024;
+/// A buffer that has grown beyond this is given back as soon as it is empty, in bytes.
+const KEEP: usize = 8 * 1024;
 
 /// How often a client that has left may be found not to take what it is told; a fourth of a second passes in between.
 const PATIENCE: u8 = 8;
@@ -31,6 +31,8 @@ enum Presence {
 #[derive(Debug)]
 pub(super) struct Client {
     stream: Stream,
+    /// Where it comes from, without the port.
+    address: Peer,
     presence: Presence,
     /// How often it was found not to have taken anything since it took something last.
     waited_for: u8,
@@ -41,9 +43,10 @@ pub(super) struct Client {
 }
 
 impl Client {
-    pub(super) fn new(stream: Stream) -> Self {
+    pub(super) fn new(stream: Stream, address: Peer) -> Self {
         Self {
             stream,
+            address,
             presence: Presence::Here,
             waited_for: 0,
             inbox: BytesMut::new(),
@@ -52,8 +55,20 @@ impl Client {
     }
 
     /// Where it comes from, without the port.
-    pub(super) fn address(&self) -> String {
-        self.stream.peer()
+    pub(super) fn address(&self) -> Peer {
+        self.address
+    }
+
+    /// Takes its buffers away. It must rest.
+    pub(super) fn take_buffers(&mut self) -> (BytesMut, BytesMut) {
+        shrink(&mut self.inbox);
+        shrink(&mut self.outbox);
+        (std::mem::take(&mut self.inbox), std::mem::take(&mut self.outbox))
+    }
+
+    /// Whether it is there, and nothing is on its way to it or from it.
+    pub(super) fn rests(&self) -> bool {
+        self.presence == Presence::Here && self.inbox.is_empty() && self.outbox.is_empty()
     }
 
     /// Whether nothing more comes from it but what is in the inbox.
@@ -77,8 +92,8 @@ impl Client {
 
     /// Reads what has arrived. 0 means the client has left; it is said once.
     pub(super) fn poll_read(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.inbox.is_empty() && self.inbox.capacity() > KEEP {
-            self.inbox = BytesMut::new();
+        if self.inbox.is_empty() {
+            shrink(&mut self.inbox);
         }
         let read = match self.presence {
             Presence::Here => std::task::ready!(self.stream.poll_read_scratch(cx, &mut self.inbox)),
@@ -98,9 +113,7 @@ impl Client {
             self.waited_for = 0;
             self.outbox.advance(n);
         }
-        if self.outbox.capacity() > KEEP {
-            self.outbox = BytesMut::new();
-        }
+        shrink(&mut self.outbox);
         Poll::Ready(())
     }
 
@@ -159,5 +172,13 @@ impl Client {
                 _ => self.fill().await?,
             }
         }
+    }
+}
+
+/// Gives an empty buffer back if it has become large. Its capacity does not say so: what was taken from its front
+/// does not count.
+fn shrink(buffer: &mut BytesMut) {
+    if buffer.try_reclaim(KEEP + 1) {
+        *buffer = BytesMut::new();
     }
 }

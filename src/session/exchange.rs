@@ -7,6 +7,10 @@ use std::collections::VecDeque;
 
 use crate::wire::{Backend, TransactionStatus, WireError};
 
+/// Answers that may be owed before more is sent. A server keeps answers back until Sync, Flush, or until 8 KiB of them
+/// have come together, which are 1,638 of the shortest: beyond that it has to tell some.
+const MOST_OWED: usize = 4096;
+
 /// An answer the server owes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Owed {
@@ -56,6 +60,9 @@ pub(super) struct Undone {
     pub(super) parses: usize,
 }
 
+/// Places of a queue that are kept for the next conversation.
+const KEPT: usize = 8;
+
 /// COPY as it affects who may speak.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Copy {
@@ -78,6 +85,19 @@ pub(super) struct Exchange {
 }
 
 impl Exchange {
+    /// A conversation that begins, with a queue that was used before.
+    pub(super) fn with(queue: VecDeque<Owed>) -> Self {
+        debug_assert!(queue.is_empty());
+        Self { owed: queue, ..Self::default() }
+    }
+
+    /// The conversation is over; its queue can be used again.
+    pub(super) fn into_queue(mut self) -> VecDeque<Owed> {
+        self.owed.clear();
+        self.owed.shrink_to(KEPT);
+        self.owed
+    }
+
     /// A message went out whose answer is `owed`.
     pub(super) fn sent(&mut self, owed: Owed) {
         match owed {
@@ -125,6 +145,11 @@ impl Exchange {
     /// Whether another segment may be sent: no ReadyForQuery is awaited.
     pub(super) fn is_ready(&self) -> bool {
         self.copy == Copy::None && !self.owed.iter().any(|o| matches!(o, Owed::Ready { .. } | Owed::Leave))
+    }
+
+    /// Whether the server owes so much that more would only wait, and the memory of what it owes would grow.
+    pub(super) fn is_far_behind(&self) -> bool {
+        self.owed.len() >= MOST_OWED
     }
 
     /// Whether the session only waits to leave this server.
@@ -309,6 +334,15 @@ mod tests {
         assert!(x.is_working());
         x.received(Backend::ReadyForQuery, b"I").unwrap();
         assert!(!x.is_working());
+    }
+
+    #[test]
+    fn a_server_that_owes_much_is_waited_for() {
+        let mut x = Exchange::default();
+        (0..MOST_OWED).for_each(|_| x.sent(Owed::Close));
+        assert!(x.is_ready() && x.is_far_behind());
+        x.received(Backend::CloseComplete, b"").unwrap();
+        assert!(!x.is_far_behind());
     }
 
     #[test]

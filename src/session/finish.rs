@@ -101,7 +101,7 @@ impl Session {
         leased.hand_over(client);
         self.registered.slot.free().await;
         let Some(leased) = self.leased.take() else { return Ok(()) };
-        self.blanks.put_back(leased.turn.summary);
+        self.blanks.lease_ended(leased.turn.summary, leased.exchange);
         match self.database.settings.pool.mode {
             _ if leased.fate != Fate::Shared || !leased.due.is_empty() => drop(leased.lease),
             PoolMode::Session => self.parked.push((leased.node.node().id, leased.lease)),

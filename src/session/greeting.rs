@@ -1,7 +1,9 @@
 //! What a client is told when it has logged in: the settings a direct connection would report.
 
 use std::collections::HashMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::BytesMut;
 
 use super::ask::{AskError, ask};
 use super::failure::Failure;
@@ -10,42 +12,88 @@ use super::settings::{SessionSettings, difference, renewal};
 use super::told::Told;
 use crate::cluster::State;
 use crate::server::Settings;
+use crate::wire::encode;
 
-/// Reported settings by the settings given at start-up; asked for once, as clients of one app are alike.
-pub(super) type Greetings = HashMap<Settings, Greeting>;
+/// What clients of one user are told; found out once, as clients of one app are alike.
+#[derive(Debug, Default)]
+pub(super) struct Greetings {
+    /// By the start-up parameters, as they were given.
+    arrivals: Mutex<HashMap<Parameters, Arc<Arrival>>>,
+    /// By the settings among these, but for the name of the application.
+    reported: Mutex<HashMap<Settings, Greeting>>,
+}
+
+/// What clients with the same start-up parameters begin with.
+#[derive(Debug)]
+pub(super) struct Arrival {
+    pub(super) settings: SessionSettings,
+    pub(super) told: Told,
+    /// That they have logged in, and what is reported to them.
+    pub(super) messages: BytesMut,
+}
+
+/// Start-up parameters, names and values in the order given.
+type Parameters = Box<[(String, String)]>;
 /// Names and values in the server's order.
 pub(super) type Greeting = Arc<[(String, String)]>;
 
 /// Start-up settings remembered per user.
 const REMEMBERED: usize = 1_000;
 
-/// What to report to a client of these settings. Asks a server unless that is known; the error is the client's.
-pub(super) async fn greeting(
+/// What a client with these start-up parameters begins with. Asks a server unless that is known; the error is the
+/// client's.
+pub(super) async fn arrival(
     database: &Database,
     user: &User,
-    settings: &SessionSettings,
-) -> Result<Told, Failure> {
+    parameters: &[(String, String)],
+) -> Result<Arc<Arrival>, Failure> {
+    let known = lock(&user.greetings.arrivals).get(parameters).cloned();
+    if let Some(known) = known {
+        return Ok(known);
+    }
+    let mut settings =
+        SessionSettings::at_startup(parameters).map_err(|text| Failure::fatal("22023", text))?;
+    user.alike.share(&mut settings.current);
+    settings.base = Arc::clone(&settings.current);
+    let told = Box::pin(greeting(database, user, &settings)).await.map_err(Failure::into_fatal)?;
+    settings.reported(told.iter());
+    let mut messages = BytesMut::new();
+    encode::authentication_ok(&mut messages);
+    for (name, value) in told.iter() {
+        encode::parameter_status(&mut messages, name, value);
+    }
+    let arrival = Arc::new(Arrival { settings, told, messages });
+    remember(&user.greetings.arrivals, parameters.into(), &arrival);
+    Ok(arrival)
+}
+
+/// What to report to a client of these settings.
+async fn greeting(database: &Database, user: &User, settings: &SessionSettings) -> Result<Told, Failure> {
     // The name of the application is reported as given, and differs between clients more than anything else.
     let mut wanted = (*settings.current).clone();
     let application = wanted.remove("application_name");
     let key = Arc::new(wanted);
-    let known = greetings(user).get(&key).cloned();
+    let known = lock(&user.greetings.reported).get(&key).cloned();
     let found = if let Some(found) = known {
         found
     } else {
         let found = ask_server(database, user, &key).await?;
-        let mut remembered = greetings(user);
-        if remembered.len() >= REMEMBERED {
-            remembered.clear();
-        }
-        remembered.insert(key, Arc::clone(&found));
+        remember(&user.greetings.reported, key, &found);
         found
     };
     Ok(Told::at_login(found, application))
 }
 
-fn greetings(user: &User) -> std::sync::MutexGuard<'_, Greetings> {
-    user.greetings.lock().unwrap_or_else(PoisonError::into_inner)
+fn remember<K: Eq + std::hash::Hash, V: ?Sized>(known: &Mutex<HashMap<K, Arc<V>>>, key: K, value: &Arc<V>) {
+    let mut known = lock(known);
+    if known.len() >= REMEMBERED {
+        known.clear();
+    }
+    known.insert(key, Arc::clone(value));
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Applies the settings on a connection, as the session's first statement would, and notes what is reported.

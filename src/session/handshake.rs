@@ -7,12 +7,11 @@ use bytes::Buf;
 use super::cancel::Registered;
 use super::client::Client;
 use super::failure::{End, Failure};
-use super::greeting::greeting;
+use super::greeting::arrival;
 use super::proxy::{Admitted, Database, Proxy, User};
 use super::replication::{self, Replication};
 use super::scram::Challenge;
 use super::serve::Session;
-use super::settings::SessionSettings;
 use crate::wire::{Startup, StartupParameters, TransactionStatus, encode, sasl_initial, startup_packet};
 
 /// The newest minor version of protocol 3 spoken here.
@@ -61,7 +60,7 @@ pub(super) async fn greet(proxy: &Arc<Proxy>, client: &mut Client) -> Result<Gre
         let opened = Replication::open(proxy, client, &parameters, of, (registered, admitted)).await?;
         return Ok(Greeted::Replication(Box::new(opened)));
     }
-    ready(proxy, client, &parameters, database, user).await.map(|session| Greeted::Session(Box::new(session)))
+    ready(proxy, client, &parameters, database, user).await.map(Greeted::Session)
 }
 
 async fn startup(client: &mut Client) -> Result<Startup, End> {
@@ -108,8 +107,8 @@ async fn log_in(
         client.flush().await;
         proven = scram(client, verifier).await? && user.is_some();
     }
-    let outcome = if proven { "ok" } else { "refused" };
-    proxy.stats.counter("tidegate_logins_total", &[("outcome", outcome)]).increment(1);
+    let counter = if proven { &proxy.logins.ok } else { &proxy.logins.refused };
+    counter.increment(1);
     if !proven {
         tracing::warn!(user = name, database = wanted, "login refused");
         return Err(
@@ -164,23 +163,20 @@ async fn ready(
     parameters: &StartupParameters,
     database: Arc<Database>,
     user: Arc<User>,
-) -> Result<Session, End> {
+) -> Result<Box<Session>, End> {
     let (registered, admitted) = admit(proxy, parameters, &database)?;
-    let mut settings =
-        SessionSettings::at_startup(&parameters.values).map_err(|text| Failure::fatal("22023", text))?;
-    let told = greeting(&database, &user, &settings).await.map_err(Failure::into_fatal)?;
-    settings.reported(told.iter());
-    if settings.steering.async_commit {
+    let arrival = arrival(&database, &user, &parameters.values).await?;
+    if arrival.settings.steering.async_commit {
         database.cluster.commits_asynchronously();
     }
-    encode::authentication_ok(&mut client.outbox);
-    for (name, value) in told.iter() {
-        encode::parameter_status(&mut client.outbox, name, value);
-    }
+    client.outbox.extend_from_slice(&arrival.messages);
     encode::backend_key(&mut client.outbox, &registered.key);
     encode::ready(&mut client.outbox, TransactionStatus::Idle);
-    let mut session = Session::new(Arc::clone(proxy), database, user, settings, registered, admitted);
-    session.told = told;
-    session.address = client.address().into();
+    let address = client.address().to_string().into();
+    let settings = arrival.settings.clone();
+    let mut session =
+        Box::new(Session::new(Arc::clone(proxy), database, user, settings, registered, admitted));
+    session.told = arrival.told.clone();
+    session.address = address;
     Ok(session)
 }

@@ -13,7 +13,7 @@ use super::client::Client;
 use super::exchange::Exchange;
 use super::pins::Pins;
 use super::statements::Prepared;
-use super::summary::Summary;
+use super::summary::{Blank, Summary};
 use super::touch::Touching;
 use crate::cluster::Outstanding;
 use crate::pool::Lease;
@@ -126,14 +126,15 @@ pub(super) enum Rerun {
 
 impl Leased {
     /// A connection that was just lent.
-    pub(super) fn new(lease: Lease, node: Outstanding, serves_as: ServesAs, blank: Box<Summary>) -> Self {
+    pub(super) fn new(lease: Lease, node: Outstanding, serves_as: ServesAs, blank: Blank) -> Self {
+        let exchange = Exchange::with(blank.queue);
         // Until a segment is sent; the clock is not looked at for it.
-        let turn = Turn::begin(blank, lease.created);
+        let turn = Turn::begin(blank.summary, lease.created);
         Self {
             lease,
             node,
             serves_as,
-            exchange: Exchange::default(),
+            exchange,
             due: String::new(),
             pins: Pins::default(),
             left: Leaves::default(),

@@ -33,6 +33,11 @@ impl Session {
         }
     }
 
+    /// Whether it has server connections that it must part with.
+    pub(super) fn holds_connections(&self) -> bool {
+        self.leased.is_some() || !self.parked.is_empty()
+    }
+
     /// The session is over. Connections whose server waits for the next command are cleaned and lent again, all others
     /// are closed.
     pub(super) async fn part(&mut self) {

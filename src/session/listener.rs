@@ -13,7 +13,8 @@ use super::client::Client;
 use super::failure::End;
 use super::handshake::{Greeted, greet};
 use super::proxy::Proxy;
-use crate::net::{Bound, Listener, Stream};
+use super::rest::{self, Served};
+use crate::net::{Accepted, Bound, Listener};
 use crate::wire::Severity;
 
 /// Time for a client to log in.
@@ -27,6 +28,8 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.set_reuse_address(true)?;
     socket.set_reuse_port(true)?;
     socket.set_nonblocking(true)?;
+    // Small messages must not wait for each other's acknowledgements. Accepted sockets inherit it.
+    socket.set_tcp_nodelay(true)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -37,40 +40,44 @@ pub async fn accept(proxy: Arc<Proxy>, bound: Bound) -> io::Result<()> {
     let mut listener = Listener::register(bound)?;
     let mut stopping = proxy.stopping.subscribe();
     let counter = proxy.stats.counter("tidegate_connections_total", &[]);
-    while let Some(stream) = next(&mut listener, &mut stopping).await {
+    // Setting a timer that is the next one to go off costs a system call and a turn of the runtime. With this one, the
+    // timer of a login never is.
+    let mut earlier = tokio::time::interval(LOGIN / 4);
+    loop {
+        let accepted = tokio::select! {
+            accepted = next(&mut listener, &mut stopping) => accepted,
+            _ = earlier.tick() => continue,
+        };
+        let Some(Accepted { stream, peer }) = accepted else { return Ok(()) };
         counter.increment(1);
-        let proxy = Arc::clone(&proxy);
-        tokio::spawn(async move {
-            let _fault = Fault(&proxy);
-            attend(&proxy, stream).await;
-        });
+        let client = Client::new(stream, peer);
+        tokio::spawn(attend(Arc::clone(&proxy), Box::pin(enter(Arc::clone(&proxy), client))));
     }
-    Ok(())
 }
 
 /// Accepts clients for others, each of whom gets the next one in turn, until the proxy is to stop.
-pub async fn hand_out(proxy: Arc<Proxy>, bound: Bound, workers: Vec<Sender<Stream>>) -> io::Result<()> {
+pub async fn hand_out(proxy: Arc<Proxy>, bound: Bound, workers: Vec<Sender<Accepted>>) -> io::Result<()> {
     let mut listener = Listener::register(bound)?;
     let mut stopping = proxy.stopping.subscribe();
     let mut turns = workers.iter().cycle();
-    while let Some(stream) = next(&mut listener, &mut stopping).await {
+    while let Some(accepted) = next(&mut listener, &mut stopping).await {
         if let Some(worker) = turns.next() {
             // A worker that is not there any more has been told to stop, as this will be.
-            let _ = worker.send(stream).await;
+            let _ = worker.send(accepted).await;
         }
     }
     Ok(())
 }
 
-/// The next client, or nobody when the proxy is to stop.
-async fn next(listener: &mut Listener, stopping: &mut watch::Receiver<bool>) -> Option<Stream> {
+/// The next client, or nobody when the proxy is to stop. Cancel safe.
+async fn next(listener: &mut Listener, stopping: &mut watch::Receiver<bool>) -> Option<Accepted> {
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             _ = stopping.wait_for(|stop| *stop) => return None,
         };
         match accepted {
-            Ok(stream) => return Some(stream),
+            Ok(accepted) => return Some(accepted),
             Err(error) => {
                 // Out of file descriptors, most likely: those that are open can still be served.
                 tracing::error!(%error, "cannot accept clients");
@@ -91,21 +98,33 @@ impl Drop for Fault<'_> {
     }
 }
 
-async fn attend(proxy: &Arc<Proxy>, stream: Stream) {
-    let mut client = Client::new(stream);
-    // The handshake's state is large and short-lived; the session's stays.
-    let greeted = Box::pin(tokio::time::timeout(LOGIN, greet(proxy, &mut client))).await;
-    let end = match greeted {
-        Ok(Ok(Greeted::Session(mut session))) => {
-            let Err(end) = session.serve(&mut client).await;
-            Box::pin(session.part()).await;
-            end
-        }
-        Ok(Ok(Greeted::Replication(replication))) => Box::pin(replication.serve(&mut client)).await,
-        Ok(Err(end)) => end,
-        Ok(Ok(Greeted::Canceller)) | Err(_) => return,
+/// Serves a client from its first byte to its last. Whatever is not there while the client is idle is boxed: the rest is
+/// what an idle client costs.
+async fn attend(proxy: Arc<Proxy>, entering: impl Future<Output = Option<Box<Served>>>) {
+    let _fault = Fault(&proxy);
+    let Some(served) = entering.await else { return };
+    let (served, end) = rest::serve(served).await;
+    Box::pin(leave(served, end)).await;
+}
+
+/// The client with its session once it has logged in. `None`: it needs nothing more.
+async fn enter(proxy: Arc<Proxy>, mut client: Client) -> Option<Box<Served>> {
+    let end = match tokio::time::timeout(LOGIN, greet(&proxy, &mut client)).await.ok()? {
+        Ok(Greeted::Session(session)) => return Some(Box::new(Served { session, client })),
+        Ok(Greeted::Replication(replication)) => Box::pin(replication.serve(&mut client)).await,
+        Ok(Greeted::Canceller) => return None,
+        Err(end) => end,
     };
     farewell(&mut client, end).await;
+    None
+}
+
+async fn leave(mut served: Box<Served>, end: End) {
+    let Served { session, client } = &mut *served;
+    if session.holds_connections() {
+        session.part().await;
+    }
+    farewell(client, end).await;
 }
 
 /// Tells the client why, if there is something to tell and it takes it.
@@ -122,5 +141,20 @@ async fn farewell(client: &mut Client, end: End) {
         tracing::info!(sqlstate = %failure.code, "{}", failure.message);
         failure.write(&mut client.outbox);
         let _ = tokio::time::timeout(patience, client.flush()).await;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use tokio::net::TcpListener;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn small_messages_do_not_wait() {
+        let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
+        let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+        let (socket, _) = listener.accept().await.unwrap();
+        assert!(socket.nodelay().unwrap());
     }
 }

@@ -4,6 +4,7 @@
 //! server connection that works for them. Decisions are made in `routing`; this module gathers what they need and
 //! carries them out. It must not know how servers are found or watched.
 
+mod alike;
 mod alone;
 mod ask;
 mod build;
@@ -35,6 +36,7 @@ mod proxy;
 mod relay;
 mod replication;
 mod replies;
+mod rest;
 mod restore;
 mod rules;
 mod scram;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::failure::Failure;
-use super::leased::ServesAs;
+use super::leased::{Leased, ServesAs};
 use super::rules::Defaults;
 use super::segment::Ending;
 use super::serve::Session;
@@ -96,12 +96,14 @@ impl Session {
     }
 
     fn need(&mut self, summary: &Summary, ending: Ending) -> Need {
+        let is_bound = |l: &Leased| l.serves_as != ServesAs::Replica && !l.exchange.is_settled();
+        if self.leased.as_ref().is_some_and(is_bound) {
+            // The primary has everything, and in the middle of a transaction the session stays there.
+            return Need::default();
+        }
         let promise = self.promise(self.promised(summary), summary.key);
         let cluster = &self.database.cluster;
-        if summary.wants == Wants::Read
-            && self.leased.as_ref().is_none_or(|l| l.serves_as == ServesAs::Replica)
-        {
-            // In a transaction on the primary nobody is helped by fresh replicas.
+        if summary.wants == Wants::Read {
             cluster.reads();
         }
         let read = if self.is_certain(summary, ending) {

@@ -158,7 +158,7 @@ impl Session {
     /// From here on the session has this connection to a node, in one of its lives. It is put in its place at once: what is
     /// moved for every statement counts.
     fn holds(&mut self, lease: Lease, (node, life): (Outstanding, u64), serves_as: ServesAs, due: String) {
-        let blank = self.blanks.take();
+        let blank = self.blanks.for_lease();
         self.leased = Some(Leased { due, life, ..Leased::new(lease, node, serves_as, blank) });
     }
 

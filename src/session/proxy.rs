@@ -2,11 +2,11 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use tokio::sync::watch;
 
+use super::alike::Alike;
 use super::cancel::Cancels;
 use super::due::Proven;
 use super::greeting::Greetings;
@@ -20,7 +20,7 @@ use crate::cluster::{Clock, Cluster};
 use crate::config::{DatabaseSettings, LimitSettings, NodeSettings, Settings, UserSettings, UserTuning};
 use crate::pool::{Pool, Quota, Terms};
 use crate::server::Endpoint;
-use crate::stats::{DatabaseStats, Present, Stats};
+use crate::stats::{DatabaseStats, Logins, Present, Stats};
 
 /// What all sessions of one proxy share.
 #[derive(Debug)]
@@ -36,6 +36,7 @@ pub struct Proxy {
     pub(super) statements: Statements,
     pub(super) cancels: Arc<Cancels>,
     pub(super) mock: Verifier,
+    pub(super) logins: Logins,
     pub(super) log_statements: bool,
     /// Becomes true when the proxy is to stop: idle sessions end at once, the others when they are idle.
     pub(super) stopping: watch::Sender<bool>,
@@ -88,7 +89,8 @@ pub struct User {
     pub(super) verifier: Option<Verifier>,
     /// A pool per node, by [`crate::routing::NodeId`].
     pub pools: Vec<Arc<Pool>>,
-    pub(super) greetings: Mutex<Greetings>,
+    pub(super) greetings: Greetings,
+    pub(super) alike: Alike,
     pub(super) sequences: SequenceUsers,
     pub(super) proven: Proven,
     /// What it is promised, where that differs from the database's settings.
@@ -105,6 +107,7 @@ impl Proxy {
         let databases = settings.databases.iter().map(|d| (d.name.clone(), database(d))).collect();
         Self {
             databases,
+            logins: Logins::new(&stats),
             stats,
             pins: Arc::default(),
             sessions: AtomicU64::new(0),
@@ -174,7 +177,8 @@ impl User {
             name: user.name.clone(),
             verifier: password.map(|p| Verifier::derive(p.expose())),
             pools: nodes.map(|(node, quota)| pool(database, user, node, quota.as_ref())).collect(),
-            greetings: Mutex::default(),
+            greetings: Greetings::default(),
+            alike: Alike::default(),
             sequences: SequenceUsers::default(),
             proven: Proven::default(),
             tuning: user.tuning,

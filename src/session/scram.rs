@@ -18,7 +18,10 @@ pub(super) struct Verifier {
     salt: String,
     iterations: String,
     stored_key: Key,
-    server_key: Key,
+    /// HMAC under the stored key, with the key worked in.
+    stored: Hmac<Sha256>,
+    /// HMAC under the server key.
+    server: Hmac<Sha256>,
 }
 
 impl std::fmt::Debug for Verifier {
@@ -50,12 +53,14 @@ impl Verifier {
         let (iterations, rest) = text.strip_prefix("SCRAM-SHA-256$")?.split_once(':')?;
         let (salt, keys) = rest.split_once('$')?;
         let (stored, server) = keys.split_once(':')?;
-        let key = |text: &str| BASE64.decode(text).ok()?.try_into().ok();
+        let key = |text: &str| -> Option<Key> { BASE64.decode(text).ok()?.try_into().ok() };
+        let stored_key = key(stored)?;
         Some(Self {
             salt: salt.to_owned(),
             iterations: iterations.to_owned(),
-            stored_key: key(stored)?,
-            server_key: key(server)?,
+            stored_key,
+            stored: hmac(&stored_key),
+            server: hmac(&key(server)?),
         })
     }
 }
@@ -102,21 +107,24 @@ impl Challenge {
         let proof: Key =
             BASE64.decode(proof).ok().and_then(|p| p.try_into().ok()).ok_or(ScramError::Malformed)?;
         let transcript = format!("{},{},{without_proof}", self.client_first_bare, self.message);
-        let signature = hmac(&verifier.stored_key, transcript.as_bytes());
+        let signature = sign(&verifier.stored, &transcript);
         let mut client_key = proof;
         client_key.iter_mut().zip(signature).for_each(|(k, s)| *k ^= s);
         let stored: Key = Sha256::digest(client_key).into();
         if !same(&stored, &verifier.stored_key) {
             return Err(ScramError::WrongPassword);
         }
-        Ok(format!("v={}", BASE64.encode(hmac(&verifier.server_key, transcript.as_bytes()))))
+        Ok(format!("v={}", BASE64.encode(sign(&verifier.server, &transcript))))
     }
 }
 
-fn hmac(key: &Key, data: &[u8]) -> Key {
-    let mut mac =
-        Hmac::<Sha256>::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any size"));
-    mac.update(data);
+fn hmac(key: &Key) -> Hmac<Sha256> {
+    Hmac::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any size"))
+}
+
+fn sign(key: &Hmac<Sha256>, text: &str) -> Key {
+    let mut mac = key.clone();
+    mac.update(text.as_bytes());
     mac.finalize().into_bytes().into()
 }
 

@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
 use bytes::Buf;
@@ -41,6 +41,9 @@ const BACKLOG: usize = 128 * 1024;
 const LEFT: Duration = Duration::from_millis(250);
 /// The longest statement text that can be prepared, in bytes: it has to be kept whole.
 const LONGEST_PARSE: usize = 16 * 1024 * 1024;
+
+/// A waiting client's lists of messages are given back when they have room for more than this.
+const LONG: usize = 128;
 
 /// One logged-in client.
 pub(super) struct Session {
@@ -110,6 +113,8 @@ enum Event {
     Overdue(Overdue),
     /// The proxy is to stop.
     Stop,
+    /// Nothing to wait for: the client rests.
+    Rest,
 }
 
 impl Session {
@@ -154,13 +159,17 @@ impl Session {
         }
     }
 
-    /// Serves the client until it or the proxy ends. Never returns `Ok`.
-    pub(super) async fn serve(&mut self, client: &mut Client) -> Result<std::convert::Infallible, End> {
-        poll_fn(|cx| Poll::Ready(self.registered.slot.wakes(cx.waker()))).await;
+    /// The session begins, in the task that this wakes.
+    pub(super) fn begin(&self, waker: &Waker) {
+        self.registered.slot.wakes(waker);
         if *self.proxy.stopping.borrow() {
             // It has come too late to be told.
             self.registered.slot.end();
         }
+    }
+
+    /// Serves the client until it rests, or it or the proxy ends. When it rests, whatever may happen next wakes the task.
+    pub(super) async fn serve(&mut self, client: &mut Client) -> Result<(), End> {
         loop {
             let all_taken = self.take_all(client).await?;
             if all_taken && client.has_left() {
@@ -174,6 +183,7 @@ impl Session {
                 Event::ServerGone(error) => Box::pin(self.server_gone(client, &error)).await?,
                 Event::Overdue(what) => Box::pin(self.overdue(client, what)).await?,
                 Event::ClientGone => Box::pin(self.client_left(client)).await,
+                Event::Rest => return Ok(()),
                 Event::Stop => {
                     return Err(super::failure::Failure::fatal("57P01", "the proxy is shutting down").into());
                 }
@@ -187,12 +197,16 @@ impl Session {
             None => client.outbox.len() < BACKLOG,
             Some(l) if l.rerun.is_some() || l.lease.outbox.len() >= BACKLOG => false,
             Some(l) if self.passing == Passing::Early => l.exchange.copies_in() || self.skipping,
-            Some(l) => self.passing != Passing::Nothing || l.exchange.is_ready() || l.exchange.copies_in(),
+            Some(l) if self.passing != Passing::Nothing || l.exchange.copies_in() => true,
+            Some(l) => l.exchange.is_ready() && !l.exchange.is_far_behind(),
         }
     }
 
     /// Deals with what the client has sent, as far as may be. True when all of it was, and more must arrive first.
     async fn take_all(&mut self, client: &mut Client) -> Result<bool, End> {
+        if self.leased.is_none() && client.inbox.is_empty() {
+            return Ok(true);
+        }
         while self.can_take(client) {
             if !self.take(client).await? {
                 return Ok(true);
@@ -213,6 +227,9 @@ impl Session {
             return self.take_copy(client);
         }
         let Some(step) = segment::next(&client.inbox, &mut self.items, LONGEST_PARSE)? else {
+            if self.items.capacity() > LONG {
+                (self.items, self.plan) = (Vec::new(), Vec::new());
+            }
             return Ok(false);
         };
         match step {
@@ -306,7 +323,13 @@ impl Session {
                     return Poll::Ready(Event::Overdue(what));
                 }
             }
-            if busy || !registered.slot.is_to_end() { Poll::Pending } else { Poll::Ready(Event::Stop) }
+            if !busy && registered.slot.is_to_end() {
+                Poll::Ready(Event::Stop)
+            } else if leased.is_none() && client.rests() {
+                Poll::Ready(Event::Rest)
+            } else {
+                Poll::Pending
+            }
         });
         if busy && left {
             // A request to cancel that came before its statement had begun has done nothing.

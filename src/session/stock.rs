@@ -113,6 +113,8 @@ impl Session {
         if unsettled {
             let all = left.intersects(Leaves::RESET_ALL.with(Leaves::DISCARD_ALL));
             self.settings.learn(&answer, &mut l.lease, &l.turn.summary.resets, all);
+            self.user.alike.share(&mut self.settings.current);
+            self.user.alike.share(&mut l.lease.settings);
             if !self.settings.steering.temp_path {
                 l.pins.end(Leaves::TEMP_PATH);
             }

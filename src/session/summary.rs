@@ -1,7 +1,9 @@
 //! What a segment needs.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::exchange::{Exchange, Owed};
 use super::known::Known;
 use super::need::key;
 use super::rules::Defaults;
@@ -12,6 +14,13 @@ use crate::sql::{Hints, Intent, Leaves, Level, OnStale, Scope, Touched};
 
 /// Most blank summaries a session keeps: one for the segment that is read, one for a server that is leased.
 const BLANKS: usize = 2;
+
+/// What a lease begins with.
+#[derive(Debug, Default)]
+pub(super) struct Blank {
+    pub(super) summary: Box<Summary>,
+    pub(super) queue: VecDeque<Owed>,
+}
 
 /// What a segment needs, the strictest of its parts.
 #[derive(Clone, Debug)]
@@ -40,21 +49,36 @@ pub(super) struct Summary {
     pub(super) known: Option<Arc<Known>>,
 }
 
-/// Summaries that were used, for those to come: a session that is at work asks for no memory.
+/// What was used, for those to come: a session that is at work asks for no memory.
 #[derive(Debug, Default)]
-pub(super) struct Blanks(Vec<Box<Summary>>);
+pub(super) struct Blanks {
+    #[allow(clippy::vec_box, reason = "they are moved in and out for every statement")]
+    summaries: Vec<Box<Summary>>,
+    queue: VecDeque<Owed>,
+}
 
 impl Blanks {
     /// A summary of nothing.
     pub(super) fn take(&mut self) -> Box<Summary> {
-        self.0.pop().unwrap_or_default()
+        self.summaries.pop().unwrap_or_default()
+    }
+
+    /// What a lease begins with.
+    pub(super) fn for_lease(&mut self) -> Blank {
+        Blank { summary: self.take(), queue: std::mem::take(&mut self.queue) }
+    }
+
+    /// A lease is over.
+    pub(super) fn lease_ended(&mut self, summary: Box<Summary>, exchange: Exchange) {
+        self.put_back(summary);
+        self.queue = exchange.into_queue();
     }
 
     /// This one is not needed any more.
     pub(super) fn put_back(&mut self, mut summary: Box<Summary>) {
-        if self.0.len() < BLANKS {
+        if self.summaries.len() < BLANKS {
             *summary = Summary::nothing();
-            self.0.push(summary);
+            self.summaries.push(summary);
         }
     }
 }

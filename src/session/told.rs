@@ -1,16 +1,17 @@
 //! What a client has been told of its settings.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use super::greeting::Greeting;
 
 /// What a client has been told of its settings, so that it is told no more than a direct connection would tell it.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Told {
     /// At login; shared by all clients that are alike.
     greeting: Greeting,
     /// The name of the application as the client gave it, in which they are not.
-    application: Option<Box<str>>,
+    application: Option<Arc<str>>,
     /// Since then, where it is not the same.
     changed: BTreeMap<Box<str>, Box<str>>,
 }

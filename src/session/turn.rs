@@ -18,7 +18,7 @@ use super::serve::Session;
 use super::summary::Summary;
 use super::understand::Understood;
 use crate::config::Mode;
-use crate::routing::{Decision, Doubt, Held, Reason, Request, Target, Wants, route};
+use crate::routing::{Decision, Doubt, Held, Reason, Request, Stale, Target, Wants, route};
 use crate::sql::{Intent, Leaves};
 use crate::wire::{self, Frontend, TransactionStatus, encode, query_text};
 
@@ -327,12 +327,18 @@ impl Session {
         again: Option<Rerun>,
         waited: Duration,
     ) -> Decision {
-        let cluster = &self.database.cluster;
-        cluster.replicas(&mut self.view);
-        // xorshift64: good enough to spread load.
-        self.dice ^= self.dice << 13;
-        self.dice ^= self.dice >> 7;
-        self.dice ^= self.dice << 17;
+        let mut stale = Stale::default();
+        if held.is_some() {
+            // Where it goes is settled, however fresh who is.
+            self.view.clear();
+        } else {
+            self.database.cluster.replicas(&mut self.view);
+            // xorshift64: good enough to spread load.
+            self.dice ^= self.dice << 13;
+            self.dice ^= self.dice >> 7;
+            self.dice ^= self.dice << 17;
+            stale = self.staleness(summary, waited);
+        }
         let request = Request {
             wants: summary.wants,
             held,
@@ -343,7 +349,7 @@ impl Session {
                 .filter(|intent| *intent == Intent::Primary || !summary.leaves.intersects(PINNING)),
             level: self.promised(summary).0,
             need: summary.need,
-            stale: self.staleness(summary, waited),
+            stale,
             doubt: match again {
                 Some(Rerun::OnPrimary) => Some(Doubt::RefusedBefore),
                 Some(Rerun::Missing) => Some(Doubt::Catalog),

@@ -56,7 +56,11 @@ impl Session {
                 _ => continue,
             };
             let is_as_told = || told.is_none() || told == prepared.shape();
-            if !name.is_empty() && !(is_as_told() && leased.lease.prepared.touch(prepared.id)) {
+            if name.is_empty() {
+                continue;
+            }
+            let is_there = leased.lease.prepared.touch(prepared.id);
+            if !is_there || !is_as_told() {
                 return Ok(true);
             }
         }

@@ -142,6 +142,28 @@ fn key(name: &'static str, labels: &[(&'static str, &str)]) -> Key {
     Key::from_parts(name, labels)
 }
 
+/// Logins by outcome.
+pub struct Logins {
+    /// Those that have proven who they are.
+    pub ok: Counter,
+    /// The others.
+    pub refused: Counter,
+}
+
+impl std::fmt::Debug for Logins {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Logins")
+    }
+}
+
+impl Logins {
+    /// Both counters.
+    pub fn new(stats: &Stats) -> Self {
+        let counter = |outcome| stats.counter("tidegate_logins_total", &[("outcome", outcome)]);
+        Self { ok: counter("ok"), refused: counter("refused") }
+    }
+}
+
 /// Counts something that is there until this is dropped.
 #[derive(Debug)]
 pub struct Present(Gauge);

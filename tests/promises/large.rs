@@ -7,7 +7,7 @@ use super::support::raw::{Raw, bind, describe, execute, parse, query, sync, tagg
 use super::{proxy, schema, support, wait_both};
 
 /// A line of `/proc/PID/status`, in KiB.
-fn memory(proxy: &RunningProxy, name: &str) -> u64 {
+pub(super) fn memory(proxy: &RunningProxy, name: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", proxy.pid())).unwrap();
     let line = status.lines().find(|line| line.starts_with(name)).unwrap();
     line.split_whitespace().nth(1).unwrap().parse().unwrap()

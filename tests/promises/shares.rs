@@ -1,5 +1,6 @@
 //! Who is served when there are not enough connections for all, and when.
 
+use std::sync::Barrier;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -177,4 +178,38 @@ fn many_users_never_have_more_than_allowed() {
     assert!((4..=7).contains(&most), "{most}");
     support::wait_until("no more are left than allowed", || (1..=4).contains(&named(&name)));
     assert!(!proxy.stderr().contains("is exceeded"), "{}", proxy.stderr());
+}
+
+/// Their turns are counted, not the time: how fast the machine is does not matter.
+#[test]
+fn two_hundred_clients_of_twenty_connections_are_served_alike() {
+    const CLIENTS: usize = 200;
+    let proxy = shared_by(&[], "connection_limit = 20");
+    let clients: Vec<_> = (0..CLIENTS).map(|_| Raw::app(proxy.address())).collect();
+    let (turns, together) = (AtomicUsize::new(40 * CLIENTS), Barrier::new(CLIENTS));
+    let mut served: Vec<usize> = Vec::new();
+    thread::scope(|scope| {
+        let threads: Vec<_> = clients
+            .into_iter()
+            .map(|mut raw| {
+                let (turns, together) = (&turns, &together);
+                scope.spawn(move || {
+                    let mut served = 0;
+                    together.wait();
+                    while turns
+                        .fetch_update(Ordering::Relaxed, Ordering::Relaxed, |n| n.checked_sub(1))
+                        .is_ok()
+                    {
+                        raw.ok(&format!("select pg_sleep(0.005) {PRIMARY}"));
+                        served += 1;
+                    }
+                    served
+                })
+            })
+            .collect();
+        served.extend(threads.into_iter().map(|thread| thread.join().unwrap()));
+    });
+    let (least, most) = (*served.iter().min().unwrap(), *served.iter().max().unwrap());
+    println!("served {least} to {most} times");
+    assert!(most * 2 <= least * 3, "{served:?}");
 }

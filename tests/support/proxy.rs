@@ -60,6 +60,17 @@ impl Tidegate {
         tidegate
     }
 
+    /// Has it run by another program, which gets `args` and then the proxy's command line.
+    pub fn under<'a>(mut self, program: &str, args: impl IntoIterator<Item = &'a str>) -> Self {
+        let mut command = Command::new(program);
+        command.args(args).arg(self.command.get_program()).args(self.command.get_args());
+        for name in FOREIGN_SETTINGS {
+            command.env_remove(name);
+        }
+        self.command = command;
+        self
+    }
+
     /// Adds arguments.
     pub fn args<'a>(mut self, args: impl IntoIterator<Item = &'a str>) -> Self {
         self.command.args(args);
