@@ -298,27 +298,6 @@ impl Session {
         self.require(&mut u.summary, ending).await
     }
 
-    /// Whether the segment reads in a transaction on a replica that has not replayed what it must see.
-    fn is_ahead(&self, summary: &Summary) -> bool {
-        let reads = |l: &&Leased| l.serves_as == ServesAs::Replica && summary.wants != Wants::Transaction;
-        self.leased.as_ref().filter(reads).is_some_and(|l| l.node.node().horizon() < summary.need.mark)
-    }
-
-    /// In a READ ONLY transaction on a replica every statement sees what was acknowledged before it. The transaction
-    /// cannot move, so the replica is waited for.
-    async fn await_replay(&self, summary: &Summary) -> Result<(), Failure> {
-        let Some(leased) = &self.leased else { return Ok(()) };
-        let wait = self.database.settings.pool.connect_timeout;
-        if self.database.cluster.passes(leased.node.node(), summary.need.mark, wait).await {
-            return Ok(());
-        }
-        let name = &leased.node.node().name;
-        let text = format!(
-            "replica {name} has not replayed within {wait:?} what this READ ONLY transaction must see"
-        );
-        Err(Failure::error("40001", text).with_hint("Run the transaction again."))
-    }
-
     /// Where the segment goes, given what is known of the cluster at this moment.
     pub(super) fn decide(
         &mut self,
