@@ -341,24 +341,34 @@ impl Session {
 
     /// Runs the retained segment again, elsewhere.
     pub(super) async fn run_again(&mut self, client: &mut Client, how: Rerun) -> Result<(), End> {
-        let Some(leased) = self.leased.take() else { return Ok(()) };
-        let Leased { turn, lease, node, exchange, .. } = leased;
-        let from = node.node().id.0;
-        self.registered.slot.free().await;
+        let Some(mut leased) = self.leased.take() else { return Ok(()) };
+        let blank = Turn::begin(self.blanks.take(), leased.turn.begun);
+        let turn = std::mem::replace(&mut leased.turn, blank);
+        let from = leased.node.node().id.0;
         // Twice is enough: what fails on two replicas is the primary's to answer.
         let how = if turn.runs > 0 { Rerun::OnPrimary } else { how };
+        let is_settled = leased.exchange.is_settled();
         let cause = match how {
             Rerun::OnPrimary => "needs_primary",
             Rerun::Missing => "missing",
-            Rerun::Elsewhere(_) if exchange.is_settled() => "conflict",
+            Rerun::Elsewhere(_) if is_settled => "conflict",
             Rerun::Elsewhere(_) => "connection_lost",
             Rerun::Fresh => "reserved_setting",
             Rerun::Replan => "stale_plan",
         };
-        if exchange.is_settled() {
-            lease.give_back();
+        if !leased.pins.is_empty() && is_settled {
+            // What binds the session to this connection is still there.
+            leased.rerun = None;
+            self.leased = Some(leased);
+        } else {
+            self.registered.slot.free().await;
+            // What a part of the segment may have left there before another part failed nobody has asked for.
+            let is_clean = !(leased.left | turn.summary.leaves).intersects(PINNING);
+            let Leased { lease, .. } = leased;
+            if is_settled && is_clean {
+                lease.give_back();
+            }
         }
-        drop(node);
         self.database.stats.rerun(from, cause);
         if let (Rerun::OnPrimary, 0, Some(known)) = (how, turn.runs, &turn.summary.known) {
             known.refuse();
