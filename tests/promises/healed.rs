@@ -147,3 +147,20 @@ fn a_table_that_was_made_anew_has_the_same_columns() {
         }
     }
 }
+
+/// What binds a session to its connection is still there when a plan was made anew.
+#[test]
+fn a_pinned_session_keeps_its_connection() {
+    let (schema, text) = prepare();
+    let proxy = proxy("connection_limit=2&tidegate_client_auth=trust");
+    let (mut a, mut b) = (Raw::app(proxy.address()), Raw::app(proxy.address()));
+    a.ok("select pg_advisory_lock(7311)");
+    let server = a.ok("select pg_backend_pid()").value();
+    assert_eq!(all(&mut a, "s", &text).ok().rows()[0].len(), 1);
+    alter(&schema, "alter table TABLE add b int default 2", &mut b);
+    a.send(&[bind("", "s", &[]), describe(b'P', ""), execute(""), sync()].concat());
+    assert_eq!(a.answer().ok().rows()[0].len(), 2);
+    assert!(proxy.metric("tidegate_pinned_clients", &["reason=\"advisory_lock\""]) > 0.5);
+    assert_eq!(a.ok("select pg_backend_pid()").value(), server);
+    assert_eq!(a.ok("select pg_advisory_unlock(7311)").value(), "t");
+}
