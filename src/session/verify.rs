@@ -12,7 +12,8 @@ use std::sync::Arc;
 use bytes::Buf;
 
 use super::failure::{End, Failure};
-use super::segment::Ending;
+use super::names::Names;
+use super::segment::{Ending, Item};
 use super::serve::Session;
 use super::statements::Prepared;
 use super::understand::Understood;
@@ -39,28 +40,40 @@ pub(super) fn shape(message: &[u8]) -> u64 {
     hasher.finish()
 }
 
+/// A statement, and the shape of its rows that the client was told.
+type Described<'a> = (&'a Arc<Prepared>, Option<u64>);
+
+/// The statement that a message binds or describes by its name, if the shape of its rows is known.
+fn described_before<'a>(
+    inbox: &[u8],
+    item: &Item,
+    about: Option<&'a Arc<Prepared>>,
+    names: &Names,
+) -> Result<Option<Described<'a>>, WireError> {
+    let Some(prepared) = about else { return Ok(None) };
+    let body = wire::body(&inbox[item.start..], item.len);
+    let name = match item.kind {
+        Frontend::Bind => Bind::read(body)?.statement,
+        Frontend::Describe => Describe::read(body)?.name,
+        _ => return Ok(None),
+    };
+    let told = names.told(name);
+    let is_known = !name.is_empty() && prepared.shape().or(told).is_some();
+    Ok(is_known.then_some((prepared, told)))
+}
+
 impl Session {
     /// Whether a statement that the segment binds or describes has to be looked at: whether its rows still have the shape
     /// that the client was told.
     pub(super) fn has_doubts(&mut self, inbox: &[u8]) -> Result<bool, WireError> {
         let Some(leased) = &mut self.leased else { return Ok(false) };
         for (item, about) in self.items.iter().zip(&self.plan) {
-            let Some(prepared) = about else { continue };
-            let body = wire::body(&inbox[item.start..], item.len);
-            let (name, told) = match item.kind {
-                Frontend::Bind => {
-                    let name = Bind::read(body)?.statement;
-                    (name, self.names.told(name))
-                }
-                Frontend::Describe => (Describe::read(body)?.name, None),
-                _ => continue,
-            };
-            let is_as_told = || told.is_none() || told == prepared.shape();
-            if name.is_empty() {
+            let Some((prepared, told)) = described_before(inbox, item, about.as_ref(), &self.names)? else {
                 continue;
-            }
+            };
             let is_there = leased.lease.prepared.touch(prepared.id);
-            if !is_there || !is_as_told() {
+            let binds_other = item.kind == Frontend::Bind && told.is_some() && told != prepared.shape();
+            if !is_there || binds_other {
                 return Ok(true);
             }
         }
@@ -71,17 +84,11 @@ impl Session {
     /// have to prepare it anew, and that this is the shape the client was told. True when the segment was refused.
     pub(super) async fn verify(&mut self, inbox: &[u8], u: &Understood, ending: Ending) -> Result<bool, End> {
         for i in 0..self.items.len() {
-            let (item, Some(prepared)) = (self.items[i], &self.plan[i]) else { continue };
-            let body = wire::body(&inbox[item.start..], item.len);
-            let name = match item.kind {
-                Frontend::Bind => Bind::read(body)?.statement,
-                Frontend::Describe => Describe::read(body)?.name,
-                _ => continue,
-            };
-            let told = self.names.told(name);
-            if name.is_empty() || prepared.shape().or(told).is_none() {
+            let item = self.items[i];
+            let Some((prepared, told)) = described_before(inbox, &item, self.plan[i].as_ref(), &self.names)?
+            else {
                 continue;
-            }
+            };
             let prepared = Arc::clone(prepared);
             let shape = match self.shape_of(&prepared).await {
                 Ok(shape) => shape,
