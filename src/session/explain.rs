@@ -45,24 +45,27 @@ impl From<Decision> for Taken {
 impl Session {
     /// Keeps what was decided, for who asks.
     pub(super) fn remember(&mut self, summary: &Summary, taken: Taken, node: Option<NodeId>, now: Tick) {
-        let (level, scope) = self.promised(summary);
-        let Some(last) = &mut self.last_route else {
-            self.last_route = Some(Box::new(self.route(summary, taken, node, now)));
-            return;
-        };
-        // In place: this is done for every statement.
-        last.replicas.clone_from(&self.view);
-        let is_same = last.known.as_ref().zip(summary.known.as_ref()).is_some_and(|(a, b)| Arc::ptr_eq(a, b));
-        if !is_same {
-            last.known.clone_from(&summary.known);
+        // Its memory is used again: this is done for every statement.
+        let mut last = self.last_route.take();
+        let mut replicas = last.as_mut().map(|last| std::mem::take(&mut last.replicas)).unwrap_or_default();
+        replicas.clone_from(&self.view);
+        let route = self.route(summary, taken, node, now, replicas);
+        match &mut last {
+            Some(last) => **last = route,
+            None => last = Some(Box::new(route)),
         }
-        (last.node, last.decision, last.would) = (node, taken.decision, taken.would);
-        (last.level, last.scope, last.need) = (level, scope, summary.need);
-        (last.at, last.leaves) = (now, summary.leaves);
+        self.last_route = last;
     }
 
     /// Everything the decision on a statement went by, as it was a moment ago.
-    pub(super) fn route(&self, summary: &Summary, taken: Taken, node: Option<NodeId>, now: Tick) -> Route {
+    pub(super) fn route(
+        &self,
+        summary: &Summary,
+        taken: Taken,
+        node: Option<NodeId>,
+        now: Tick,
+        replicas: Vec<ReplicaView>,
+    ) -> Route {
         let (level, scope) = self.promised(summary);
         Route {
             node,
@@ -72,7 +75,7 @@ impl Session {
             scope,
             need: summary.need,
             at: now,
-            replicas: self.view.clone(),
+            replicas,
             known: summary.known.clone(),
             leaves: summary.leaves,
         }

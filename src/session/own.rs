@@ -288,7 +288,7 @@ impl Session {
         let node = self.leased.as_ref().map(|leased| leased.node.node().id);
         let last = self.last_route.take();
         let now = self.database.cluster.clock.now();
-        let route = self.route(&summary, taken, node, now);
+        let route = self.route(&summary, taken, node, now, self.view.clone());
         self.last_route = last;
         Ok(self.lines(&route))
     }
