@@ -1,8 +1,9 @@
 //! Settings that sessions of one user have in common.
 
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
+use super::lock::lock;
 use crate::server::Settings;
 
 /// Most that are remembered. Who comes after them is alike with nobody who came before.
@@ -16,7 +17,7 @@ pub(super) struct Alike(Mutex<HashSet<Settings>>);
 impl Alike {
     /// Puts what others have already in the place of what is equal.
     pub(super) fn share(&self, settings: &mut Settings) {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.0);
         if let Some(known) = known.get(settings) {
             *settings = Arc::clone(known);
             return;

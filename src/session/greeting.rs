@@ -1,12 +1,13 @@
 //! What a client is told when it has logged in: the settings a direct connection would report.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::BytesMut;
 
 use super::ask::{AskError, ask};
 use super::failure::Failure;
+use super::lock::lock;
 use super::proxy::{Database, User};
 use super::settings::{SessionSettings, difference, renewal};
 use super::told::Told;
@@ -90,10 +91,6 @@ fn remember<K: Eq + std::hash::Hash, V: ?Sized>(known: &Mutex<HashMap<K, Arc<V>>
         known.clear();
     }
     known.insert(key, Arc::clone(value));
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Applies the settings on a connection, as the session's first statement would, and notes what is reported.

@@ -26,6 +26,7 @@ mod large;
 mod leased;
 mod leaving;
 mod listener;
+mod lock;
 mod names;
 mod need;
 mod obtain;

@@ -16,7 +16,7 @@ use bytes::BytesMut;
 use super::client::Client;
 use super::failure::End;
 use super::segment::Item;
-use super::serve::Session;
+use super::serve::{LONG, Session};
 use super::statements::Prepared;
 use super::summary::Blanks;
 use crate::routing::ReplicaView;
@@ -24,8 +24,6 @@ use crate::routing::ReplicaView;
 /// Most desks a worker keeps for clients that come to work: more are at work at the same time only while there are more
 /// clients than server connections, and then those that end leave theirs to those that begin.
 const SPARE: usize = 64;
-/// Most entries of a list that is kept.
-const MODEST: usize = 256;
 
 /// A client with its session.
 pub(super) struct Served {
@@ -149,5 +147,5 @@ fn give_back(work: Work, served: &mut Served) {
 /// The list, or an empty one in its place if it has become large.
 fn modest<T>(list: &mut Vec<T>) -> Vec<T> {
     let list = std::mem::take(list);
-    if list.capacity() > MODEST { Vec::new() } else { list }
+    if list.capacity() > LONG { Vec::new() } else { list }
 }

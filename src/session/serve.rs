@@ -42,8 +42,8 @@ const LEFT: Duration = Duration::from_millis(250);
 /// The longest statement text that can be prepared, in bytes: it has to be kept whole.
 const LONGEST_PARSE: usize = 16 * 1024 * 1024;
 
-/// A waiting client's lists of messages are given back when they have room for more than this.
-const LONG: usize = 128;
+/// A client's lists of messages are given back when they have room for more than this and it waits or rests.
+pub(super) const LONG: usize = 128;
 
 /// One logged-in client.
 pub(super) struct Session {

@@ -5,7 +5,7 @@
 use std::collections::hash_map::RandomState;
 use std::hash::BuildHasher;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock};
 
 use arc_swap::ArcSwap;
 use rustc_hash::FxBuildHasher;
@@ -13,6 +13,7 @@ use rustc_hash::FxBuildHasher;
 use super::generations::Generations;
 use super::ground::Ground;
 use super::known::{Known, Told};
+use super::lock::lock;
 use crate::cluster::catalog::Keeper;
 use crate::sql::{self, Deallocated, HintError, Hints, Parsed, ShapeKey, Shaper, Statement, Strings};
 use crate::wire::Parse;
@@ -300,10 +301,6 @@ fn shape_of(text: &[u8], strings: Strings) -> String {
     let start = text.get(..PARSE_INLINE).unwrap_or(text);
     let redacted = std::str::from_utf8(start).map(|text| sql::redact_with(text, strings)).unwrap_or_default();
     redacted.chars().take(SHAPE_CHARS).collect()
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 #[cfg(test)]
