@@ -194,7 +194,7 @@ fn pool(
     quota: Option<&Arc<Quota>>,
 ) -> Arc<Pool> {
     let endpoint = Endpoint {
-        host: node.host.clone(),
+        host: node.reach(),
         port: node.port,
         database: database.server_name.clone(),
         user: user.name.clone(),
