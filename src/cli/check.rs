@@ -67,9 +67,9 @@ fn describe(finding: &Finding, flushed: Option<Lsn>) -> String {
 /// Logs in as every user, on every node that answers, the way clients' connections will.
 async fn log_in(proxy: &Proxy, database: &DatabaseSettings, survey: &Survey) -> Vec<String> {
     let mut faults = Vec::new();
-    let Some(database) = proxy.databases.get(&database.name) else { return faults };
+    let Some(database) = proxy.database(&database.name) else { return faults };
     for user in database.users.values() {
-        for (pool, _) in user.pools.iter().zip(&survey.findings).filter(|(_, f)| f.answer.is_ok()) {
+        for ((_, pool), _) in user.pools.iter().zip(&survey.findings).filter(|(_, f)| f.answer.is_ok()) {
             if let Err(error) = pool.lease().await {
                 faults.push(error.to_string());
             }

@@ -10,7 +10,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::sockets::Sockets;
 use super::worker;
-use crate::cluster::{self, Clock, Control};
+use crate::cluster::Clock;
 use crate::config::{ListenAddress, Settings};
 use crate::net::{Accepted, Bound, SocketFile};
 use crate::session::{self, Proxy};
@@ -51,10 +51,9 @@ impl Running {
             None => None,
             Some(address) => Some(serve_admin(&proxy, address).await?),
         };
-        for database in proxy.databases.values() {
-            cluster::spawn(&database.cluster, &Control::new(&database.settings));
-        }
-        for database in proxy.databases.values() {
+        let databases: Vec<_> = proxy.databases().values().cloned().collect();
+        databases.iter().for_each(|database| Proxy::watch(database));
+        for database in &databases {
             if database.cluster.primary_within(FIRST_LOOK).await.is_none() {
                 tracing::warn!(database = %database.settings.name, "starting without a primary");
             } else if !database.cluster.catalog.read_within(FIRST_LOOK).await {
@@ -80,7 +79,7 @@ impl Running {
         self.proxy.stop();
         drop(self.files);
         let until = Instant::now() + self.shutdown_timeout;
-        while self.proxy.databases.values().any(|d| d.clients() > 0) && Instant::now() < until {
+        while self.proxy.databases().values().any(|d| d.clients() > 0) && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -7,6 +7,7 @@ pub mod catalog;
 mod clock;
 mod history;
 mod identity;
+mod members;
 mod monitor;
 mod node;
 mod pace;
@@ -22,11 +23,13 @@ use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering}
 
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Notify, watch};
 
 pub use clock::Clock;
 pub use history::Lost;
 pub use identity::Identity;
+pub use members::Members;
 pub use monitor::spawn;
 pub use node::{Node, Outstanding, State};
 pub use probe::{Control, ProbeError, probe};
@@ -38,8 +41,6 @@ use crate::freshness::{Flights, Footprint, Group, Marks, Sample, Tick};
 use crate::routing::{NodeId, ReplicaView};
 use crate::sql::catalog::Tables;
 
-const NO_PRIMARY: usize = usize::MAX;
-
 /// One primary and its replicas, as one database of the configuration names them.
 #[derive(Debug)]
 pub struct Cluster {
@@ -47,9 +48,12 @@ pub struct Cluster {
     pub clock: Clock,
     /// What is known of the database's functions, views and tables.
     pub catalog: catalog::Keeper,
-    /// Every node of the configuration, by its [`NodeId`].
-    pub nodes: Vec<Arc<Node>>,
-    primary: AtomicUsize,
+    members: ArcSwap<Vec<Arc<Node>>>,
+    /// Numbers given to nodes.
+    numbers: AtomicUsize,
+    control: ArcSwapOption<Control>,
+    ended: watch::Sender<bool>,
+    primary: ArcSwapOption<Node>,
     /// What reads must see.
     pub marks: Marks,
     flights: std::sync::Mutex<Flights>,
@@ -89,10 +93,14 @@ impl Cluster {
     /// A cluster nothing is known of yet. The first mark is now: what other processes wrote before must be seen.
     pub fn new(settings: &DatabaseSettings, clock: Clock) -> Self {
         let nodes = settings.nodes.iter().enumerate();
+        let nodes: Vec<_> = nodes.map(|(i, n)| Arc::new(Node::new(NodeId(i), n.clone()))).collect();
         Self {
             catalog: catalog::Keeper::new(settings.vouched()),
-            nodes: nodes.map(|(i, n)| Arc::new(Node::new(NodeId(i), n.clone()))).collect(),
-            primary: AtomicUsize::new(NO_PRIMARY),
+            numbers: AtomicUsize::new(nodes.len()),
+            members: ArcSwap::from_pointee(nodes),
+            control: ArcSwapOption::empty(),
+            ended: watch::Sender::new(false),
+            primary: ArcSwapOption::empty(),
             marks: Marks::new(clock.now()),
             flights: std::sync::Mutex::default(),
             history: history::History::default(),
@@ -113,8 +121,8 @@ impl Cluster {
     }
 
     /// The node that takes writes, if one does.
-    pub fn primary(&self) -> Option<&Arc<Node>> {
-        self.nodes.get(self.primary.load(Ordering::Acquire))
+    pub fn primary(&self) -> Option<Arc<Node>> {
+        self.primary.load_full()
     }
 
     /// The node that takes writes, waited for a while. Cancel safe.
@@ -123,7 +131,7 @@ impl Cluster {
         let found = async {
             loop {
                 if let Some(primary) = self.primary() {
-                    return Arc::clone(primary);
+                    return primary;
                 }
                 // Whoever becomes the primary samples at once.
                 let _ = terms.changed().await;
@@ -135,7 +143,7 @@ impl Cluster {
     /// The healthy replicas at this moment.
     pub fn replicas(&self, into: &mut Vec<ReplicaView>) {
         into.clear();
-        into.extend(self.nodes.iter().filter(|n| n.state() == State::Replica).map(|n| n.view()));
+        into.extend(self.nodes().iter().filter(|n| n.state() == State::Replica).map(|n| n.view()));
     }
 
     /// What wrote to `written`, by members of `groups`, was acknowledged just now, or its outcome became unknown.
@@ -219,7 +227,7 @@ impl Cluster {
 
     /// A connection to the node failed: it serves nothing until the monitor has seen it healthy again.
     pub fn lost(&self, id: NodeId, why: &dyn std::fmt::Display) {
-        let Some(node) = self.nodes.get(id.0) else { return };
+        let Some(node) = self.node(id) else { return };
         if node.suspect() {
             tracing::warn!(node = %node.name, error = %why, "connection lost, node taken out until it is seen healthy");
         }
@@ -228,7 +236,7 @@ impl Cluster {
     /// Whether some healthy replica has yet to reach the newest instant that is wanted.
     fn is_gate_closed(&self) -> bool {
         let wanted = Tick(self.wanted.load(Ordering::SeqCst));
-        self.nodes.iter().any(|n| n.state() == State::Replica && n.horizon() < wanted)
+        self.nodes().iter().any(|n| n.state() == State::Replica && n.horizon() < wanted)
     }
 
     /// A horizon has moved on.

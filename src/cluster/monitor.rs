@@ -8,7 +8,7 @@ use tokio_postgres::Client;
 
 use super::identity::OLDEST_VERSION;
 use super::replica::Follow;
-use super::{Cluster, Control, Identity, NO_PRIMARY, Node, ProbeError, State, probe, replica, sampler};
+use super::{Cluster, Control, Identity, Node, ProbeError, State, probe, replica, sampler};
 
 /// Pause before a node that is down is tried again.
 const RETRY: Duration = Duration::from_millis(250);
@@ -19,24 +19,45 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) const ROLE_TRUST: Duration = Duration::from_secs(2);
 
 /// Starts watching every node of the cluster, and the catalog of its database; the tasks end with the runtime.
-pub fn spawn(cluster: &Arc<Cluster>, control: &Control) {
-    for node in &cluster.nodes {
-        tokio::spawn(watch(Arc::clone(cluster), control.clone(), Arc::clone(node)));
+pub fn spawn(cluster: &Arc<Cluster>, control: Control) {
+    cluster.set_control(control);
+    for node in cluster.nodes().iter() {
+        begin(cluster, node);
     }
-    tokio::spawn(super::catalog::keep(Arc::clone(cluster), control.clone()));
+    let keeping = super::catalog::keep(Arc::clone(cluster));
+    let cluster = Arc::clone(cluster);
+    tokio::spawn(async move {
+        tokio::select! {
+            () = keeping => {}
+            () = cluster.has_ended() => {}
+        }
+    });
 }
 
-async fn watch(cluster: Arc<Cluster>, control: Control, node: Arc<Node>) {
+/// Starts watching a node, until it is removed.
+pub(super) fn begin(cluster: &Arc<Cluster>, node: &Arc<Node>) {
+    let (cluster, node) = (Arc::clone(cluster), Arc::clone(node));
+    tokio::spawn(async move {
+        tokio::select! {
+            () = watch(&cluster, &node) => {}
+            () = node.retired() => {}
+        }
+        cluster.resign(&node);
+    });
+}
+
+async fn watch(cluster: &Cluster, node: &Arc<Node>) {
     let mut quiet = false;
     loop {
+        let Some(control) = cluster.control.load_full() else { return };
         let error = match probe(&control, &node.settings).await {
             Ok((client, identity)) => {
                 quiet = false;
-                serve(&cluster, &node, &client, identity).await
+                serve(cluster, node, &client, identity).await
             }
             Err(error) => error,
         };
-        cluster.resign(&node);
+        cluster.resign(node);
         if !quiet {
             tracing::warn!(node = %node.name, %error, "node is not usable, trying again");
             quiet = true;
@@ -49,7 +70,7 @@ async fn watch(cluster: Arc<Cluster>, control: Control, node: Arc<Node>) {
 }
 
 /// Follows the node in the role it has until that changes or the connection fails.
-async fn serve(cluster: &Cluster, node: &Node, client: &Client, mut identity: Identity) -> ProbeError {
+async fn serve(cluster: &Cluster, node: &Arc<Node>, client: &Client, mut identity: Identity) -> ProbeError {
     let mut follow = Follow::new(cluster, node.id, identity.version);
     loop {
         let admitted = cluster.admit(node, &identity);
@@ -80,7 +101,7 @@ async fn serve(cluster: &Cluster, node: &Node, client: &Client, mut identity: Id
 
 impl Cluster {
     /// Decides what the node may be used for, given what it says of itself, and publishes that.
-    fn admit(&self, node: &Node, identity: &Identity) -> State {
+    fn admit(&self, node: &Arc<Node>, identity: &Identity) -> State {
         node.set_identity(identity.clone());
         if !identity.in_recovery {
             self.serializable.store(identity.serializable, Ordering::Relaxed);
@@ -143,17 +164,18 @@ impl Cluster {
         })
     }
 
-    fn crown(&self, node: &Node, identity: &Identity) {
+    fn crown(&self, node: &Arc<Node>, identity: &Identity) {
         let timeline = identity.timeline;
-        let before = self.primary.swap(node.id.0, Ordering::AcqRel);
-        if before != node.id.0 {
-            if let Some(rival) = self.nodes.get(before) {
+        let before = self.primary.swap(Some(Arc::clone(node)));
+        let is_new = before.as_ref().is_none_or(|before| before.id != node.id);
+        if is_new {
+            if let Some(rival) = before {
                 rival.suspect();
             }
             tracing::info!(node = %node.name, timeline, "primary");
         }
         self.samples.send_modify(|term| {
-            if before != node.id.0 || term.timeline != timeline || term.number == 0 {
+            if is_new || term.timeline != timeline || term.number == 0 {
                 self.history.begin(&identity.system, timeline, node.reached());
                 *term = super::Term { number: term.number + 1, timeline, sample: None };
             }
@@ -161,9 +183,11 @@ impl Cluster {
     }
 
     /// The node is not to be used any more.
-    fn resign(&self, node: &Node) {
+    pub(super) fn resign(&self, node: &Node) {
         node.set_state(State::Down);
         node.forget_horizon();
-        let _ = self.primary.compare_exchange(node.id.0, NO_PRIMARY, Ordering::AcqRel, Ordering::Acquire);
+        if self.primary().is_some_and(|primary| primary.id == node.id) {
+            self.primary.store(None);
+        }
     }
 }

@@ -49,6 +49,7 @@ pub struct Node {
     identity: ArcSwapOption<Identity>,
     confirmed: watch::Sender<Tick>,
     wake: Notify,
+    retired: watch::Sender<bool>,
 }
 
 impl Node {
@@ -69,6 +70,7 @@ impl Node {
             identity: ArcSwapOption::empty(),
             confirmed: watch::Sender::new(Tick::NEVER),
             wake: Notify::new(),
+            retired: watch::Sender::new(false),
         }
     }
 
@@ -201,6 +203,16 @@ impl Node {
         self.forget_horizon();
         self.wake.notify_one();
         before != State::Down
+    }
+
+    /// It is not a node of the cluster any more.
+    pub(super) fn retire(&self) {
+        self.retired.send_replace(true);
+    }
+
+    /// Waits until it is not a node of the cluster any more. Cancel safe.
+    pub(super) async fn retired(&self) {
+        let _ = self.retired.subscribe().wait_for(|retired| *retired).await;
     }
 
     /// Somebody asks for a look before the next regular one. Cancel safe.

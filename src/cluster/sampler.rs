@@ -126,6 +126,6 @@ impl Cluster {
     /// Whether an instant is wanted that the newest sample cannot stand for, and a replica could come to.
     fn has_news(&self, sampled_at: Tick) -> bool {
         self.wanted.load(Ordering::SeqCst) > sampled_at.0
-            && self.nodes.iter().any(|n| n.state() == State::Replica)
+            && self.nodes().iter().any(|n| n.state() == State::Replica)
     }
 }

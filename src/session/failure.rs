@@ -58,7 +58,7 @@ impl Failure {
             LeaseError::Connect { error: crate::server::ConnectError::Refused { code, message }, .. } => {
                 Self { severity: Severity::Error, code: code.into(), message, hint: "", routine: "" }
             }
-            LeaseError::Connect { .. } => Self::error("08001", message),
+            LeaseError::Connect { .. } | LeaseError::Closed { .. } => Self::error("08001", message),
         }
     }
 

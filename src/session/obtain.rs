@@ -40,8 +40,9 @@ impl Session {
         // When it began to wait for a replica, if it did.
         let mut begun: Option<Instant> = None;
         // Every node may fail once, and a replica can turn stale while a connection to it is waited for.
-        let mut attempts = self.database.cluster.nodes.len() * 2 + 1;
+        let mut attempts = self.database.cluster.nodes().len() * 2 + 1;
         while attempts > 0 {
+            self.keep_up()?;
             let decided =
                 self.decide(summary, None, again, begun.map_or(Duration::ZERO, |begun| begun.elapsed()));
             let taken = self.carry_out(decided);
@@ -61,7 +62,10 @@ impl Session {
                 },
             };
             let node = match target {
-                Target::Replica(id) => Arc::clone(&self.database.cluster.nodes[id.0]),
+                Target::Replica(id) => match self.database.cluster.node(id) {
+                    Some(node) => node,
+                    None => continue,
+                },
                 Target::Nowhere => return Err(Self::none_fresh(taken.decision.reason).into()),
                 Target::Primary | Target::Held | Target::Wait(_) => {
                     let unsettled = self.unsettled(summary);
@@ -77,7 +81,9 @@ impl Session {
                 Ok(()) => {
                     if let Some(leased) = &mut self.leased {
                         leased.room = room;
-                        self.registered.slot.runs(&self.user.pools[node.id.0], &leased.lease.key);
+                        self.user.pool(node.id).iter().for_each(|pool| {
+                            self.registered.slot.runs(pool, &leased.lease.key);
+                        });
                     }
                     self.database.stats.lent(node.id.0);
                     return Ok(taken);
@@ -94,7 +100,7 @@ impl Session {
     async fn primary(&self) -> Result<Arc<Node>, Failure> {
         let cluster = &self.database.cluster;
         if let Some(primary) = cluster.primary() {
-            return Ok(Arc::clone(primary));
+            return Ok(primary);
         }
         let wait = self.database.settings.pool.connect_timeout;
         Box::pin(cluster.primary_within(wait))
@@ -124,12 +130,15 @@ impl Session {
                 return Ok(());
             }
         }
-        let mut lease = match self.user.pools[node.id.0].lease().await {
+        // A node that has just been added, or removed.
+        let Some(pool) = self.user.pool(node.id) else { return Err(Unfit::Node) };
+        let mut lease = match pool.lease().await {
             Ok(lease) => lease,
             Err(LeaseError::Connect { error, .. }) if !error.is_answer() => {
                 self.database.cluster.lost(node.id, &error);
                 return Err(Unfit::Node);
             }
+            Err(LeaseError::Closed { .. }) => return Err(Unfit::Node),
             Err(error) => return Err(Failure::from_lease(error).into()),
         };
         if on_replica && !lease.confirmed {
@@ -169,7 +178,7 @@ impl Session {
 
     /// Puts a new connection in the place of this one.
     async fn freshen(&self, lease: &mut Lease, node: &Node) -> Result<(), Unfit> {
-        let pool = &self.user.pools[node.id.0];
+        let pool = self.user.pool(node.id).ok_or(Unfit::Node)?;
         pool.renew(lease).await.map_err(|error| Unfit::Client(Failure::from_lease(error)))
     }
 

@@ -49,6 +49,8 @@ pub(super) const LONG: usize = 128;
 pub(super) struct Session {
     /// No other session has had it.
     pub(super) number: u64,
+    /// The configuration it goes by.
+    pub(super) edition: u64,
     pub(super) proxy: Arc<Proxy>,
     pub(super) database: Arc<Database>,
     pub(super) user: Arc<User>,
@@ -128,6 +130,8 @@ impl Session {
     ) -> Self {
         Self {
             number: proxy.sessions.fetch_add(1, Ordering::Relaxed),
+            // Whatever may have changed since it was looked up is taken over with the first statement.
+            edition: 0,
             timer: Timer::new(user.limits),
             proxy,
             database,

@@ -35,6 +35,7 @@ impl Session {
             client.inbox.advance(len);
             return Ok(());
         }
+        self.keep_up()?;
         if self.leased.is_none() && self.answer_alone(client, ending)? {
             client.inbox.advance(len);
             return Ok(());
