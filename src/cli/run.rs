@@ -8,6 +8,7 @@ use super::running::Running;
 use super::{logging, refuse};
 use crate::cluster::Survey;
 use crate::config::Settings;
+use crate::topology;
 
 /// Runs the proxy until it is told to stop.
 pub fn run(settings: &Settings) -> ExitCode {
@@ -25,6 +26,10 @@ pub fn run(settings: &Settings) -> ExitCode {
 }
 
 async fn serve(settings: &Settings) -> ExitCode {
+    let settings = match topology::located(settings, |_| None).await {
+        Ok(settings) => settings,
+        Err(text) => return refuse(&text),
+    };
     let mut faults = Vec::new();
     for database in &settings.databases {
         let survey = Survey::take_patiently(database).await;
@@ -38,7 +43,7 @@ async fn serve(settings: &Settings) -> ExitCode {
     if !faults.is_empty() {
         return refuse(&faults.join("\ntidegate: "));
     }
-    let running = match Running::start(settings).await {
+    let running = match Running::start(&settings).await {
         Ok(running) => running,
         Err(text) => return refuse(&text),
     };

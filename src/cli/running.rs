@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Sender;
 
+use super::nodes::Followers;
 use super::sockets::Sockets;
 use super::worker;
 use crate::cluster::Clock;
@@ -28,6 +29,8 @@ pub struct Running {
     pub admin: Option<SocketAddr>,
     /// The names of Unix sockets, which nobody finds any more once the sockets are closed.
     files: Vec<SocketFile>,
+    /// Whoever follows the lists of nodes.
+    _followers: Followers,
     shutdown_timeout: Duration,
 }
 
@@ -53,6 +56,7 @@ impl Running {
         };
         let databases: Vec<_> = proxy.databases().values().cloned().collect();
         databases.iter().for_each(|database| Proxy::watch(database));
+        let followers = Followers::begin(&proxy, settings);
         for database in &databases {
             if database.cluster.primary_within(FIRST_LOOK).await.is_none() {
                 tracing::warn!(database = %database.settings.name, "starting without a primary");
@@ -71,7 +75,14 @@ impl Running {
         for (bound, workers) in shared {
             tokio::spawn(hand_out(Arc::clone(&proxy), bound, workers));
         }
-        Ok(Self { proxy, listen, admin, files, shutdown_timeout: settings.shutdown_timeout })
+        Ok(Self {
+            proxy,
+            listen,
+            admin,
+            files,
+            _followers: followers,
+            shutdown_timeout: settings.shutdown_timeout,
+        })
     }
 
     /// Lets sessions end when they are outside a transaction, for as long as the settings allow.

@@ -188,6 +188,7 @@ impl Cluster {
         node.forget_horizon();
         if self.primary().is_some_and(|primary| primary.id == node.id) {
             self.primary.store(None);
+            self.orphaned.notify_one();
         }
     }
 }

@@ -9,7 +9,7 @@ use super::names::Names;
 use super::patroni::Patroni;
 use super::streaming::Streaming;
 use crate::cluster::Control;
-use crate::config::{DatabaseSettings, NodeSettings, NodeSource};
+use crate::config::{DatabaseSettings, NodeSettings, NodeSource, Settings};
 
 /// How often nodes are asked who streams from them.
 const DISCOVERY: Duration = Duration::from_secs(2);
@@ -45,6 +45,15 @@ impl Source {
         }
     }
 
+    /// Those of these nodes that it has named.
+    fn among(&self, nodes: &[NodeSettings]) -> Vec<NodeSettings> {
+        match self {
+            Self::Fixed(hosts) => hosts.clone(),
+            Self::Names(names) => names.among(nodes),
+            Self::Patroni(_) => nodes.to_vec(),
+        }
+    }
+
     async fn look(&mut self, last: &[NodeSettings]) -> Result<Vec<NodeSettings>, Unnamed> {
         match self {
             Self::Fixed(nodes) => Ok(nodes.clone()),
@@ -54,9 +63,25 @@ impl Source {
     }
 }
 
+/// The settings with the nodes that every database has: those `in_use`, if there are such, otherwise those that its source
+/// names. An error says which database has none. Cancel safe.
+pub async fn located(
+    settings: &Settings,
+    in_use: impl Fn(&DatabaseSettings) -> Option<Vec<NodeSettings>>,
+) -> Result<Settings, String> {
+    let mut located = settings.clone();
+    for database in &mut located.databases {
+        database.nodes = match in_use(database) {
+            Some(nodes) => nodes,
+            None => locate(database).await.map_err(|error| format!("database {}: {error}", database.name))?,
+        };
+    }
+    Ok(located)
+}
+
 /// The nodes of a database at this moment, from its source. Patroni is asked until it answers, or `startup_timeout` is
-/// over. Cancel safe.
-pub async fn locate(settings: &DatabaseSettings) -> Result<Vec<NodeSettings>, Unnamed> {
+/// over.
+async fn locate(settings: &DatabaseSettings) -> Result<Vec<NodeSettings>, Unnamed> {
     let (mut source, _) = Source::of(settings);
     let until = Instant::now() + settings.startup_timeout;
     loop {
@@ -90,12 +115,22 @@ impl Due {
 /// Cancel safe.
 pub async fn follow(settings: &DatabaseSettings, hurry: &Notify, mut publish: impl FnMut(Vec<NodeSettings>)) {
     let (mut source, every) = Source::of(settings);
-    let mut streaming = settings.topology.discovery.map(|how| Streaming::new(Control::new(settings), how));
-    let mut base = settings.nodes.clone();
-    let mut published = base.clone();
+    let mut base = source.among(&settings.nodes);
+    let mut published = settings.nodes.clone();
+    let found = published.iter().filter(|node| !base.contains(node)).cloned().collect();
+    let discovery = settings.topology.discovery;
+    let mut streaming = discovery.map(|how| Streaming::new(Control::new(settings), how, found));
     let mut look = every.map(Due::after);
     let mut discovery = streaming.as_ref().map(|_| Due { every: DISCOVERY, at: Instant::now() });
-    while let Some(next) = look.iter().chain(&discovery).map(|due| due.at).min() {
+    loop {
+        let found = streaming.as_ref().map(|streaming| streaming.found(&base)).unwrap_or_default();
+        let nodes: Vec<_> = base.iter().cloned().chain(found).collect();
+        if nodes != published {
+            tracing::info!(database = %settings.name, nodes = %list(&nodes), "the list of nodes has changed");
+            published.clone_from(&nodes);
+            publish(nodes);
+        }
+        let Some(next) = look.iter().chain(&discovery).map(|due| due.at).min() else { return };
         let is_asked = tokio::select! {
             () = tokio::time::sleep_until(next.into()) => false,
             () = hurry.notified() => true,
@@ -109,13 +144,6 @@ pub async fn follow(settings: &DatabaseSettings, hurry: &Notify, mut publish: im
         {
             streaming.look(&base).await;
             *due = Due::after(due.every);
-        }
-        let found = streaming.as_ref().map(|streaming| streaming.found(&base)).unwrap_or_default();
-        let nodes: Vec<_> = base.iter().cloned().chain(found).collect();
-        if nodes != published {
-            tracing::info!(database = %settings.name, nodes = %list(&nodes), "the list of nodes has changed");
-            published.clone_from(&nodes);
-            publish(nodes);
         }
         if is_asked {
             tokio::time::sleep(AT_LEAST).await;

@@ -12,11 +12,11 @@ mod patroni;
 mod rest;
 mod streaming;
 
-pub use follow::{follow, locate};
+pub use follow::{follow, located};
 pub use members::{Members, NotMembers};
 pub use rest::{RestError, RestHost};
 
 /// Why a source has named no nodes.
 #[derive(Debug, thiserror::Error)]
-#[error("none of Patroni's addresses has named its members: {0}")]
+#[error("Patroni has not named the nodes ({0}). Check the addresses of its REST API")]
 pub struct Unnamed(String);

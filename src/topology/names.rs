@@ -33,6 +33,11 @@ impl Names {
         self.hosts.iter().any(|host| name(host).is_some())
     }
 
+    /// What the hosts were in a list of nodes.
+    pub(super) fn among(&self, last: &[NodeSettings]) -> Vec<NodeSettings> {
+        nodes(&self.hosts, &vec![None; self.hosts.len()], last)
+    }
+
     /// Looks every name up, and returns the nodes. What a name led to in `last` stays while it cannot be looked up.
     pub(super) async fn look(&mut self, last: &[NodeSettings]) -> Vec<NodeSettings> {
         let lookups: Vec<_> = self

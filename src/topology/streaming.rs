@@ -68,12 +68,14 @@ pub(super) struct Streaming {
 }
 
 impl Streaming {
-    pub(super) fn new(control: Control, settings: DiscoverySettings) -> Self {
+    /// Goes on from replicas that were found before.
+    pub(super) fn new(control: Control, settings: DiscoverySettings, known: Vec<NodeSettings>) -> Self {
+        let now = Instant::now();
         Self {
             control,
             settings,
             lines: HashMap::new(),
-            found: HashMap::new(),
+            found: known.into_iter().map(|node| (node, now)).collect(),
             in_vain: HashMap::new(),
             system: None,
             hiding: HashSet::new(),
@@ -244,7 +246,7 @@ mod tests {
         let url = Some(Secret::new("postgres://a:b@h"));
         let settings = load(&Sources { flags: Given { url, ..Given::default() }, ..Sources::default() });
         let control = Control::new(&settings.unwrap().databases[0]);
-        Streaming::new(control, DiscoverySettings { port })
+        Streaming::new(control, DiscoverySettings { port }, Vec::new())
     }
 
     #[test]
