@@ -43,6 +43,8 @@ mod prepared;
 mod program;
 #[path = "promises/protocol.rs"]
 mod protocol;
+#[path = "promises/reload.rs"]
+mod reload;
 #[path = "promises/replication.rs"]
 mod replication;
 #[path = "promises/routing.rs"]

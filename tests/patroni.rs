@@ -147,7 +147,9 @@ fn fill(cluster: &PatroniCluster, leader: usize) {
         postgres.batch_execute(role).await.unwrap();
         postgres.batch_execute("create database app owner app").await.unwrap();
         let app = connect(&cluster.superuser_url(leader, "app")).await.unwrap();
-        app.batch_execute("create table ledger (n int primary key); grant all on ledger to app").await.unwrap();
+        app.batch_execute("create table ledger (n int primary key); grant all on ledger to app")
+            .await
+            .unwrap();
     });
 }
 
@@ -171,7 +173,11 @@ fn a_patroni_cluster_is_followed_through_switchover_failover_and_members_that_co
     let second = cluster.switch_over();
     wait_until("the new leader is the primary", || is_up(&proxy, &cluster.members()[second], "primary"));
     load.wait_write();
-    println!("{:?}: switched over, longest time without a write {:?}", begin.elapsed(), load.longest_gap(switched));
+    println!(
+        "{:?}: switched over, longest time without a write {:?}",
+        begin.elapsed(),
+        load.longest_gap(switched)
+    );
     cluster.wait_streaming();
     wait_until("the former leader serves as a replica", || is_up(&proxy, &cluster.members()[0], "replica"));
     cluster.wait_standby();
@@ -209,7 +215,10 @@ fn a_patroni_cluster_is_followed_through_switchover_failover_and_members_that_co
     let others = || -> f64 { cluster.members()[..added].iter().map(|member| served(&proxy, member)).sum() };
     let before = others();
     wait_until("the others serve reads", || others() > before + 100.0);
-    assert!(served(&proxy, &cluster.members()[added]) < 0.5, "a member without load balancing serves no reads");
+    assert!(
+        served(&proxy, &cluster.members()[added]) < 0.5,
+        "a member without load balancing serves no reads"
+    );
     cluster.stop(added);
     let label = cluster.members()[added].label();
     wait_until("the member that was stopped has left the list", || {
@@ -222,7 +231,13 @@ fn a_patroni_cluster_is_followed_through_switchover_failover_and_members_that_co
     let there: Vec<i32> = block_on(async {
         let leader = cluster.leader().unwrap();
         let client = connect(&cluster.superuser_url(leader, "app")).await.unwrap();
-        client.query("select n from ledger order by n", &[]).await.unwrap().iter().map(|row| row.get(0)).collect()
+        client
+            .query("select n from ledger order by n", &[])
+            .await
+            .unwrap()
+            .iter()
+            .map(|row| row.get(0))
+            .collect()
     });
     let lost: Vec<_> = book.acknowledged.iter().filter(|(n, _)| there.binary_search(n).is_err()).collect();
     println!(

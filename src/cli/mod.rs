@@ -7,6 +7,7 @@ pub mod explain;
 mod interrupt;
 pub mod logging;
 mod nodes;
+mod reload;
 pub mod remote;
 pub mod run;
 pub mod running;

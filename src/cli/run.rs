@@ -4,29 +4,32 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::reload::Reloader;
 use super::running::Running;
 use super::{logging, refuse};
 use crate::cluster::Survey;
-use crate::config::Settings;
+use crate::config::{Settings, Sources};
 use crate::topology;
 
 /// Runs the proxy until it is told to stop.
-pub fn run(settings: &Settings) -> ExitCode {
-    if let Err(text) = logging::set_up(&settings.log) {
-        return refuse(&text);
-    }
+pub fn run(settings: &Settings, sources: &Sources) -> ExitCode {
+    let filter = match logging::set_up(&settings.log) {
+        Ok(filter) => filter,
+        Err(text) => return refuse(&text),
+    };
+    let reloader = Reloader::new(sources.clone(), settings.clone(), filter);
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(serve(settings)),
+        Ok(runtime) => runtime.block_on(serve(reloader)),
         Err(error) => refuse(&error),
     }
 }
 
-async fn serve(settings: &Settings) -> ExitCode {
-    let settings = match topology::located(settings, |_| None).await {
+async fn serve(mut reloader: Reloader) -> ExitCode {
+    let settings = match topology::located(&reloader.settings, |_| None).await {
         Ok(settings) => settings,
         Err(text) => return refuse(&text),
     };
@@ -47,16 +50,44 @@ async fn serve(settings: &Settings) -> ExitCode {
         Ok(running) => running,
         Err(text) => return refuse(&text),
     };
+    reloader.follow(&running.proxy, &settings);
     for address in &running.listen {
         println!("listening on {address}");
     }
     if let Some(address) = running.admin {
         println!("admin on {address}");
     }
-    wait_for_signal().await;
+    reload_until_stopped(&mut reloader, &running).await;
     tracing::info!("stopping");
-    running.stop().await;
+    running.stop(reloader.settings.shutdown_timeout).await;
     ExitCode::SUCCESS
+}
+
+/// Reads the configuration again whenever SIGHUP says so, until SIGTERM or SIGINT.
+async fn reload_until_stopped(reloader: &mut Reloader, running: &Running) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return wait_for_signal().await };
+    let mut stop = std::pin::pin!(wait_for_signal());
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            _ = hangup.recv() => {}
+        }
+        let outcome = tokio::select! {
+            () = &mut stop => return,
+            outcome = reloader.reload(&running.proxy) => outcome,
+        };
+        match outcome {
+            Ok(outcome) if outcome.pending.is_empty() => {
+                tracing::info!("configuration reloaded: {}", outcome.lines().join("; "));
+            }
+            Ok(outcome) => tracing::warn!("configuration reloaded: {}", outcome.lines().join("; ")),
+            Err(refusal) => {
+                tracing::error!(
+                    "the configuration cannot be used, and the one before stays in force: {refusal}"
+                );
+            }
+        }
+    }
 }
 
 /// Waits for SIGTERM or SIGINT.

@@ -8,7 +8,6 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Sender;
 
-use super::nodes::Followers;
 use super::sockets::Sockets;
 use super::worker;
 use crate::cluster::Clock;
@@ -29,9 +28,6 @@ pub struct Running {
     pub admin: Option<SocketAddr>,
     /// The names of Unix sockets, which nobody finds any more once the sockets are closed.
     files: Vec<SocketFile>,
-    /// Whoever follows the lists of nodes.
-    _followers: Followers,
-    shutdown_timeout: Duration,
 }
 
 /// How long the start waits for the monitors to have seen a primary: one answer, as a rule.
@@ -56,7 +52,6 @@ impl Running {
         };
         let databases: Vec<_> = proxy.databases().values().cloned().collect();
         databases.iter().for_each(|database| Proxy::watch(database));
-        let followers = Followers::begin(&proxy, settings);
         for database in &databases {
             if database.cluster.primary_within(FIRST_LOOK).await.is_none() {
                 tracing::warn!(database = %database.settings.name, "starting without a primary");
@@ -75,21 +70,14 @@ impl Running {
         for (bound, workers) in shared {
             tokio::spawn(hand_out(Arc::clone(&proxy), bound, workers));
         }
-        Ok(Self {
-            proxy,
-            listen,
-            admin,
-            files,
-            _followers: followers,
-            shutdown_timeout: settings.shutdown_timeout,
-        })
+        Ok(Self { proxy, listen, admin, files })
     }
 
-    /// Lets sessions end when they are outside a transaction, for as long as the settings allow.
-    pub async fn stop(self) {
+    /// Lets sessions end when they are outside a transaction, for so long at most.
+    pub async fn stop(self, patience: Duration) {
         self.proxy.stop();
         drop(self.files);
-        let until = Instant::now() + self.shutdown_timeout;
+        let until = Instant::now() + patience;
         while self.proxy.databases().values().any(|d| d.clients() > 0) && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
@@ -41,7 +41,7 @@ pub struct Proxy {
     pub(super) cancels: Arc<Cancels>,
     pub(super) mock: Verifier,
     pub(super) logins: Logins,
-    pub(super) log_statements: bool,
+    pub(super) log_statements: AtomicBool,
     /// Becomes true when the proxy is to stop: idle sessions end at once, the others when they are idle.
     pub(super) stopping: watch::Sender<bool>,
 }
@@ -122,7 +122,7 @@ impl Proxy {
             statements: Statements::new(rand::random()),
             cancels: Arc::default(),
             mock: Verifier::derive(&format!("{:x}", rand::random::<u128>())),
-            log_statements: settings.log_statements,
+            log_statements: AtomicBool::new(settings.log_statements),
             stopping: watch::Sender::new(false),
         };
         let databases = settings.databases.iter();

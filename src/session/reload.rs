@@ -4,6 +4,7 @@
 //! takes it over between two transactions. Clusters, pools and counters that are as they would be made anew go on.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::failure::Failure;
 use super::keep::keep_pool;
@@ -24,6 +25,7 @@ impl Proxy {
     /// Goes by these settings from now on: databases, users, nodes, and all that belongs to them. On the runtime that
     /// carries the monitors, by one at a time. Returns the databases that are new or have another cluster.
     pub fn reload(&self, settings: &Settings) -> Vec<String> {
+        self.log_statements.store(settings.log_statements, Ordering::Relaxed);
         let before = Arc::clone(&self.databases());
         let (mut databases, mut lists, mut begun) = (Databases::new(), Vec::new(), Vec::new());
         for now in &settings.databases {
@@ -90,7 +92,28 @@ impl Proxy {
             keep_pool(self, database, node, pool);
         }
         let pools_now: Vec<_> = pools(&now).map(|(_, _, pool)| Arc::clone(pool)).collect();
-        pools_before.iter().filter(|pool| !among(pool, &pools_now)).for_each(|pool| pool.close());
+        for pool in pools_before.iter().filter(|pool| !among(pool, &pools_now)) {
+            pool.close();
+            for state in ["idle", "used"] {
+                let labels = [("pool", pool.name()), ("state", state)];
+                self.stats.gauge("tidegate_pool_connections", &labels).set(0.0);
+            }
+        }
+        before.values().for_each(|database| self.forget_nodes(database));
+    }
+
+    /// Gauges say what was last said: of nodes that are gone, that they are not there. Those that are there are asked anew.
+    fn forget_nodes(&self, database: &Database) {
+        for node in database.cluster.nodes().iter() {
+            for role in ["primary", "replica"] {
+                let labels = [("database", &*database.settings.name), ("node", &*node.name), ("role", role)];
+                self.stats.gauge("tidegate_node_up", &labels).set(0.0);
+            }
+            for name in ["tidegate_replica_staleness_seconds", "tidegate_replica_catch_up_seconds"] {
+                let labels = [("database", &*database.settings.name), ("node", &*node.name)];
+                self.stats.gauge(name, &labels).set(f64::NAN);
+            }
+        }
     }
 }
 

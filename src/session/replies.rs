@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use super::client::Client;
@@ -259,8 +260,11 @@ impl Session {
         let node = l.node.node();
         self.database.stats.server_error(node.id.0, code);
         let fields = ErrorFields::read(wire::body(&l.lease.inbox[l.scanned..], len));
-        let message =
-            if self.proxy.log_statements { String::from_utf8_lossy(fields.message) } else { "".into() };
+        let message = if self.proxy.log_statements.load(Ordering::Relaxed) {
+            String::from_utf8_lossy(fields.message)
+        } else {
+            "".into()
+        };
         let ms = l.turn.begun.elapsed().as_secs_f64() * 1000.0;
         let shape = l.turn.summary.known.as_ref().map(|k| k.shape.as_ref()).unwrap_or_default();
         let (user, database) = (&self.user.name, &self.database.settings.name);

@@ -120,7 +120,11 @@ impl PatroniCluster {
     pub fn start(members: usize) -> Self {
         let missing: Vec<_> = PROGRAMS.iter().filter(|(path, _)| !Path::new(path).exists()).collect();
         let packages: Vec<_> = missing.iter().map(|(_, package)| *package).collect();
-        assert!(missing.is_empty(), "missing: {missing:?}; install them: apt-get install {}", packages.join(" "));
+        assert!(
+            missing.is_empty(),
+            "missing: {missing:?}; install them: apt-get install {}",
+            packages.join(" ")
+        );
         let folder = tempfile::Builder::new().prefix("tidegate-patroni-").tempdir().unwrap().keep();
         let account = Account::of(&folder);
         account.give(&folder);
@@ -311,7 +315,11 @@ impl Drop for PatroniCluster {
             for member in &self.members {
                 let log = fs::read_to_string(self.config(member).with_extension("log")).unwrap_or_default();
                 let lines: Vec<_> = log.lines().collect();
-                eprintln!("---- {} logged:\n{}", member.name, lines[lines.len().saturating_sub(25)..].join("\n"));
+                eprintln!(
+                    "---- {} logged:\n{}",
+                    member.name,
+                    lines[lines.len().saturating_sub(25)..].join("\n")
+                );
             }
         }
         drop(self.watchdog.stdin.take());
