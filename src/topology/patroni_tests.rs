@@ -7,6 +7,8 @@ use tokio::net::TcpListener;
 use tokio::sync::mpsc;
 
 use super::*;
+use crate::config::{Given, Secret, Settings, Sources, load};
+use crate::topology::{follow, located};
 
 /// What a peer does with a question.
 #[derive(Clone, Debug)]
@@ -129,4 +131,43 @@ async fn what_is_no_answer_is_told_and_the_next_one_is_asked() {
         assert!(told.contains(&format!("127.0.0.1:{bad}: ")) && told.contains(words), "{script:?}: {told}");
         assert_eq!(shown(&patroni(&[bad, good]).look().await.unwrap()), ["a:5432"], "{script:?}");
     }
+}
+
+/// A database whose nodes Patroni names on this port, asked once an hour.
+fn settings(port: u16) -> Settings {
+    let url = format!(
+        "patroni://a:b@127.0.0.1:{port}/db?tidegate_patroni_interval=1h&tidegate_startup_timeout=1ms"
+    );
+    let flags = Given { url: Some(Secret::new(url)), ..Given::default() };
+    load(&Sources { flags, ..Sources::default() }).unwrap()
+}
+
+#[tokio::test]
+async fn whoever_is_in_a_hurry_does_not_wait_for_the_next_turn() {
+    let (port, _asked) = peer(http("200 OK", &members(&[("a", 1), ("b", 1)]))).await;
+    let hurry = tokio::sync::Notify::new();
+    let (tell, mut published) = mpsc::channel(1);
+    let settings = settings(port);
+    let following = follow(&settings.databases[0], &hurry, |nodes| tell.try_send(shown(&nodes)).unwrap());
+    let first = async {
+        hurry.notify_one();
+        published.recv().await.unwrap()
+    };
+    tokio::select! {
+        () = following => unreachable!("it never ends"),
+        nodes = first => assert_eq!(nodes, ["a:5432", "b:5432"]),
+    }
+}
+
+#[tokio::test]
+async fn a_database_without_nodes_is_not_started_with() {
+    let port = nobody().await;
+    let settings = settings(port);
+    let error = located(&settings, |_| None).await.unwrap_err();
+    let wanted =
+        format!("database db: Patroni has not named the nodes (127.0.0.1:{port}: Connection refused");
+    assert!(error.starts_with(&wanted), "{error}");
+    let kept = vec![NodeSettings::tcp("pg1", 5432).unwrap()];
+    let located = located(&settings, |_| Some(kept.clone())).await.unwrap();
+    assert_eq!(located.databases[0].nodes, kept, "those in use stay");
 }
