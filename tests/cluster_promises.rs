@@ -17,6 +17,8 @@ mod cuts;
 mod cuts_server;
 #[path = "promises/explain.rs"]
 mod explain;
+#[path = "promises/failover.rs"]
+mod failover;
 #[path = "promises/freshness.rs"]
 mod freshness;
 #[path = "promises/healed.rs"]

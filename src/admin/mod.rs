@@ -82,6 +82,8 @@ async fn metrics(State(proxy): State<Arc<Proxy>>) -> Response {
     for (name, database) in proxy.databases().iter() {
         gauge_nodes(&proxy, name, database);
         gauge_marks(&proxy, name, database);
+        let failovers = proxy.stats.counter("tidegate_failovers_total", &[("database", name)]);
+        failovers.absolute(database.cluster.failovers());
         count_decisions(&proxy, name, database);
         gauge_catalog(&proxy, name, database);
         gauge_pools(&proxy, database);

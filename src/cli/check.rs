@@ -36,6 +36,7 @@ async fn all(settings: &Settings) -> ExitCode {
         let flushed = survey.primaries().find_map(|f| f.answer.as_ref().ok()).map(|(_, lsn)| *lsn);
         survey.findings.iter().for_each(|f| println!("  {}", describe(f, flushed)));
         faults.extend(survey.faults(database));
+        faults.extend(survey.oddities(database));
         if survey.primaries().next().is_none() && survey.findings.iter().any(|f| f.answer.is_ok()) {
             faults.push(format!(
                 "database {}: no node takes writes: all that answer are replicas",

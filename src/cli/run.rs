@@ -41,6 +41,9 @@ async fn serve(mut reloader: Reloader) -> ExitCode {
         for (node, error) in missing.filter_map(|f| Some((&f.node, f.answer.as_ref().err()?))) {
             tracing::warn!(%node, %error, "starting without this node, it joins when it answers");
         }
+        for oddity in survey.oddities(database) {
+            tracing::warn!("{oddity}");
+        }
         faults.extend(found);
     }
     if !faults.is_empty() {

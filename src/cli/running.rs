@@ -51,7 +51,7 @@ impl Running {
             Some(address) => Some(serve_admin(&proxy, address).await?),
         };
         let databases: Vec<_> = proxy.databases().values().cloned().collect();
-        databases.iter().for_each(|database| Proxy::watch(database));
+        databases.iter().for_each(|database| proxy.watch(database));
         for database in &databases {
             if database.cluster.primary_within(FIRST_LOOK).await.is_none() {
                 tracing::warn!(database = %database.settings.name, "starting without a primary");

@@ -62,7 +62,13 @@ impl Cluster {
     /// Nobody is served from this cluster any more: its tasks end.
     pub fn end(&self) {
         self.ended.send_replace(true);
+        self.abandoned.send_replace(());
         self.nodes().iter().for_each(|node| node.retire());
+    }
+
+    /// Whether nobody is served from this cluster any more.
+    pub fn is_over(&self) -> bool {
+        *self.ended.borrow()
     }
 
     /// Waits until the cluster is not watched any more. Cancel safe.

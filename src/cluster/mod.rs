@@ -3,6 +3,7 @@
 //! Owns the control connections and publishes what they learn as plain values. It must not know sessions, pools
 //! or statements.
 
+mod admit;
 pub mod catalog;
 mod clock;
 mod history;
@@ -13,6 +14,7 @@ mod node;
 mod pace;
 mod probe;
 mod replica;
+mod roles;
 mod sampler;
 mod survey;
 mod under_way;
@@ -70,6 +72,14 @@ pub struct Cluster {
     async_commit: AtomicBool,
     /// Whether transactions of some user are serializable unless they say otherwise.
     serializable: AtomicBool,
+    office: std::sync::Mutex<admit::Office>,
+    failovers: AtomicU64,
+    /// Told when a node becomes the primary: those who wait for one go on in the order in which they came.
+    crowned: Notify,
+    /// Told when something is heard of a node for the first time.
+    heard: watch::Sender<()>,
+    /// Told when what is under way on a node is given up.
+    abandoned: watch::Sender<()>,
     samples: watch::Sender<Term>,
     /// Told whenever a horizon has moved on.
     progress: watch::Sender<()>,
@@ -112,6 +122,11 @@ impl Cluster {
             unread: AtomicU32::new(0),
             async_commit: AtomicBool::new(false),
             serializable: AtomicBool::new(false),
+            office: std::sync::Mutex::default(),
+            failovers: AtomicU64::new(0),
+            crowned: Notify::new(),
+            heard: watch::Sender::new(()),
+            abandoned: watch::Sender::new(()),
             samples: watch::Sender::new(Term::default()),
             progress: watch::Sender::new(()),
             demand: Notify::new(),
@@ -125,19 +140,19 @@ impl Cluster {
 
     /// The node that takes writes, if one does.
     pub fn primary(&self) -> Option<Arc<Node>> {
-        self.primary.load_full()
+        self.primary.load_full().filter(|primary| primary.state() == State::Primary)
     }
 
-    /// The node that takes writes, waited for a while. Cancel safe.
+    /// The node that takes writes, waited for a while, in the order of the calls. Cancel safe.
     pub async fn primary_within(&self, wait: Duration) -> Option<Arc<Node>> {
-        let mut terms = self.samples.subscribe();
         let found = async {
             loop {
+                let mut crowned = std::pin::pin!(self.crowned.notified());
+                crowned.as_mut().enable();
                 if let Some(primary) = self.primary() {
                     return primary;
                 }
-                // Whoever becomes the primary samples at once.
-                let _ = terms.changed().await;
+                crowned.await;
             }
         };
         tokio::time::timeout(wait, found).await.ok()

@@ -196,14 +196,14 @@ impl Pool {
 
     /// Lends a connection, making one if the pool is not full, or waiting in turn. Cancel safe.
     pub async fn lease(&self) -> Result<Lease, LeaseError> {
-        match self.lease_idle() {
+        match self.lease_at_once() {
             Some(lease) => lease,
             None => Box::pin(self.lease_in_turn()).await,
         }
     }
 
-    /// Lends a connection that is idle. The usual case: nothing is waited for.
-    fn lease_idle(&self) -> Option<Result<Lease, LeaseError>> {
+    /// Lends a connection that is idle; `None` when there is none. The usual case: nothing is waited for.
+    pub fn lease_at_once(&self) -> Option<Result<Lease, LeaseError>> {
         if self.inner.manager().share.is_some() || self.inner.status().available == 0 {
             return None;
         }

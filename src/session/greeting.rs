@@ -101,7 +101,7 @@ async fn ask_server(database: &Database, user: &User, wanted: &Settings) -> Resu
         Some(node) => node,
         // Just started, or between two primaries.
         None => cluster
-            .primary_within(database.settings.pool.connect_timeout)
+            .primary_within(database.settings.pool.failover_timeout)
             .await
             .ok_or_else(|| Failure::no_node(&database.settings.name))?,
     };

@@ -18,8 +18,15 @@ use crate::routing::NodeId;
 
 impl Proxy {
     /// Starts watching a database's nodes and catalog. On the runtime that carries the monitors.
-    pub fn watch(database: &Database) {
+    pub fn watch(&self, database: &Database) {
         cluster::spawn(&database.cluster, Control::new(&database.settings));
+        let (cluster, cancels) = (Arc::clone(&database.cluster), Arc::clone(&self.cancels));
+        tokio::spawn(async move {
+            let mut abandonments = cluster.abandonments();
+            while !cluster.is_over() && abandonments.changed().await.is_ok() {
+                cancels.wake_all();
+            }
+        });
     }
 
     /// Goes by these settings from now on: databases, users, nodes, and all that belongs to them. On the runtime that
@@ -42,7 +49,7 @@ impl Proxy {
                 None => Database::new(now, self),
             };
             if same.is_none() {
-                Self::watch(&database);
+                self.watch(&database);
                 begun.push(now.name.clone());
             }
             databases.insert(now.name.clone(), Arc::new(database));

@@ -118,13 +118,15 @@ impl Replication {
         (registered, admitted): (Registered, Admitted),
     ) -> Result<Self, Failure> {
         let name = &database.settings.name;
-        let primary = database.cluster.primary_within(database.settings.pool.connect_timeout).await;
+        let primary = database.cluster.primary_within(database.settings.pool.failover_timeout).await;
         let node = primary.ok_or_else(|| {
-            Failure::no_primary(name)
+            Failure::no_primary(name, database.settings.pool.failover_timeout)
                 .into_fatal()
                 .with_hint("Only a primary replicates; try again when a node has been promoted or is back.")
         })?;
-        let pool = user.pool(node.id).ok_or_else(|| Failure::no_primary(name).into_fatal())?;
+        let pool = user
+            .pool(node.id)
+            .ok_or_else(|| Failure::no_primary(name, database.settings.pool.failover_timeout).into_fatal())?;
         let server = endpoint(pool.endpoint(), parameters).connect().await.map_err(|error| {
             Failure::from_lease(LeaseError::Connect { pool: pool.name().to_owned(), error }).into_fatal()
         })?;

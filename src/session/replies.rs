@@ -12,6 +12,7 @@ use super::heal::heal;
 use super::leased::{Answer, Fate, Leased, Rerun, ServesAs};
 use super::serve::Session;
 use super::verify::shape;
+use crate::routing::Wants;
 use crate::server::Unnamed;
 use crate::sql::catalog::{Does, Tables};
 use crate::wire::{
@@ -280,7 +281,7 @@ impl Session {
     pub(super) async fn server_gone(&mut self, client: &mut Client, error: &io::Error) -> Result<(), End> {
         let Some(l) = &mut self.leased else { return Ok(()) };
         let node = l.node.node().clone();
-        if l.fate != Fate::HangingUp {
+        if l.fate != Fate::HangingUp && !l.is_abandoned() {
             self.database.cluster.lost(node.id, error);
         }
         if l.serves_as == ServesAs::Writer {
@@ -295,8 +296,7 @@ impl Session {
             return Box::pin(self.run_again(client, how)).await;
         }
         // On a primary the statement may have been carried out: only who asked can decide to ask again.
-        let is_read = l.serves_as == ServesAs::Replica;
-        if is_read && l.turn.is_kept() {
+        if is_read(l) && l.turn.is_kept() {
             return Box::pin(self.run_again(client, Rerun::Elsewhere(node.id))).await;
         }
         if l.exchange.is_leaving() {
@@ -340,6 +340,12 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Whether what runs is nothing but a read, which has no effect that a second run would double.
+fn is_read(l: &Leased) -> bool {
+    let only_reads = l.turn.summary.wants == Wants::Read && l.pins.is_empty();
+    l.serves_as == ServesAs::Replica || l.serves_as == ServesAs::Primary && only_reads
 }
 
 /// Whether, and how, the segment can run elsewhere after this error of a replica.

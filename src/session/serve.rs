@@ -327,6 +327,12 @@ impl Session {
                     return Poll::Ready(Event::Overdue(what));
                 }
             }
+            if let Some(leased) = leased
+                && leased.is_abandoned()
+            {
+                // A server that says nothing any more, or whose word does not count.
+                return Poll::Ready(Event::ServerGone(io::ErrorKind::ConnectionAborted.into()));
+            }
             if !busy && registered.slot.is_to_end() {
                 Poll::Ready(Event::Stop)
             } else if leased.is_none() && client.rests() {

@@ -20,6 +20,8 @@ pub struct DatabaseStats {
     pub prevented: Counter,
     /// Clients logged in.
     pub clients: Gauge,
+    /// Statements that wait for a primary.
+    pub without_primary: Gauge,
     /// Those of them that replicate.
     pub replication: Gauge,
     /// Reads served by replicas, by how old what they saw may have been.
@@ -115,6 +117,7 @@ impl DatabaseStats {
             tally: Arc::default(),
             prevented: stats.counter("tidegate_stale_reads_prevented_total", &[("database", name)]),
             clients: stats.gauge("tidegate_clients", &[("database", name)]),
+            without_primary: stats.gauge("tidegate_waiting_for_primary", &[("database", name)]),
             replication: stats.gauge("tidegate_replication_connections", &[("database", name)]),
             staleness: Arc::default(),
             waits: Arc::default(),
