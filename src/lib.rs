@@ -19,4 +19,5 @@ pub mod server;
 pub mod session;
 pub mod sql;
 pub mod stats;
+pub mod topology;
 pub mod wire;

@@ -43,6 +43,11 @@ const WALL: &[Row] = &[
         Only(&["server", "freshness", "config", "wire", "sql", "routing"]),
         "the cluster is watched without knowing who asks; it fills in routing's view of it",
     ),
+    row(
+        "topology",
+        Only(&["config", "cluster"]),
+        "who names the nodes asks them too, and does not know what the list is used for",
+    ),
     row("session", AllBut(&["cli", "local", "main"]), "a session knows the proxy, not the program around it"),
     row("admin", AllBut(&["cli", "main"]), "admin shows what the proxy publishes"),
     row("local", Only(&[]), "local starts throwaway PostgreSQL clusters and knows no proxy"),

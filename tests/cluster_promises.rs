@@ -71,6 +71,8 @@ mod tables;
 mod timeouts;
 #[path = "promises/tokens.rs"]
 mod tokens;
+#[path = "promises/topology.rs"]
+mod topology;
 #[path = "promises/unix_socket.rs"]
 mod unix_socket;
 #[path = "promises/upkeep.rs"]

@@ -9,6 +9,7 @@ use super::running::Running;
 use super::{logging, refuse};
 use crate::cluster::Survey;
 use crate::config::{Settings, Sources};
+use crate::topology;
 
 /// Runs the proxy until it is told to stop.
 pub fn run(settings: &Settings, sources: &Sources) -> ExitCode {
@@ -28,7 +29,10 @@ pub fn run(settings: &Settings, sources: &Sources) -> ExitCode {
 }
 
 async fn serve(mut reloader: Reloader) -> ExitCode {
-    let settings = &reloader.settings;
+    let settings = match topology::located(&reloader.settings, |_| None).await {
+        Ok(settings) => settings,
+        Err(text) => return refuse(&text),
+    };
     let mut faults = Vec::new();
     for database in &settings.databases {
         let survey = Survey::take_patiently(database).await;
@@ -45,10 +49,11 @@ async fn serve(mut reloader: Reloader) -> ExitCode {
     if !faults.is_empty() {
         return refuse(&faults.join("\ntidegate: "));
     }
-    let running = match Running::start(settings).await {
+    let running = match Running::start(&settings).await {
         Ok(running) => running,
         Err(text) => return refuse(&text),
     };
+    reloader.follow(&running.proxy, &settings);
     for address in &running.listen {
         println!("listening on {address}");
     }
@@ -70,14 +75,18 @@ async fn reload_until_stopped(reloader: &mut Reloader, running: &Running) {
             () = &mut stop => return,
             _ = hangup.recv() => {}
         }
-        match reloader.reload(&running.proxy) {
+        let outcome = tokio::select! {
+            () = &mut stop => return,
+            outcome = reloader.reload(&running.proxy) => outcome,
+        };
+        match outcome {
             Ok(outcome) if outcome.pending.is_empty() => {
                 tracing::info!("configuration reloaded: {}", outcome.lines().join("; "));
             }
             Ok(outcome) => tracing::warn!("configuration reloaded: {}", outcome.lines().join("; ")),
-            Err(mistakes) => {
+            Err(refusal) => {
                 tracing::error!(
-                    "the configuration cannot be used, and the one before stays in force: {mistakes}"
+                    "the configuration cannot be used, and the one before stays in force: {refusal}"
                 );
             }
         }

@@ -181,8 +181,10 @@ impl Cluster {
                 Some(&identity.system) == system.as_ref() && !(identity.in_recovery && other.is_astray());
             counts.then(|| (identity.timeline, other.name.clone()))
         });
-        let newest = others.max().unwrap_or_default();
         let office = self.office();
+        // Also when it has left the list: whoever names the nodes leaves out what does not run.
+        let last = office.holder.iter().map(|holder| (holder.timeline, holder.name.clone()));
+        let newest = others.chain(last).max().unwrap_or_default();
         let is_member = |id| nodes.iter().any(|node| node.id == id);
         let rivals = office.claims.iter().filter(|rival| rival.node != claim.node && is_member(rival.node));
         // Samples of the insert position say nothing of what must still be there after a crash.
@@ -247,6 +249,7 @@ impl Cluster {
         node.forget_horizon();
         if self.primary.load().as_ref().is_some_and(|primary| primary.id == node.id) {
             self.primary.store(None);
+            self.orphaned.notify_one();
             let mut office = self.office();
             office.vacant.get_or_insert_with(Instant::now);
             let flushed = self.samples.borrow().sample.map(|sample| sample.flushed);

@@ -86,6 +86,8 @@ pub struct Cluster {
     demand: Notify,
     hurry: Notify,
     nudge: Notify,
+    /// Told when there is no primary any more: whoever names the nodes may know more by now.
+    pub orphaned: Notify,
     system: std::sync::Mutex<Option<String>>,
 }
 
@@ -130,6 +132,7 @@ impl Cluster {
             demand: Notify::new(),
             hurry: Notify::new(),
             nudge: Notify::new(),
+            orphaned: Notify::new(),
             system: std::sync::Mutex::new(None),
             clock,
         }
@@ -158,7 +161,7 @@ impl Cluster {
     /// The healthy replicas at this moment.
     pub fn replicas(&self, into: &mut Vec<ReplicaView>) {
         into.clear();
-        into.extend(self.nodes().iter().filter(|n| n.state() == State::Replica).map(|n| n.view()));
+        into.extend(self.nodes().iter().filter(|n| n.serves_reads()).map(|n| n.view()));
     }
 
     /// What wrote to `written`, by members of `groups`, was acknowledged just now, or its outcome became unknown.
@@ -251,7 +254,7 @@ impl Cluster {
     /// Whether some healthy replica has yet to reach the newest instant that is wanted.
     fn is_gate_closed(&self) -> bool {
         let wanted = Tick(self.wanted.load(Ordering::SeqCst));
-        self.nodes().iter().any(|n| n.state() == State::Replica && n.horizon() < wanted)
+        self.nodes().iter().any(|n| n.serves_reads() && n.horizon() < wanted)
     }
 
     /// A horizon has moved on.

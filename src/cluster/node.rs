@@ -101,6 +101,11 @@ impl Node {
         }
     }
 
+    /// Whether it is a replica that may be read.
+    pub fn serves_reads(&self) -> bool {
+        self.state() == State::Replica && self.settings.serves_reads
+    }
+
     /// Everything acknowledged before this instant is visible there.
     pub fn horizon(&self) -> Tick {
         Tick(self.horizon.load(Ordering::Acquire))

@@ -88,7 +88,7 @@ impl Control {
         name: &str,
     ) -> Result<(Client, Connection<Socket, NoTlsStream>), ProbeError> {
         let mut config = tokio_postgres::Config::new();
-        match &node.host {
+        match &node.reach() {
             Host::Tcp(name) => config.host(name),
             Host::Unix(dir) => config.host_path(dir),
         };

@@ -13,6 +13,7 @@ use super::settings::{
     UserSettings,
 };
 use super::top::{Admin, TopLayer};
+use super::topology::{Place, TopologySettings};
 use std::net::SocketAddr;
 
 /// Checks everything and fills in defaults. The warnings are left to the caller.
@@ -85,15 +86,16 @@ fn database(
     findings: &mut Findings,
 ) -> DatabaseSettings {
     let DatabaseLayer { origin, broken, server_name, nodes, users, rules, tuning } = layer;
-    let (nodes, nodes_origin) = match nodes {
-        Some(layer) => (layer.nodes, layer.origin),
-        None => (Vec::new(), origin.clone()),
+    let (nodes, place, nodes_origin) = match nodes {
+        Some(layer) => (layer.nodes, layer.place, layer.origin),
+        None => (Vec::new(), Place::Servers, origin.clone()),
     };
     if !broken {
         check_presence(&origin, &nodes, &users, findings);
     }
     check_nodes(&nodes_origin, &nodes, findings);
     check_rules(&rules, &users, findings);
+    let topology = TopologySettings::of(&tuning, place, nodes, &origin, findings);
     let client_auth = tuning.client_auth.unwrap_or_default();
     let users = users.into_iter();
     let users: Vec<_> = users.map(|layer| user(layer, &tuning, broken, fallback, findings)).collect();
@@ -104,7 +106,8 @@ fn database(
     DatabaseSettings {
         server_name: server_name.unwrap_or_else(|| name.clone()),
         name,
-        nodes,
+        nodes: topology.known(),
+        topology,
         users,
         pool: PoolSettings {
             mode: tuning.pool_mode.unwrap_or(defaults.mode),

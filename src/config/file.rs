@@ -21,6 +21,7 @@ use super::redact::redact_url;
 use super::secret::Secret;
 use super::settings::UserTuning;
 use super::top::{self, TopLayer};
+use super::topology::Place;
 use super::url;
 use super::value::word;
 
@@ -190,7 +191,7 @@ impl Walker<'_> {
                 None => *broken = true,
             }
         }
-        Some(NodesLayer { nodes, origin: origin.clone() })
+        Some(NodesLayer { nodes, place: Place::Servers, origin: origin.clone() })
     }
 
     /// `"pg1:5432"` or `{ address = "pg1:5432", role = "primary" }`.

@@ -8,7 +8,7 @@ use super::mistake::Problem;
 use super::options;
 use super::settings::SslMode;
 use super::suggest::nearest;
-use super::value::{count, duration, limit, positive_duration, word};
+use super::value::{count, duration, limit, port, positive_duration, switch, word};
 
 const PREFIX: &str = "tidegate_";
 
@@ -21,7 +21,7 @@ const SHARED: [&str; 6] =
     ["connection_limit", "pool_timeout", "connect_timeout", "application_name", "options", "sslmode"];
 
 /// Settings with [`PREFIX`] in URLs and without it in files.
-const OURS: [&str; 20] = [
+const OURS: [&str; 24] = [
     "mode",
     "pool_mode",
     "consistency",
@@ -42,6 +42,10 @@ const OURS: [&str; 20] = [
     "min_connections",
     "long_pin",
     "database_connection_limit",
+    "dns_interval",
+    "patroni_interval",
+    "discover_replicas",
+    "discovered_port",
 ];
 
 /// Words of a URL that [`super::url`] reads itself.
@@ -190,6 +194,10 @@ fn set(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
         }
         "long_pin" => tuning.long_pin = Some(limit(value)?),
         "min_connections" => tuning.min_connections = Some(count(value, 0, MOST_CONNECTIONS)?),
+        "dns_interval" => tuning.dns_interval = Some(limit(value)?),
+        "patroni_interval" => tuning.patroni_interval = Some(positive_duration(value)?),
+        "discover_replicas" => tuning.discover_replicas = Some(switch(value)?),
+        "discovered_port" => tuning.discovered_port = Some(port(value)?),
         _ => return Err(unknown("setting", key, file_keys())),
     }
     Ok(())

@@ -11,6 +11,7 @@ use super::redact::redact_url;
 use super::secret::Secret;
 use super::settings::Settings;
 use super::top::TopLayer;
+use super::topology::Place;
 use super::url::{self, Url};
 
 /// Everything that was said, as plain text: filled in from the command line by `cli::args`, by hand in tests.
@@ -115,6 +116,11 @@ impl Cluster {
         for (name, text, role) in base.chain(primaries).chain(replicas) {
             let origin = Origin::new(format!("{name} {}", redact_url(text.expose())));
             let mut url = url::read(text.expose(), &origin, findings);
+            if let (Some(Url { place: Place::Patroni, .. }), Some(_)) = (&url, role) {
+                let problem = "Patroni's members have no declared roles";
+                findings.mistake(&origin, Problem::new(problem, "Give the patroni:// URL with --url, alone"));
+                url = None;
+            }
             if let (Some(url), Some(role)) = (&mut url, role) {
                 url.nodes.iter_mut().for_each(|node| node.declared = Some(role));
             }
@@ -134,6 +140,10 @@ impl Cluster {
             }
             return;
         };
+        if [ours.place, theirs.place].contains(&Place::Patroni) {
+            let problem = "no server can be added to those that Patroni names";
+            findings.mistake(origin, Problem::new(problem, "Leave it out, or add it to the Patroni cluster"));
+        }
         let mut conflicts = theirs.tuning.conflicts(&ours.tuning);
         conflicts.extend(differ(ours.user.as_ref(), theirs.user.as_ref()).then_some("user"));
         conflicts.extend(differ(ours.password.as_ref(), theirs.password.as_ref()).then_some("password"));

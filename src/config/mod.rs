@@ -26,6 +26,7 @@ mod secret;
 mod settings;
 mod suggest;
 mod top;
+mod topology;
 mod url;
 mod value;
 
@@ -37,10 +38,11 @@ pub use limits::LimitSettings;
 pub use listen::{ListenAddress, socket_path};
 pub use load::{Given, Sources, load};
 pub use mistake::{Mistake, Mistakes};
-pub use node::{Host, NodeSettings, Role};
+pub use node::{Address, Host, NodeSettings, Role};
 pub use redact::redact_url;
 pub use rule::{ObjectRule, Pattern, RuleSettings, StatementRule};
 pub use secret::Secret;
 pub use settings::{
     ClientAuth, DatabaseSettings, Mode, PoolMode, PoolSettings, Settings, UserSettings, UserTuning,
 };
+pub use topology::{DiscoverySettings, NodeSource, TopologySettings};

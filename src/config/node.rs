@@ -1,7 +1,7 @@
 //! The addresses of servers.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
 use super::mistake::{Problem, may_hold_password, quoted};
@@ -17,8 +17,55 @@ pub struct NodeSettings {
     pub host: Host,
     /// The TCP port, or the number in the socket's file name.
     pub port: u16,
+    /// Which of the host's addresses it is; `None` means whatever its name leads to.
+    pub address: Option<Address>,
+    /// Whether reads may be sent to it while it is a replica.
+    pub serves_reads: bool,
     /// The role that the configuration says it has; `None` means found out by asking the node.
     pub declared: Option<Role>,
+}
+
+/// One address of a host whose name was looked up ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// It was the only one when it was seen first; the host's name is enough to tell it by.
+    Sole(IpAddr),
+    /// There were others.
+    Among(IpAddr),
+}
+
+impl Address {
+    /// The address.
+    pub fn ip(self) -> IpAddr {
+        match self {
+            Self::Sole(ip) | Self::Among(ip) => ip,
+        }
+    }
+}
+
+impl NodeSettings {
+    /// A server reached by TCP; `None` if that is no name or address of a host.
+    pub fn tcp(host: &str, port: u16) -> Option<Self> {
+        let host = parse_host(host).ok().filter(|host| matches!(host, Host::Tcp(_)))?;
+        Some(Self { host, port, address: None, serves_reads: true, declared: None })
+    }
+
+    /// What to connect to: the one address that is meant, where there is one.
+    pub fn reach(&self) -> Host {
+        match self.address {
+            Some(address) => Host::Tcp(address.ip().to_string()),
+            None => self.host.clone(),
+        }
+    }
+
+    /// Its IP address, where that is known without asking.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match (&self.host, self.address) {
+            (_, Some(address)) => Some(address.ip()),
+            (Host::Tcp(name), None) => name.split('%').next()?.parse().ok(),
+            (Host::Unix(_), None) => None,
+        }
+    }
 }
 
 /// How a server is reached.
@@ -50,10 +97,13 @@ impl fmt::Display for Host {
     }
 }
 
-/// `pg1:5432`, `[::1]:5432`, `/var/run/postgresql:5432`.
+/// `pg1:5432`, `[::1]:5432`, `/var/run/postgresql:5432`, and `pg[10.0.0.5]:5432` for one of several addresses.
 impl fmt::Display for NodeSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
+        match self.address {
+            Some(Address::Among(ip)) => write!(f, "{}[{ip}]:{}", self.host, self.port),
+            _ => write!(f, "{}:{}", self.host, self.port),
+        }
     }
 }
 
@@ -67,7 +117,7 @@ pub(super) fn node(host: &str, port: &str) -> Result<NodeSettings, Problem> {
             "Write it as host:5432",
         )
     })?;
-    Ok(NodeSettings { host, port, declared: None })
+    Ok(NodeSettings { host, port, address: None, serves_reads: true, declared: None })
 }
 
 /// `host`, `host:port`, `[ipv6]:port` or `/socket/directory:port`, not percent-encoded.

@@ -9,6 +9,7 @@ use super::listen::ListenAddress;
 use super::node::NodeSettings;
 use super::rule::RuleSettings;
 use super::secret::Secret;
+use super::topology::TopologySettings;
 use crate::sql::words::words;
 
 /// Where clients connect unless told otherwise.
@@ -49,8 +50,11 @@ pub struct DatabaseSettings {
     pub name: String,
     /// The name of the database on the servers.
     pub server_name: String,
-    /// The primary and its replicas, at least one, none twice.
+    /// The primary and its replicas as far as they are known, none twice: the hosts that were named, until the source
+    /// of `topology` has been asked.
     pub nodes: Vec<NodeSettings>,
+    /// Where the list of nodes comes from.
+    pub topology: TopologySettings,
     /// Who may connect, at least one, none twice. The first logs in for the proxy's own questions to the servers.
     pub users: Vec<UserSettings>,
     /// Whether reads are sent to replicas, or it is only counted which ones would be.

@@ -292,7 +292,7 @@ impl User {
 
 fn endpoint(database: &DatabaseSettings, user: &UserSettings, node: &Node) -> Endpoint {
     Endpoint {
-        host: node.settings.host.clone(),
+        host: node.settings.reach(),
         port: node.settings.port,
         database: database.server_name.clone(),
         user: user.name.clone(),

@@ -12,7 +12,7 @@ use super::proxy::{Database, Databases, Proxy};
 use super::serve::Session;
 use super::timer::Timer;
 use crate::cluster::{self, Control, Members};
-use crate::config::{NodeSettings, Settings};
+use crate::config::{DatabaseSettings, NodeSettings, Settings};
 use crate::pool::Pool;
 use crate::routing::NodeId;
 
@@ -63,6 +63,13 @@ impl Proxy {
             }
         }
         begun
+    }
+
+    /// The nodes in use of the database that these settings are of; `None` if it is not there, or somebody else names its nodes.
+    pub fn nodes_in_use(&self, settings: &DatabaseSettings) -> Option<Vec<NodeSettings>> {
+        let running = self.database(&settings.name)?;
+        let is_same = running.settings.topology.source == settings.topology.source;
+        is_same.then(|| running.cluster.nodes().iter().map(|node| node.settings.clone()).collect())
     }
 
     /// The database has these nodes from now on. On the runtime that carries the monitors, by one at a time.

@@ -13,6 +13,7 @@
 
 pub mod cutting;
 pub mod metrics;
+pub mod patroni;
 pub mod proxy;
 pub mod raw;
 pub mod regress;
