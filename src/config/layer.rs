@@ -72,6 +72,12 @@ layer! {
         server_idle_timeout: Duration,
         long_pin: Duration,
         min_connections: usize,
+        // Zero stands for "off" in these.
+        slow_start: Duration,
+        max_replica_lag: Duration,
+        max_error_percent: usize,
+        max_latency_factor: usize,
+        max_holdback: Duration,
     }
 }
 
