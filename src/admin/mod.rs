@@ -2,6 +2,8 @@
 //!
 //! Owns what is shown there. It must not know sessions' insides: it reads counters, nodes and pools.
 
+mod health;
+
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -80,6 +82,7 @@ async fn forget(State(proxy): State<Arc<Proxy>>) -> String {
 async fn metrics(State(proxy): State<Arc<Proxy>>) -> Response {
     for (name, database) in &proxy.databases {
         gauge_nodes(&proxy, name, database);
+        health::gauge(&proxy, name, database);
         gauge_marks(&proxy, name, database);
         count_decisions(&proxy, name, database);
         gauge_catalog(&proxy, name, database);

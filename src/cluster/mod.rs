@@ -5,6 +5,7 @@
 
 pub mod catalog;
 mod clock;
+mod health;
 mod history;
 mod identity;
 mod monitor;
@@ -15,10 +16,11 @@ mod replica;
 mod sampler;
 mod survey;
 mod under_way;
+mod vitals;
 mod wait_for;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use std::time::Duration;
 
@@ -35,6 +37,7 @@ pub use under_way::UnderWay;
 
 use crate::config::DatabaseSettings;
 use crate::freshness::{Flights, Footprint, Group, Marks, Sample, Tick};
+use crate::health::Limits;
 use crate::routing::{NodeId, ReplicaView};
 use crate::sql::catalog::Tables;
 
@@ -72,6 +75,12 @@ pub struct Cluster {
     demand: Notify,
     hurry: Notify,
     nudge: Notify,
+    /// A replica has become usable.
+    arrivals: Notify,
+    /// When replicas are taken out, and how they come back.
+    limits: Limits,
+    /// The causes that are not followed.
+    overruled: AtomicU8,
     system: std::sync::Mutex<Option<String>>,
 }
 
@@ -107,6 +116,9 @@ impl Cluster {
             demand: Notify::new(),
             hurry: Notify::new(),
             nudge: Notify::new(),
+            arrivals: Notify::new(),
+            limits: settings.health,
+            overruled: AtomicU8::new(0),
             system: std::sync::Mutex::new(None),
             clock,
         }
@@ -135,7 +147,8 @@ impl Cluster {
     /// The healthy replicas at this moment.
     pub fn replicas(&self, into: &mut Vec<ReplicaView>) {
         into.clear();
-        into.extend(self.nodes.iter().filter(|n| n.state() == State::Replica).map(|n| n.view()));
+        let views = self.nodes.iter().filter(|n| n.state() == State::Replica).map(|n| n.view());
+        into.extend(views.filter(|view| view.weight > 0));
     }
 
     /// What wrote to `written`, by members of `groups`, was acknowledged just now, or its outcome became unknown.
@@ -220,6 +233,7 @@ impl Cluster {
     /// A connection to the node failed: it serves nothing until the monitor has seen it healthy again.
     pub fn lost(&self, id: NodeId, why: &dyn std::fmt::Display) {
         let Some(node) = self.nodes.get(id.0) else { return };
+        node.failed();
         if node.suspect() {
             tracing::warn!(node = %node.name, error = %why, "connection lost, node taken out until it is seen healthy");
         }

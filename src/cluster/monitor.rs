@@ -23,6 +23,7 @@ pub fn spawn(cluster: &Arc<Cluster>, control: &Control) {
     for node in &cluster.nodes {
         tokio::spawn(watch(Arc::clone(cluster), control.clone(), Arc::clone(node)));
     }
+    tokio::spawn(super::health::keep(Arc::clone(cluster)));
     tokio::spawn(super::catalog::keep(Arc::clone(cluster), control.clone()));
 }
 
@@ -32,10 +33,12 @@ async fn watch(cluster: Arc<Cluster>, control: Control, node: Arc<Node>) {
         let error = match probe(&control, &node.settings).await {
             Ok((client, identity)) => {
                 quiet = false;
+                node.vitals.linked();
                 serve(&cluster, &node, &client, identity).await
             }
             Err(error) => error,
         };
+        node.vitals.unlinked();
         cluster.resign(&node);
         if !quiet {
             tracing::warn!(node = %node.name, %error, "node is not usable, trying again");
@@ -67,7 +70,8 @@ async fn serve(cluster: &Cluster, node: &Node, client: &Client, mut identity: Id
         let asked = match outcome {
             Ok(()) => {
                 node.asked();
-                super::probe::bounded(PATIENCE, Identity::ask(client)).await
+                node.vitals.asks(cluster.clock.now());
+                super::probe::bounded(PATIENCE, Identity::ask(client)).await.inspect(|_| node.vitals.heard())
             }
             Err(error) => Err(error),
         };

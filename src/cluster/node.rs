@@ -1,6 +1,6 @@
 //! One node of a cluster.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,9 +8,16 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, watch};
 
 use super::Identity;
+use super::vitals::Vitals;
 use crate::config::NodeSettings;
 use crate::freshness::{Horizon, Lsn, Tick};
+use crate::health::{Cause, Causes, FULL};
 use crate::routing::{NodeId, ReplicaView};
+
+/// One statement that has begun, in a node's count of its work.
+const BEGUN: u64 = 1 << 32;
+
+const _: () = assert!(FULL == ReplicaView::WHOLE, "health and routing have the same whole");
 
 /// What a node is good for at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,7 +45,8 @@ pub struct Node {
     state: AtomicU8,
     horizon: AtomicU64,
     replayed: AtomicU64,
-    outstanding: AtomicUsize,
+    /// Statements that it works on, in the lower half; all that ever began, in the upper half.
+    work: AtomicU64,
     catch_up: AtomicU64,
     working_on: AtomicU64,
     life: AtomicU64,
@@ -49,6 +57,7 @@ pub struct Node {
     identity: ArcSwapOption<Identity>,
     confirmed: watch::Sender<Tick>,
     wake: Notify,
+    pub(super) vitals: Vitals,
 }
 
 impl Node {
@@ -60,7 +69,7 @@ impl Node {
             state: AtomicU8::new(State::Down as u8),
             horizon: AtomicU64::new(0),
             replayed: AtomicU64::new(0),
-            outstanding: AtomicUsize::new(0),
+            work: AtomicU64::new(0),
             catch_up: AtomicU64::new(0),
             working_on: AtomicU64::new(0),
             life: AtomicU64::new(0),
@@ -69,6 +78,7 @@ impl Node {
             identity: ArcSwapOption::empty(),
             confirmed: watch::Sender::new(Tick::NEVER),
             wake: Notify::new(),
+            vitals: Vitals::default(),
         }
     }
 
@@ -96,8 +106,12 @@ impl Node {
     pub fn view(&self) -> ReplicaView {
         // In this order: a life that ended in between makes what was read of it void.
         let life = self.life.load(Ordering::Acquire);
+        let share = self.share();
         ReplicaView {
             id: self.id,
+            weight: self.settings.weight * share,
+            share,
+            is_near: self.settings.is_near,
             horizon: self.horizon(),
             outstanding: self.outstanding(),
             catch_up: self.catch_up(),
@@ -128,12 +142,42 @@ impl Node {
 
     /// Statements it works on for this proxy.
     pub fn outstanding(&self) -> usize {
-        self.outstanding.load(Ordering::Relaxed)
+        (self.work.load(Ordering::Relaxed) % BEGUN) as usize
+    }
+
+    /// Statements that have begun there for this proxy, counted with 32 bits.
+    pub(super) fn begun(&self) -> u32 {
+        (self.work.load(Ordering::Relaxed) / BEGUN) as u32
+    }
+
+    /// Whether reads may go there: it is a replica, some of the reads are for it, and its health allows it.
+    pub fn serves_reads(&self) -> bool {
+        self.state() == State::Replica && self.settings.weight * self.share() > 0
+    }
+
+    /// How much of its weight counts at this moment, of [`ReplicaView::WHOLE`]; 0: it is out.
+    pub fn share(&self) -> u32 {
+        self.vitals.share()
+    }
+
+    /// Why it serves no reads; empty while it does, and for the primary.
+    pub fn causes(&self) -> Causes {
+        self.vitals.causes()
+    }
+
+    /// How often it was taken out for this cause.
+    pub fn ejections(&self, cause: Cause) -> u64 {
+        self.vitals.ejections(cause)
+    }
+
+    /// Something failed there for a fault of the server's.
+    pub fn failed(&self) {
+        self.vitals.failed();
     }
 
     /// Counts a statement as running there until the guard is dropped.
     pub fn begin(self: &Arc<Self>) -> Outstanding {
-        self.outstanding.fetch_add(1, Ordering::Relaxed);
+        self.work.fetch_add(BEGUN + 1, Ordering::Relaxed);
         Outstanding(Arc::clone(self))
     }
 
@@ -203,6 +247,11 @@ impl Node {
         before != State::Down
     }
 
+    /// Asks the monitor to ask it something now.
+    pub(super) fn look(&self) {
+        self.wake.notify_one();
+    }
+
     /// Somebody asks for a look before the next regular one. Cancel safe.
     pub(super) async fn woken(&self) {
         self.wake.notified().await;
@@ -222,6 +271,6 @@ impl Outstanding {
 
 impl Drop for Outstanding {
     fn drop(&mut self) {
-        self.0.outstanding.fetch_sub(1, Ordering::Relaxed);
+        self.0.work.fetch_sub(1, Ordering::Relaxed);
     }
 }

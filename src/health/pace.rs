@@ -40,6 +40,11 @@ impl Pace {
         }
     }
 
+    /// Whether the next answer may change what is said of it.
+    pub(super) fn is_in_doubt(&self) -> bool {
+        self.is_slow || self.slow > 0
+    }
+
     /// Whether it is slow, where the newest question has been unanswered for so long.
     pub(super) fn is_slow(&mut self, unanswered: u64, limit: u64, now: Tick) -> bool {
         let slow = self.slow.saturating_add(u32::from(unanswered > limit));

@@ -94,6 +94,11 @@ impl Health {
         self.pace.usual()
     }
 
+    /// Whether its next answer is wanted soon: it answered slowly, or is called slow.
+    pub fn is_in_doubt(&self) -> bool {
+        self.pace.is_in_doubt()
+    }
+
     /// Whether it could serve, however well.
     pub(super) fn is_reachable(&self) -> bool {
         self.place != Place::Primary

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::ask::{AskError, ask};
 use super::explain::Taken;
 use super::failure::{End, Failure};
+use super::fault::is_servers;
 use super::leased::{Leased, Rerun, ServesAs};
 use super::serve::Session;
 use super::settings::{difference, renewal};
@@ -14,6 +15,7 @@ use super::summary::Summary;
 use crate::cluster::{Node, Outstanding};
 use crate::pool::{Lease, LeaseError};
 use crate::routing::{NodeId, Target};
+use crate::server::ConnectError;
 
 /// How long a new connection to a replica waits for the monitor to confirm that the replica has not been restarted.
 const CONFIRM: Duration = Duration::from_secs(1);
@@ -130,7 +132,15 @@ impl Session {
                 self.database.cluster.lost(node.id, &error);
                 return Err(Unfit::Node);
             }
-            Err(error) => return Err(Failure::from_lease(error).into()),
+            Err(error) => {
+                let is_servers = matches!(&error, LeaseError::Connect { error, .. } if refuses_itself(error));
+                if is_servers {
+                    node.failed();
+                }
+                // Another node may have what this one lacks.
+                let unfit = Unfit::Client(Failure::from_lease(error));
+                return Err(if is_servers && on_replica { Unfit::Node } else { unfit });
+            }
         };
         if on_replica && !lease.confirmed {
             let made = self.database.cluster.clock.at(lease.created);
@@ -221,6 +231,11 @@ impl Session {
             }
         }
     }
+}
+
+/// Whether a server refuses connections because of what it lacks, and not because of who asks.
+fn refuses_itself(error: &ConnectError) -> bool {
+    matches!(error, ConnectError::Refused { code, .. } if is_servers(code, true, b""))
 }
 
 /// The node that failed this very segment.
