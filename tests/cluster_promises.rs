@@ -21,6 +21,8 @@ mod explain;
 mod freshness;
 #[path = "promises/healed.rs"]
 mod healed;
+#[path = "promises/health.rs"]
+mod health;
 #[path = "promises/idle.rs"]
 mod idle;
 #[path = "promises/large.rs"]
