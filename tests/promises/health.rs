@@ -176,42 +176,48 @@ fn a_replica_that_is_lost_again_and_again_is_held_back_longer_and_longer() {
 
 #[test]
 fn reads_that_are_interrupted_are_counted_by_node_and_reason() {
-    let cluster = own_with_facts();
-    let (faulty, proxy) = behind(&cluster, "");
-    let mut slow = Raw::app(proxy.address());
-    let sleep = "select current_setting('app.node') from pg_sleep(1) /* tidegate: consistency=eventual */";
-    let interrupted = |node: &str, reason: &str, outcome: &str| {
-        let labels = [node.to_owned(), format!("reason=\"{reason}\""), format!("outcome=\"{outcome}\"")];
-        let labels: Vec<_> = labels.iter().map(String::as_str).collect();
-        proxy.metric("tidegate_reads_interrupted_total", &labels)
+    let mut options = support::options();
+    options.replicas = 1;
+    options.replica_conf.push("max_standby_streaming_delay = 0".to_owned());
+    let cluster = own(&options);
+    let (primary, replica) = (cluster.primary(), cluster.replica(0));
+    primary
+        .psql("create table facts (n int); insert into facts values (0); grant all on facts to app")
+        .unwrap();
+    cluster.wait_caught_up().unwrap();
+    let faulty = Faulty::before(replica.port());
+    let first = format!("postgres://127.0.0.1:{}", faulty.port());
+    let proxy = Tidegate::bare().args(["--primary", &cluster.url(Login::App), "--replica", &first]).start();
+    let mut raw = Raw::app(proxy.address());
+    let read =
+        "select current_setting('app.node') from facts, pg_sleep(2) /* tidegate: consistency=eventual */";
+    let running = "from pg_stat_activity where state = 'active' and query like '%from facts, pg_sleep(2)%' \
+                   and pid <> pg_backend_pid()";
+    let conflict = || {
+        primary.psql("update facts set n = n + 1").unwrap();
+        primary.psql("vacuum facts").unwrap();
     };
-    // The network dies under a read of the first replica, and a backend of it is told to go.
-    for (reason, end) in [("shutdown", false), ("connection_lost", true)] {
-        let counted = || interrupted(&faulty.label(), reason, "rerun");
-        support::wait_until("a read was interrupted there", || {
-            thread::scope(|scope| {
-                let read = scope.spawn(|| slow.ok(sleep).value());
-                support::wait_until("it runs", || {
-                    let busy = "select count(*) from pg_stat_activity where state = 'active' and query like '%pg_sleep(1)%' \
-                                and pid <> pg_backend_pid()";
-                    let on = |i: usize| cluster.replica(i).psql(busy).unwrap().trim() != "0";
-                    on(0) || on(1)
-                });
-                if end {
-                    faulty.be(Network::Dead);
-                } else {
-                    let kill = "select pg_terminate_backend(pid) from pg_stat_activity where state = 'active' and \
-                                query like '%pg_sleep(1)%' and pid <> pg_backend_pid()";
-                    cluster.replica(0).psql(kill).unwrap();
-                }
-                assert!(["r1", "r2", "primary"].contains(&read.join().unwrap().as_str()), "nobody sees it");
+    let shutdown = || drop(replica.psql(&format!("select pg_terminate_backend(pid) {running}")).unwrap());
+    let lost = || faulty.be(Network::Dead);
+    let causes: [(&str, &dyn Fn()); 3] =
+        [("conflict", &conflict), ("shutdown", &shutdown), ("connection_lost", &lost)];
+    for (reason, interrupt) in causes {
+        support::wait_until("the replica serves", || raw.ok(ANY).value() == "r1");
+        let node = thread::scope(|scope| {
+            let read = scope.spawn(|| raw.ok(read).value());
+            support::wait_until("it runs", || {
+                replica.psql(&format!("select count(*) {running}")).unwrap().trim() == "1"
             });
-            faulty.be(Network::Well);
-            counted() > 0.0
+            interrupt();
+            read.join().unwrap()
         });
-        assert_eq!(interrupted(&label(cluster.replica(1)), reason, "rerun"), 0.0);
-        support::wait_until("it is back", || share(&proxy, &faulty.label()) > 0.0);
+        assert_eq!(node, "primary", "{reason}: nobody sees it");
+        faulty.be(Network::Well);
+        let labels = [&faulty.label(), &format!("reason=\"{reason}\""), "outcome=\"rerun\""];
+        let interrupted = |labels: &[&str]| proxy.metric("tidegate_reads_interrupted_total", labels);
+        assert_eq!(interrupted(&labels), 1.0, "{reason}: {}", proxy.metrics());
     }
+    assert_eq!(proxy.metric("tidegate_reads_interrupted_total", &[]), 3.0);
 }
 
 /// How many of so many reads, one at a time, ran on each replica and on the primary.
