@@ -305,7 +305,7 @@ impl World {
                 catch_up: 0,
                 working_on: Tick::NEVER,
                 life: replica.life,
-                weight: ReplicaView::WHOLE,
+                weight: ReplicaView::WHOLE.into(),
                 share: ReplicaView::WHOLE,
                 is_near: false,
             })

@@ -39,7 +39,7 @@ impl Cluster {
         for (node, health) in nodes.into_iter().zip(healths) {
             let (before, share) = (node.vitals.causes(), health.share(&self.limits, now));
             let comes_in = share > 0 && node.share() == 0;
-            node.vitals.publish(health, share);
+            node.vitals.publish(health, node.settings.weight, share);
             if comes_in {
                 // Reads may be waiting for it.
                 self.progressed();

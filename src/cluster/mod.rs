@@ -147,8 +147,7 @@ impl Cluster {
     /// The healthy replicas at this moment.
     pub fn replicas(&self, into: &mut Vec<ReplicaView>) {
         into.clear();
-        let views = self.nodes.iter().filter(|n| n.state() == State::Replica).map(|n| n.view());
-        into.extend(views.filter(|view| view.weight > 0));
+        into.extend(self.nodes.iter().filter(|n| n.serves_reads()).map(|n| n.view()));
     }
 
     /// What wrote to `written`, by members of `groups`, was acknowledged just now, or its outcome became unknown.

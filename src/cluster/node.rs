@@ -62,6 +62,7 @@ pub struct Node {
 
 impl Node {
     pub(super) fn new(id: NodeId, settings: NodeSettings) -> Self {
+        let vitals = Vitals::of(settings.weight);
         Self {
             id,
             name: settings.to_string(),
@@ -78,7 +79,7 @@ impl Node {
             identity: ArcSwapOption::empty(),
             confirmed: watch::Sender::new(Tick::NEVER),
             wake: Notify::new(),
-            vitals: Vitals::default(),
+            vitals,
         }
     }
 
@@ -106,11 +107,10 @@ impl Node {
     pub fn view(&self) -> ReplicaView {
         // In this order: a life that ended in between makes what was read of it void.
         let life = self.life.load(Ordering::Acquire);
-        let share = self.share();
         ReplicaView {
             id: self.id,
-            weight: self.settings.weight * share,
-            share,
+            weight: self.vitals.weight(),
+            share: self.vitals.share(),
             is_near: self.settings.is_near,
             horizon: self.horizon(),
             outstanding: self.outstanding(),
@@ -152,11 +152,11 @@ impl Node {
 
     /// Whether reads may go there: it is a replica, some of the reads are for it, and its health allows it.
     pub fn serves_reads(&self) -> bool {
-        self.state() == State::Replica && self.settings.weight * self.share() > 0
+        self.state() == State::Replica && self.vitals.weight() > 0
     }
 
     /// How much of its weight counts at this moment, of [`ReplicaView::WHOLE`]; 0: it is out.
-    pub fn share(&self) -> u32 {
+    pub fn share(&self) -> u16 {
         self.vitals.share()
     }
 

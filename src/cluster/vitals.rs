@@ -1,6 +1,6 @@
 //! What is noted of a node to judge its health by, and what was judged.
 
-use std::sync::atomic::{AtomicU8, AtomicU32, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU16, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use super::{Node, State};
@@ -10,8 +10,10 @@ use crate::health::{Cause, Causes, Contact, FULL, Health, Seen};
 /// What is noted of a node to judge its health by, and what was judged.
 #[derive(Debug)]
 pub(super) struct Vitals {
-    /// Its share of the reads, of [`FULL`].
-    share: AtomicU32,
+    /// How much of the reads is for it: as configured, times its share.
+    weight: AtomicU32,
+    /// Its share of that, of [`FULL`].
+    share: AtomicU16,
     causes: AtomicU8,
     ejections: [AtomicU64; Cause::ALL.len()],
     /// What has failed there for a fault of the server's.
@@ -41,10 +43,12 @@ struct Counted {
     answers: u64,
 }
 
-impl Default for Vitals {
-    fn default() -> Self {
+impl Vitals {
+    /// Of a node of this weight that nothing is known of.
+    pub(super) fn of(weight: u32) -> Self {
         Self {
-            share: AtomicU32::new(FULL),
+            weight: AtomicU32::new(weight * u32::from(FULL)),
+            share: AtomicU16::new(FULL),
             causes: AtomicU8::default(),
             ejections: Default::default(),
             failed: AtomicU64::default(),
@@ -55,10 +59,12 @@ impl Default for Vitals {
             judged: Mutex::default(),
         }
     }
-}
 
-impl Vitals {
-    pub(super) fn share(&self) -> u32 {
+    pub(super) fn weight(&self) -> u32 {
+        self.weight.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn share(&self) -> u16 {
         self.share.load(Ordering::Relaxed)
     }
 
@@ -108,8 +114,9 @@ impl Vitals {
         self.judged.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// What is so from now on.
-    pub(super) fn publish(&self, health: &Health, share: u32) {
+    /// What is so from now on, of a node of this weight.
+    pub(super) fn publish(&self, health: &Health, weight: u32, share: u16) {
+        self.weight.store(weight * u32::from(share), Ordering::Relaxed);
         self.share.store(share, Ordering::Relaxed);
         self.causes.store(health.causes().bits(), Ordering::Relaxed);
         for cause in Cause::ALL {

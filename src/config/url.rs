@@ -233,8 +233,16 @@ impl Reader<'_> {
         }
         if !self.broken {
             let (weights, zones) = (self.raw.weights.take(), self.raw.zones.take());
-            self.each("tidegate_weight", weights, &mut nodes, |node, text| Ok(node.weight = weight(text)?));
-            self.each("tidegate_zone", zones, &mut nodes, |node, text| Ok(node.zone = Some(zone(text)?)));
+            let set_weight = |node: &mut NodeSettings, text: &str| {
+                node.weight = weight(text)?;
+                Ok(())
+            };
+            let set_zone = |node: &mut NodeSettings, text: &str| {
+                node.zone = Some(zone(text)?);
+                Ok(())
+            };
+            self.each("tidegate_weight", weights, &mut nodes, set_weight);
+            self.each("tidegate_zone", zones, &mut nodes, set_zone);
         }
         nodes
     }

@@ -9,9 +9,9 @@ use super::{Cause, Causes, Contact, Limits, Seen};
 use crate::freshness::Tick;
 
 /// The whole of a replica's share of the reads.
-pub const FULL: u32 = 1000;
+pub const FULL: u16 = 1000;
 /// What slow start begins with.
-const FIRST: u32 = FULL / 10;
+const FIRST: u16 = FULL / 10;
 /// Fewer failures tell nothing.
 const LEAST_FAILURES: u64 = 5;
 /// A question that is not answered for so long: the replica is out. (The monitor itself waits longer.)
@@ -69,14 +69,14 @@ enum Entry {
 
 impl Health {
     /// Its share of the reads, of [`FULL`]; 0: it is out.
-    pub fn share(&self, limits: &Limits, now: Tick) -> u32 {
+    pub fn share(&self, limits: &Limits, now: Tick) -> u16 {
         let Place::In { since, entry } = self.place else { return 0 };
         let (been, whole) = (now.since(since), nanos(limits.slow_start));
         if been >= whole || entry == Entry::AtOnce {
             return FULL;
         }
         let grown = u128::from(been) * u128::from(FULL) / u128::from(whole);
-        u32::try_from(grown).unwrap_or(FULL).clamp(FIRST, FULL)
+        u16::try_from(grown).unwrap_or(FULL).clamp(FIRST, FULL)
     }
 
     /// Why it is out; none while it is in, or is the primary.
@@ -206,16 +206,15 @@ impl Health {
     /// Goes where it belongs, given why it should be out, as far as that is followed.
     pub(super) fn settle(&mut self, causes: Causes, limits: &Limits, now: Tick) {
         match (self.place, causes.iter().next()) {
-            // A connection broke; whether the node is lost is being found out.
-            (Place::In { .. }, Some(Cause::Connect)) => {}
-            (Place::In { .. }, Some(cause)) => self.out(cause, limits, now),
+            // Of a connection that broke it is being found out whether the node is lost.
+            (Place::In { .. }, Some(cause)) if cause != Cause::Connect => self.out(cause, limits, now),
             (Place::Away, None) if now.0 < nanos(SETTLING) => {
                 self.place = Place::In { since: now, entry: Entry::AtOnce };
             }
             (Place::Away | Place::Out { .. }, None) => {
                 self.place = Place::In { since: now, entry: Entry::Slowly };
             }
-            (Place::Primary, _) | (Place::In { .. }, None) | (Place::Away | Place::Out { .. }, Some(_)) => {}
+            _ => {}
         }
         self.followed = match self.place {
             Place::In { .. } | Place::Primary => Causes::NONE,

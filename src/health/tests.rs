@@ -65,7 +65,7 @@ impl Cluster {
         Duration::from_nanos(self.now.since(begun))
     }
 
-    fn share(&self, i: usize) -> u32 {
+    fn share(&self, i: usize) -> u16 {
         self.healths[i].share(&self.limits, self.now)
     }
 

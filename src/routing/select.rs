@@ -10,17 +10,22 @@ const BUSY: usize = 8;
 pub(super) fn replica(request: &Request, replicas: &[ReplicaView], random: u64) -> Result<NodeId, Reason> {
     let healthy = || replicas.iter().filter(|r| Some(r.id) != request.avoid);
     let fresh = || healthy().filter(|r| request.need.is_met_by(r));
-    let Some(any) = pick(fresh, random) else {
+    let (mut all, mut near) = (0, 0);
+    for r in fresh() {
+        all += u64::from(r.weight);
+        near += if r.is_near { u64::from(r.weight) } else { 0 };
+    }
+    let Some(any) = pick(fresh, all, random) else {
         return Err(if healthy().next().is_some() { Reason::Stale } else { Reason::NoReplica });
     };
-    if any.is_near || !replicas.iter().any(|r| r.is_near) {
+    if near == 0 || any.is_near {
         return Ok(any.id);
     }
-    let near = pick(|| fresh().filter(|r| r.is_near), random.rotate_left(16));
+    let near = pick(|| fresh().filter(|r| r.is_near), near, random.rotate_left(16));
     Ok(near.filter(|near| !is_left(near, any, random)).unwrap_or(any).id)
 }
 
-/// The less busy of two random picks, for its weight. A pick is as likely as its weight is large.
+/// The less busy of two random picks, for its weight. A pick is as likely as its weight is large; together they weigh `all`.
 ///
 /// Two picks keep the load even without herding onto the momentarily least busy node: Mitzenmacher, "The Power of
 /// Two Choices in Randomized Load Balancing", IEEE TPDS 12(10), 2001. The second one is taken only if the read will
@@ -28,14 +33,15 @@ pub(super) fn replica(request: &Request, replicas: &[ReplicaView], random: u64) 
 /// the weights alone say who gets what.
 fn pick<'a, I: Iterator<Item = &'a ReplicaView>>(
     candidates: impl Fn() -> I,
+    all: u64,
     random: u64,
 ) -> Option<&'a ReplicaView> {
-    let all: u64 = candidates().map(|r| u64::from(r.weight)).sum();
     let first = at(candidates(), spread(random, all))?;
     let others = all - u64::from(first.weight);
-    let Some(second) = at(candidates().filter(|r| r.id != first.id), spread(random >> 32, others)) else {
+    if others == 0 {
         return Some(first);
-    };
+    }
+    let second = at(candidates().filter(|r| r.id != first.id), spread(random >> 32, others))?;
     let company = |r: &ReplicaView, more: usize, other: &ReplicaView| {
         (r.outstanding + more) as u64 * u64::from(other.weight)
     };

@@ -23,7 +23,7 @@ fn replica(id: usize, horizon: u64, outstanding: usize) -> ReplicaView {
         catch_up: 0,
         working_on: Tick::NEVER,
         life: 1,
-        weight: ReplicaView::WHOLE,
+        weight: ReplicaView::WHOLE.into(),
         share: ReplicaView::WHOLE,
         is_near: false,
     }
@@ -268,7 +268,7 @@ fn next(dice: &mut u64) -> u64 {
 }
 
 fn weighing(id: usize, weight: u32) -> ReplicaView {
-    ReplicaView { weight: weight * ReplicaView::WHOLE, ..replica(id, 100, 0) }
+    ReplicaView { weight: weight * u32::from(ReplicaView::WHOLE), ..replica(id, 100, 0) }
 }
 
 fn near(id: usize, outstanding: usize) -> ReplicaView {

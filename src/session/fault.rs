@@ -1,6 +1,6 @@
 //! Whose fault an error of a server is, and what interrupted a read on a replica.
 
-use super::leased::ServesAs;
+use super::leased::{Rerun, ServesAs};
 use super::serve::Session;
 
 /// What interrupted a read on a replica through no fault of its own. The labels are part of the metrics' contract.
@@ -38,15 +38,15 @@ impl Interruption {
 }
 
 impl Session {
-    /// Counts what an error says about the server that gave it. `again`: the client does not see it, the segment is run
-    /// elsewhere.
-    pub(super) fn blame(&self, code: &str, fatal: bool, routine: &[u8], again: bool) {
+    /// Counts what an error says about the server that gave it. `how` the segment is run again: then the client does not see
+    /// it.
+    pub(super) fn blame(&self, code: &str, fatal: bool, routine: &[u8], how: Option<Rerun>) {
         let Some(leased) = &self.leased else { return };
         if is_servers(code, fatal, routine) {
             leased.node.node().failed();
         }
         if let Some(what) = Interruption::of(code, fatal) {
-            self.interrupted(what, again);
+            self.interrupted(what, how.is_some());
         }
     }
 

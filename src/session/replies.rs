@@ -211,7 +211,7 @@ impl Session {
         }
         let healed = heal(l, &code, stale_plan);
         let how = healed.or_else(|| how_elsewhere(l, &code, fatal).filter(|_| !stale_plan));
-        self.blame(&code, fatal, &routine, how.is_some());
+        self.blame(&code, fatal, &routine, how);
         let Some(l) = &mut self.leased else { return Looked::Wait };
         if let Some(how) = how {
             tracing::info!(node = %l.node.node().name, sqlstate = %code, ?how, "a statement could not be served here, it is run again");

@@ -26,8 +26,13 @@ fn share(proxy: &RunningProxy, node: &str) -> f64 {
     proxy.metric("tidegate_node_share", &[node])
 }
 
-fn ejections(proxy: &RunningProxy, node: &str) -> f64 {
-    proxy.metric("tidegate_node_ejections_total", &[node])
+/// How often, in digits: what is counted is compared to the last one.
+fn count(proxy: &RunningProxy, name: &str, labels: &[&str]) -> String {
+    proxy.metric(name, labels).to_string()
+}
+
+fn ejections(proxy: &RunningProxy, node: &str) -> String {
+    count(proxy, "tidegate_node_ejections_total", &[node])
 }
 
 fn is_overruled(proxy: &RunningProxy, reason: &str) -> bool {
@@ -80,7 +85,7 @@ fn a_replica_that_fails_is_taken_out_and_comes_back_slowly() {
     }
     println!("out {:?} after it fell ill, after {failed} failures", begun.elapsed());
     set_sick(cluster.replica(0), "no");
-    assert_eq!((ejections(&proxy, &r1), ejections(&proxy, &r2)), (1.0, 0.0));
+    assert_eq!([ejections(&proxy, &r1), ejections(&proxy, &r2)], ["1", "0"]);
     support::wait_until("it is let in again", || share(&proxy, &r1) > 0.0);
     let (begun, mut shares) = (Instant::now(), vec![share(&proxy, &r1)]);
     support::wait_until("it has its whole share", || {
@@ -92,7 +97,7 @@ fn a_replica_that_fails_is_taken_out_and_comes_back_slowly() {
     assert!(shares[0] <= 0.5 && shares.is_sorted(), "{shares:?}");
     assert!(begun.elapsed() > Duration::from_secs(1), "{:?}", begun.elapsed());
     assert!(shares.iter().any(|share| (0.3..0.9).contains(share)), "{shares:?}");
-    assert_eq!(ejections(&proxy, &r1), 1.0);
+    assert_eq!(ejections(&proxy, &r1), "1");
     assert!(proxy.stderr().contains("replica taken out"), "{}", proxy.stderr());
 }
 
@@ -122,7 +127,7 @@ fn a_replica_that_lags_is_taken_out_but_not_all_of_them() {
     cluster.replicas().iter().for_each(|replica| replica.resume_replay().unwrap());
     support::wait_until("all is well", || !is_overruled(&proxy, "lag"));
     assert_eq!((share(&proxy, &r1), share(&proxy, &r2)), (1.0, 1.0));
-    assert_eq!(ejections(&proxy, &r2), 0.0);
+    assert_eq!(ejections(&proxy, &r2), "0");
 }
 
 #[test]
@@ -147,7 +152,7 @@ fn a_replica_that_is_slow_is_taken_out_and_one_that_says_nothing() {
         // Within a second; the rest is for a machine that is busy.
         assert!(out < Duration::from_secs(2), "{out:?}");
     }
-    assert_eq!(ejections(&proxy, &faulty.label()), 2.0);
+    assert_eq!(ejections(&proxy, &faulty.label()), "2");
 }
 
 #[test]
@@ -166,7 +171,7 @@ fn a_replica_that_is_lost_again_and_again_is_held_back_longer_and_longer() {
         }
         support::wait_until("it is back", || share(&proxy, &faulty.label()) > 0.0);
         times.push(begun.elapsed());
-        assert_eq!(ejections(&proxy, &faulty.label()), f64::from(round));
+        assert_eq!(ejections(&proxy, &faulty.label()), round.to_string());
     }
     println!("lost again and again: back after {times:?}");
     assert!(times[1] >= Duration::from_secs(1) && times[2] >= Duration::from_secs(2), "{times:?}");
@@ -214,10 +219,10 @@ fn reads_that_are_interrupted_are_counted_by_node_and_reason() {
         assert_eq!(node, "primary", "{reason}: nobody sees it");
         faulty.be(Network::Well);
         let labels = [&faulty.label(), &format!("reason=\"{reason}\""), "outcome=\"rerun\""];
-        let interrupted = |labels: &[&str]| proxy.metric("tidegate_reads_interrupted_total", labels);
-        assert_eq!(interrupted(&labels), 1.0, "{reason}: {}", proxy.metrics());
+        let interrupted = count(&proxy, "tidegate_reads_interrupted_total", &labels);
+        assert_eq!(interrupted, "1", "{reason}: {}", proxy.metrics());
     }
-    assert_eq!(proxy.metric("tidegate_reads_interrupted_total", &[]), 3.0);
+    assert_eq!(count(&proxy, "tidegate_reads_interrupted_total", &[]), "3");
 }
 
 /// How many of so many reads, one at a time, ran on each replica and on the primary.
