@@ -8,7 +8,7 @@ use tidegate::config::{Settings, Sources, load};
 
 fn main() -> ExitCode {
     match parse_from(std::env::args_os()) {
-        Ok(Invocation::Run(sources)) => with(&sources, run::run),
+        Ok(Invocation::Run(sources)) => with(&sources, |settings| run::run(settings, &sources)),
         Ok(Invocation::Check(sources)) => with(&sources, check::check),
         Ok(Invocation::Explain { statement, sources, .. }) if sources.is_empty() => {
             explain::by_text(&statement)

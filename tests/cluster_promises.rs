@@ -17,6 +17,8 @@ mod cuts;
 mod cuts_server;
 #[path = "promises/explain.rs"]
 mod explain;
+#[path = "promises/failover.rs"]
+mod failover;
 #[path = "promises/freshness.rs"]
 mod freshness;
 #[path = "promises/healed.rs"]
@@ -45,6 +47,8 @@ mod prepared;
 mod program;
 #[path = "promises/protocol.rs"]
 mod protocol;
+#[path = "promises/reload.rs"]
+mod reload;
 #[path = "promises/replication.rs"]
 mod replication;
 #[path = "promises/routing.rs"]

@@ -11,7 +11,7 @@ pub(super) fn gauge(proxy: &Proxy, name: &str, database: &Database) {
         let is = f64::from(u8::from(overruled.contains(cause)));
         proxy.stats.gauge("tidegate_health_overruled", &labels).set(is);
     }
-    for node in &database.cluster.nodes {
+    for node in database.cluster.nodes().iter() {
         let causes = node.causes();
         for cause in Cause::ALL {
             let labels = [("database", name), ("node", node.name.as_str()), ("reason", cause.label())];

@@ -36,7 +36,7 @@ pub async fn serve(proxy: Arc<Proxy>, listener: tokio::net::TcpListener) -> std:
 async fn ready(State(proxy): State<Arc<Proxy>>) -> Response {
     let mut text = String::new();
     let mut status = StatusCode::OK;
-    for (name, database) in &proxy.databases {
+    for (name, database) in proxy.databases().iter() {
         let word = if let Some(primary) = database.cluster.primary() {
             format!("primary {}", primary.name)
         } else {
@@ -50,7 +50,8 @@ async fn ready(State(proxy): State<Arc<Proxy>>) -> Response {
 
 /// What went where, and what keeps reads from replicas.
 async fn report(State(proxy): State<Arc<Proxy>>) -> String {
-    let mut names: Vec<_> = proxy.databases.iter().collect();
+    let databases = proxy.databases();
+    let mut names: Vec<_> = databases.iter().collect();
     names.sort_by_key(|(name, _)| *name);
     let one = |(name, database): (&String, &Arc<Database>)| {
         database.stats.tally.report(name, database.settings.mode == Mode::Observe)
@@ -80,10 +81,12 @@ async fn forget(State(proxy): State<Arc<Proxy>>) -> String {
 }
 
 async fn metrics(State(proxy): State<Arc<Proxy>>) -> Response {
-    for (name, database) in &proxy.databases {
+    for (name, database) in proxy.databases().iter() {
         gauge_nodes(&proxy, name, database);
         health::gauge(&proxy, name, database);
         gauge_marks(&proxy, name, database);
+        let failovers = proxy.stats.counter("tidegate_failovers_total", &[("database", name)]);
+        failovers.absolute(database.cluster.failovers());
         count_decisions(&proxy, name, database);
         gauge_catalog(&proxy, name, database);
         gauge_pools(&proxy, database);
@@ -99,7 +102,7 @@ async fn metrics(State(proxy): State<Arc<Proxy>>) -> Response {
 /// What nodes are good for is read off at the moment somebody asks.
 fn gauge_nodes(proxy: &Proxy, name: &str, database: &Database) {
     let now = database.cluster.clock.now();
-    for node in &database.cluster.nodes {
+    for node in database.cluster.nodes().iter() {
         let state = node.state();
         for (role, is) in [("primary", cluster::State::Primary), ("replica", cluster::State::Replica)] {
             let labels = [("database", name), ("node", node.name.as_str()), ("role", role)];
@@ -122,7 +125,8 @@ fn gauge_nodes(proxy: &Proxy, name: &str, database: &Database) {
 /// How many marks are outstanding, and what they all take.
 fn gauge_marks(proxy: &Proxy, name: &str, database: &Database) {
     let cluster = &database.cluster;
-    let replicas = cluster.nodes.iter().filter(|node| node.state() == cluster::State::Replica);
+    let nodes = cluster.nodes();
+    let replicas = nodes.iter().filter(|node| node.state() == cluster::State::Replica);
     let open =
         replicas.map(|node| node.horizon()).min().map_or(0, |horizon| cluster.marks.newer_than(horizon));
     let labels = [("database", name)];
@@ -133,8 +137,8 @@ fn gauge_marks(proxy: &Proxy, name: &str, database: &Database) {
 /// The histograms of all databases, which the recorder does not keep.
 fn histograms(proxy: &Proxy) -> String {
     let mut text = String::new();
-    let databases: Vec<_> =
-        proxy.databases.iter().map(|(name, database)| (name, database.stats.histograms())).collect();
+    let all = proxy.databases();
+    let databases: Vec<_> = all.iter().map(|(name, database)| (name, database.stats.histograms())).collect();
     for (number, (metric, help)) in HISTOGRAMS.into_iter().enumerate() {
         let _ = writeln!(text, "# HELP {metric} {help}\n# TYPE {metric} histogram");
         for (database, histograms) in &databases {
@@ -170,7 +174,7 @@ fn gauge_catalog(proxy: &Proxy, name: &str, database: &Database) {
 }
 
 fn gauge_pools(proxy: &Proxy, database: &Database) {
-    for pool in database.users.values().flat_map(|u| &u.pools) {
+    for (_, pool) in database.users.values().flat_map(|u| &u.pools) {
         let (size, available, waiting) = pool.counts();
         let count = |state, n: usize| {
             let labels = [("pool", pool.name()), ("state", state)];

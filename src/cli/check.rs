@@ -28,6 +28,7 @@ async fn all(settings: &Settings) -> ExitCode {
         let flushed = survey.primaries().find_map(|f| f.answer.as_ref().ok()).map(|(_, lsn)| *lsn);
         survey.findings.iter().for_each(|f| println!("  {}", describe(f, flushed)));
         faults.extend(survey.faults(database));
+        faults.extend(survey.oddities(database));
         if survey.primaries().next().is_none() && survey.findings.iter().any(|f| f.answer.is_ok()) {
             faults.push(format!(
                 "database {}: no node takes writes: all that answer are replicas",
@@ -67,9 +68,9 @@ fn describe(finding: &Finding, flushed: Option<Lsn>) -> String {
 /// Logs in as every user, on every node that answers, the way clients' connections will.
 async fn log_in(proxy: &Proxy, database: &DatabaseSettings, survey: &Survey) -> Vec<String> {
     let mut faults = Vec::new();
-    let Some(database) = proxy.databases.get(&database.name) else { return faults };
+    let Some(database) = proxy.database(&database.name) else { return faults };
     for user in database.users.values() {
-        for (pool, _) in user.pools.iter().zip(&survey.findings).filter(|(_, f)| f.answer.is_ok()) {
+        for ((_, pool), _) in user.pools.iter().zip(&survey.findings).filter(|(_, f)| f.answer.is_ok()) {
             if let Err(error) = pool.lease().await {
                 faults.push(error.to_string());
             }

@@ -74,7 +74,8 @@ async fn play(
         }
     };
     let cluster = servers.insert(built?);
-    let running = Running::start(&stage::settings(cluster, args)?).await?;
+    let settings = stage::settings(cluster, args)?;
+    let running = Running::start(&settings).await?;
     tokio::select! {
         ready = stage::ready(&running) => ready?,
         () = interrupt.heard() => return Ok(given_up()),
@@ -83,7 +84,7 @@ async fn play(
     screen.say(&report::intro(address, running.admin, args));
     let workload = (!args.no_workload).then(|| Workload::start(address, args.clients));
     let all_well = watch(args, &running, workload, &mut screen, &mut interrupt).await;
-    running.stop().await;
+    running.stop(settings.shutdown_timeout).await;
     Ok(all_well)
 }
 

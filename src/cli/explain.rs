@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::process::ExitCode;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::refuse;
@@ -77,8 +78,8 @@ async fn explain(
     text: &str,
 ) -> Result<Vec<String>, String> {
     let running = Running::start(settings).await?;
-    let cluster = running.proxy.databases.get(database).map(|d| &d.cluster).ok_or("no database")?;
-    get_ready(cluster).await?;
+    let cluster = running.proxy.database(database).map(|d| Arc::clone(&d.cluster)).ok_or("no database")?;
+    get_ready(&cluster).await?;
     let address = running.listen.iter().find_map(ListenAddress::tcp).ok_or("no address")?;
     let mut config = tokio_postgres::Config::new();
     config.host(address.ip().to_string()).port(address.port()).user(&user.name).dbname(database);
@@ -103,7 +104,7 @@ async fn get_ready(cluster: &Cluster) -> Result<(), String> {
     }
     cluster.catalog.read_within(PATIENCE).await;
     let until = Instant::now() + REPLICAS;
-    while cluster.nodes.iter().any(|node| node.state() == State::Down) && Instant::now() < until {
+    while cluster.nodes().iter().any(|node| node.state() == State::Down) && Instant::now() < until {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     Ok(())

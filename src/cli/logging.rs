@@ -6,12 +6,29 @@ use std::os::fd::AsFd;
 
 use tracing_subscriber::EnvFilter;
 
+/// Changes which events are logged.
+pub struct Filter(Box<dyn Fn(EnvFilter) -> Result<(), String> + Send>);
+
+impl Filter {
+    /// Logs by this filter from now on. The error says what is wrong with it; nothing changes then.
+    pub fn change(&self, filter: &str) -> Result<(), String> {
+        (self.0)(read(filter)?)
+    }
+}
+
+fn read(filter: &str) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(filter).map_err(|e| format!("log filter \"{filter}\": {e}"))
+}
+
 /// Sets up logging by a filter such as `warn` or `tidegate::session=debug`. The error says what is wrong with it.
-pub fn set_up(filter: &str) -> Result<(), String> {
-    let filter = EnvFilter::try_new(filter).map_err(|e| format!("log filter \"{filter}\": {e}"))?;
+pub fn set_up(filter: &str) -> Result<Filter, String> {
+    let filter = read(filter)?;
     // pg_query points standard error elsewhere for the moment of a parse; a descriptor of our own is not affected.
     let own = io::stderr().as_fd().try_clone_to_owned().map_err(|e| format!("standard error: {e}"))?;
     let writer = std::sync::Mutex::new(File::from(own));
-    let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false).try_init();
-    Ok(())
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(writer).with_ansi(false);
+    let builder = builder.with_filter_reloading();
+    let handle = builder.reload_handle();
+    let _ = builder.try_init();
+    Ok(Filter(Box::new(move |filter| handle.reload(filter).map_err(|e| format!("log filter: {e}")))))
 }

@@ -4,27 +4,31 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::reload::Reloader;
 use super::running::Running;
 use super::{logging, refuse};
 use crate::cluster::Survey;
-use crate::config::Settings;
+use crate::config::{Settings, Sources};
 
 /// Runs the proxy until it is told to stop.
-pub fn run(settings: &Settings) -> ExitCode {
-    if let Err(text) = logging::set_up(&settings.log) {
-        return refuse(&text);
-    }
+pub fn run(settings: &Settings, sources: &Sources) -> ExitCode {
+    let filter = match logging::set_up(&settings.log) {
+        Ok(filter) => filter,
+        Err(text) => return refuse(&text),
+    };
+    let reloader = Reloader::new(sources.clone(), settings.clone(), filter);
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(serve(settings)),
+        Ok(runtime) => runtime.block_on(serve(reloader)),
         Err(error) => refuse(&error),
     }
 }
 
-async fn serve(settings: &Settings) -> ExitCode {
+async fn serve(mut reloader: Reloader) -> ExitCode {
+    let settings = &reloader.settings;
     let mut faults = Vec::new();
     for database in &settings.databases {
         let survey = Survey::take_patiently(database).await;
@@ -32,6 +36,9 @@ async fn serve(settings: &Settings) -> ExitCode {
         let missing = survey.findings.iter().filter(|_| found.is_empty());
         for (node, error) in missing.filter_map(|f| Some((&f.node, f.answer.as_ref().err()?))) {
             tracing::warn!(%node, %error, "starting without this node, it joins when it answers");
+        }
+        for oddity in survey.oddities(database) {
+            tracing::warn!("{oddity}");
         }
         faults.extend(found);
     }
@@ -48,10 +55,33 @@ async fn serve(settings: &Settings) -> ExitCode {
     if let Some(address) = running.admin {
         println!("admin on {address}");
     }
-    wait_for_signal().await;
+    reload_until_stopped(&mut reloader, &running).await;
     tracing::info!("stopping");
-    running.stop().await;
+    running.stop(reloader.settings.shutdown_timeout).await;
     ExitCode::SUCCESS
+}
+
+/// Reads the configuration again whenever SIGHUP says so, until SIGTERM or SIGINT.
+async fn reload_until_stopped(reloader: &mut Reloader, running: &Running) {
+    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return wait_for_signal().await };
+    let mut stop = std::pin::pin!(wait_for_signal());
+    loop {
+        tokio::select! {
+            () = &mut stop => return,
+            _ = hangup.recv() => {}
+        }
+        match reloader.reload(&running.proxy) {
+            Ok(outcome) if outcome.pending.is_empty() => {
+                tracing::info!("configuration reloaded: {}", outcome.lines().join("; "));
+            }
+            Ok(outcome) => tracing::warn!("configuration reloaded: {}", outcome.lines().join("; ")),
+            Err(mistakes) => {
+                tracing::error!(
+                    "the configuration cannot be used, and the one before stays in force: {mistakes}"
+                );
+            }
+        }
+    }
 }
 
 /// Waits for SIGTERM or SIGINT.

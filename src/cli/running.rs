@@ -10,7 +10,7 @@ use tokio::sync::mpsc::Sender;
 
 use super::sockets::Sockets;
 use super::worker;
-use crate::cluster::{self, Clock, Control};
+use crate::cluster::Clock;
 use crate::config::{ListenAddress, Settings};
 use crate::net::{Accepted, Bound, SocketFile};
 use crate::session::{self, Proxy};
@@ -28,7 +28,6 @@ pub struct Running {
     pub admin: Option<SocketAddr>,
     /// The names of Unix sockets, which nobody finds any more once the sockets are closed.
     files: Vec<SocketFile>,
-    shutdown_timeout: Duration,
 }
 
 /// How long the start waits for the monitors to have seen a primary: one answer, as a rule.
@@ -51,10 +50,9 @@ impl Running {
             None => None,
             Some(address) => Some(serve_admin(&proxy, address).await?),
         };
-        for database in proxy.databases.values() {
-            cluster::spawn(&database.cluster, &Control::new(&database.settings));
-        }
-        for database in proxy.databases.values() {
+        let databases: Vec<_> = proxy.databases().values().cloned().collect();
+        databases.iter().for_each(|database| proxy.watch(database));
+        for database in &databases {
             if database.cluster.primary_within(FIRST_LOOK).await.is_none() {
                 tracing::warn!(database = %database.settings.name, "starting without a primary");
             } else if !database.cluster.catalog.read_within(FIRST_LOOK).await {
@@ -72,15 +70,15 @@ impl Running {
         for (bound, workers) in shared {
             tokio::spawn(hand_out(Arc::clone(&proxy), bound, workers));
         }
-        Ok(Self { proxy, listen, admin, files, shutdown_timeout: settings.shutdown_timeout })
+        Ok(Self { proxy, listen, admin, files })
     }
 
-    /// Lets sessions end when they are outside a transaction, for as long as the settings allow.
-    pub async fn stop(self) {
+    /// Lets sessions end when they are outside a transaction, for so long at most.
+    pub async fn stop(self, patience: Duration) {
         self.proxy.stop();
         drop(self.files);
-        let until = Instant::now() + self.shutdown_timeout;
-        while self.proxy.databases.values().any(|d| d.clients() > 0) && Instant::now() < until {
+        let until = Instant::now() + patience;
+        while self.proxy.databases().values().any(|d| d.clients() > 0) && Instant::now() < until {
             tokio::time::sleep(Duration::from_millis(20)).await;
         }
     }

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use tokio::time::MissedTickBehavior;
 
 use super::{Cluster, Node, State};
-use crate::health::{Cause, Causes, Health, LOOK, Panel};
+use crate::health::{Cause, Causes, Health, LOOK, Limits, Panel};
 
 /// Looks at the replicas' health until the runtime ends.
 pub(super) async fn keep(cluster: Arc<Cluster>) {
@@ -26,18 +26,18 @@ pub(super) async fn keep(cluster: Arc<Cluster>) {
 impl Cluster {
     /// Looks at every replica once.
     fn look(&self, panel: &mut Panel) {
-        let now = self.clock.now();
+        let (now, limits) = (self.clock.now(), **self.limits.load());
         let has_primary = self.primary().is_some();
         // One that serves no reads whatever its health is no help to the others.
-        let nodes: Vec<&Node> =
-            self.nodes.iter().map(Arc::as_ref).filter(|node| node.settings.weight > 0).collect();
+        let all = self.nodes();
+        let nodes: Vec<&Node> = all.iter().map(Arc::as_ref).filter(|node| node.settings.weight > 0).collect();
         let mut judged: Vec<_> = nodes.iter().map(|node| node.vitals.judged()).collect();
         let seen: Vec<_> =
             judged.iter_mut().zip(&nodes).map(|(judged, node)| judged.see(node, has_primary, now)).collect();
         let mut healths: Vec<&mut Health> = judged.iter_mut().map(|judged| &mut judged.health).collect();
-        let overruled = panel.look(&mut healths, &seen, &self.limits, now);
+        let overruled = panel.look(&mut healths, &seen, &limits, now);
         for (node, health) in nodes.into_iter().zip(healths) {
-            let (before, share) = (node.vitals.causes(), health.share(&self.limits, now));
+            let (before, share) = (node.vitals.causes(), health.share(&limits, now));
             let comes_in = share > 0 && node.share() == 0;
             node.vitals.publish(health, node.settings.weight, share);
             if comes_in {
@@ -47,10 +47,15 @@ impl Cluster {
             tell(node, before, health.causes());
             if health.is_in_doubt() && node.state() == State::Replica {
                 // Its next answer tells.
-                node.look();
+                node.wake();
             }
         }
         self.overrule(overruled);
+    }
+
+    /// Replicas are taken out, and come back, by these limits from now on.
+    pub fn set_limits(&self, limits: Limits) {
+        self.limits.store(Arc::new(limits));
     }
 
     /// The causes that are not followed at this moment, because they would take out too many.

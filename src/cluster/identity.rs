@@ -3,8 +3,10 @@
 use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
 
+use crate::freshness::Lsn;
+
 /// What a node says of itself. One query, which any user may run.
-#[allow(clippy::struct_excessive_bools, reason = "two independent answers of the server")]
+#[allow(clippy::struct_excessive_bools, reason = "independent answers of the server")]
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Identity {
     /// Whether it replays somebody else's WAL.
@@ -13,6 +15,10 @@ pub struct Identity {
     pub system: String,
     /// The newest timeline it has evidence of.
     pub timeline: u32,
+    /// Whether that is known at once on a replica, and not only when it writes its control file.
+    pub shows_timeline: bool,
+    /// How far its WAL goes: flushed on a primary, replayed on a replica.
+    pub position: Lsn,
     /// `server_version_num`.
     pub version: u32,
     /// `server_version`, for people.
@@ -38,7 +44,10 @@ select pg_catalog.pg_is_in_recovery(),
             else ('x' || substr(pg_catalog.pg_walfile_name(pg_catalog.pg_current_wal_lsn()), 1, 8))::bit(32)::int
        end,
        pg_catalog.current_setting('server_version_num')::int,
-       pg_catalog.current_setting('server_version'),";
+       pg_catalog.current_setting('server_version'),
+       ((case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn()
+              else pg_catalog.pg_current_wal_flush_lsn() end) - '0/0'::pg_catalog.pg_lsn)::int8,
+       pg_catalog.pg_has_role('pg_read_all_stats', 'usage'),";
 
 /// `synchronous_commit` can come from the configuration, the database, the role or a function's SET clause.
 const DEFAULTS: &str = "
@@ -67,10 +76,12 @@ impl Identity {
             in_recovery: row.try_get(0)?,
             system: row.try_get(1)?,
             timeline: number(row.try_get(2)?),
+            position: Lsn(u64::try_from(row.try_get::<_, Option<i64>>(5)?.unwrap_or(0)).unwrap_or(0)),
+            shows_timeline: row.try_get(6)?,
             version: number(row.try_get(3)?),
             version_text: row.try_get(4)?,
-            async_commit: row.try_get::<_, Option<bool>>(5)?.unwrap_or(true),
-            serializable: row.try_get::<_, Option<bool>>(6)?.unwrap_or(true),
+            async_commit: row.try_get::<_, Option<bool>>(7)?.unwrap_or(true),
+            serializable: row.try_get::<_, Option<bool>>(8)?.unwrap_or(true),
         })
     }
 }

@@ -3,16 +3,19 @@
 //! Owns the control connections and publishes what they learn as plain values. It must not know sessions, pools
 //! or statements.
 
+mod admit;
 pub mod catalog;
 mod clock;
 mod health;
 mod history;
 mod identity;
+mod members;
 mod monitor;
 mod node;
 mod pace;
 mod probe;
 mod replica;
+mod roles;
 mod sampler;
 mod survey;
 mod under_way;
@@ -24,11 +27,13 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize,
 
 use std::time::Duration;
 
+use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Notify, watch};
 
 pub use clock::Clock;
 pub use history::Lost;
 pub use identity::Identity;
+pub use members::Members;
 pub use monitor::spawn;
 pub use node::{Node, Outstanding, State};
 pub use probe::{Control, ProbeError, probe};
@@ -41,8 +46,6 @@ use crate::health::Limits;
 use crate::routing::{NodeId, ReplicaView};
 use crate::sql::catalog::Tables;
 
-const NO_PRIMARY: usize = usize::MAX;
-
 /// One primary and its replicas, as one database of the configuration names them.
 #[derive(Debug)]
 pub struct Cluster {
@@ -50,9 +53,12 @@ pub struct Cluster {
     pub clock: Clock,
     /// What is known of the database's functions, views and tables.
     pub catalog: catalog::Keeper,
-    /// Every node of the configuration, by its [`NodeId`].
-    pub nodes: Vec<Arc<Node>>,
-    primary: AtomicUsize,
+    members: ArcSwap<Vec<Arc<Node>>>,
+    /// Numbers given to nodes.
+    numbers: AtomicUsize,
+    control: ArcSwapOption<Control>,
+    ended: watch::Sender<bool>,
+    primary: ArcSwapOption<Node>,
     /// What reads must see.
     pub marks: Marks,
     flights: std::sync::Mutex<Flights>,
@@ -69,6 +75,14 @@ pub struct Cluster {
     async_commit: AtomicBool,
     /// Whether transactions of some user are serializable unless they say otherwise.
     serializable: AtomicBool,
+    office: std::sync::Mutex<admit::Office>,
+    failovers: AtomicU64,
+    /// Told when a node becomes the primary: those who wait for one go on in the order in which they came.
+    crowned: Notify,
+    /// Told when something is heard of a node for the first time.
+    heard: watch::Sender<()>,
+    /// Told when what is under way on a node is given up.
+    abandoned: watch::Sender<()>,
     samples: watch::Sender<Term>,
     /// Told whenever a horizon has moved on.
     progress: watch::Sender<()>,
@@ -78,7 +92,7 @@ pub struct Cluster {
     /// A replica has become usable.
     arrivals: Notify,
     /// When replicas are taken out, and how they come back.
-    limits: Limits,
+    limits: ArcSwap<Limits>,
     /// The causes that are not followed.
     overruled: AtomicU8,
     system: std::sync::Mutex<Option<String>>,
@@ -98,10 +112,14 @@ impl Cluster {
     /// A cluster nothing is known of yet. The first mark is now: what other processes wrote before must be seen.
     pub fn new(settings: &DatabaseSettings, clock: Clock) -> Self {
         let nodes = settings.nodes.iter().enumerate();
+        let nodes: Vec<_> = nodes.map(|(i, n)| Arc::new(Node::new(NodeId(i), n.clone()))).collect();
         Self {
             catalog: catalog::Keeper::new(settings.vouched()),
-            nodes: nodes.map(|(i, n)| Arc::new(Node::new(NodeId(i), n.clone()))).collect(),
-            primary: AtomicUsize::new(NO_PRIMARY),
+            numbers: AtomicUsize::new(nodes.len()),
+            members: ArcSwap::from_pointee(nodes),
+            control: ArcSwapOption::empty(),
+            ended: watch::Sender::new(false),
+            primary: ArcSwapOption::empty(),
             marks: Marks::new(clock.now()),
             flights: std::sync::Mutex::default(),
             history: history::History::default(),
@@ -111,13 +129,18 @@ impl Cluster {
             unread: AtomicU32::new(0),
             async_commit: AtomicBool::new(false),
             serializable: AtomicBool::new(false),
+            office: std::sync::Mutex::default(),
+            failovers: AtomicU64::new(0),
+            crowned: Notify::new(),
+            heard: watch::Sender::new(()),
+            abandoned: watch::Sender::new(()),
             samples: watch::Sender::new(Term::default()),
             progress: watch::Sender::new(()),
             demand: Notify::new(),
             hurry: Notify::new(),
             nudge: Notify::new(),
             arrivals: Notify::new(),
-            limits: settings.health,
+            limits: ArcSwap::from_pointee(settings.health),
             overruled: AtomicU8::new(0),
             system: std::sync::Mutex::new(None),
             clock,
@@ -125,20 +148,20 @@ impl Cluster {
     }
 
     /// The node that takes writes, if one does.
-    pub fn primary(&self) -> Option<&Arc<Node>> {
-        self.nodes.get(self.primary.load(Ordering::Acquire))
+    pub fn primary(&self) -> Option<Arc<Node>> {
+        self.primary.load_full().filter(|primary| primary.state() == State::Primary)
     }
 
-    /// The node that takes writes, waited for a while. Cancel safe.
+    /// The node that takes writes, waited for a while, in the order of the calls. Cancel safe.
     pub async fn primary_within(&self, wait: Duration) -> Option<Arc<Node>> {
-        let mut terms = self.samples.subscribe();
         let found = async {
             loop {
+                let mut crowned = std::pin::pin!(self.crowned.notified());
+                crowned.as_mut().enable();
                 if let Some(primary) = self.primary() {
-                    return Arc::clone(primary);
+                    return primary;
                 }
-                // Whoever becomes the primary samples at once.
-                let _ = terms.changed().await;
+                crowned.await;
             }
         };
         tokio::time::timeout(wait, found).await.ok()
@@ -147,7 +170,7 @@ impl Cluster {
     /// The healthy replicas at this moment.
     pub fn replicas(&self, into: &mut Vec<ReplicaView>) {
         into.clear();
-        into.extend(self.nodes.iter().filter(|n| n.serves_reads()).map(|n| n.view()));
+        into.extend(self.nodes().iter().filter(|n| n.serves_reads()).map(|n| n.view()));
     }
 
     /// What wrote to `written`, by members of `groups`, was acknowledged just now, or its outcome became unknown.
@@ -231,7 +254,7 @@ impl Cluster {
 
     /// A connection to the node failed: it serves nothing until the monitor has seen it healthy again.
     pub fn lost(&self, id: NodeId, why: &dyn std::fmt::Display) {
-        let Some(node) = self.nodes.get(id.0) else { return };
+        let Some(node) = self.node(id) else { return };
         node.failed();
         if node.suspect() {
             tracing::warn!(node = %node.name, error = %why, "connection lost, node taken out until it is seen healthy");
@@ -241,7 +264,7 @@ impl Cluster {
     /// Whether some healthy replica has yet to reach the newest instant that is wanted.
     fn is_gate_closed(&self) -> bool {
         let wanted = Tick(self.wanted.load(Ordering::SeqCst));
-        self.nodes.iter().any(|n| n.state() == State::Replica && n.horizon() < wanted)
+        self.nodes().iter().any(|n| n.state() == State::Replica && n.horizon() < wanted)
     }
 
     /// A horizon has moved on.

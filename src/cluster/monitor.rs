@@ -1,17 +1,24 @@
 //! One task per node: connects, asks who it is, then samples (a primary) or follows replay (a replica).
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio_postgres::Client;
+use tokio_postgres::error::SqlState;
 
-use super::identity::OLDEST_VERSION;
 use super::replica::Follow;
-use super::{Cluster, Control, Identity, NO_PRIMARY, Node, ProbeError, State, probe, replica, sampler};
+use super::{Cluster, Control, Identity, Node, ProbeError, State, probe, replica, sampler};
 
 /// Pause before a node that is down is tried again.
 const RETRY: Duration = Duration::from_millis(250);
+/// A node that has said nothing for so long, on new connections neither, is given up: whoever still waits for its answer is
+/// told. Those that work on a primary wait as long as the network lets them, or until there is another one: a primary that
+/// is only slow has none that could take its place.
+const GIVEN_UP: Duration = Duration::from_secs(5);
+/// Pause before a node that is refused is asked again who it is.
+const REFUSED: Duration = Duration::from_millis(250);
+/// Longest wait for a write that is to show that a primary takes writes.
+const WRITE: Duration = Duration::from_secs(1);
 /// Longest wait for a node to say who it is.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// How long an identity is trusted before the node is asked again who it is. (Whether it is in recovery is part of
@@ -19,27 +26,66 @@ const PATIENCE: Duration = Duration::from_secs(10);
 pub(super) const ROLE_TRUST: Duration = Duration::from_secs(2);
 
 /// Starts watching every node of the cluster, and the catalog of its database; the tasks end with the runtime.
-pub fn spawn(cluster: &Arc<Cluster>, control: &Control) {
-    for node in &cluster.nodes {
-        tokio::spawn(watch(Arc::clone(cluster), control.clone(), Arc::clone(node)));
+pub fn spawn(cluster: &Arc<Cluster>, control: Control) {
+    cluster.set_control(control);
+    for node in cluster.nodes().iter() {
+        begin(cluster, node);
     }
-    tokio::spawn(super::health::keep(Arc::clone(cluster)));
-    tokio::spawn(super::catalog::keep(Arc::clone(cluster), control.clone()));
+    let keeping = super::catalog::keep(Arc::clone(cluster));
+    let looking = super::health::keep(Arc::clone(cluster));
+    let cluster = Arc::clone(cluster);
+    tokio::spawn(async move {
+        tokio::select! {
+            () = keeping => {}
+            () = looking => {}
+            () = cluster.has_ended() => {}
+        }
+    });
 }
 
-async fn watch(cluster: Arc<Cluster>, control: Control, node: Arc<Node>) {
+/// Starts watching a node, until it is removed.
+pub(super) fn begin(cluster: &Arc<Cluster>, node: &Arc<Node>) {
+    let (cluster, node) = (Arc::clone(cluster), Arc::clone(node));
+    tokio::spawn(async move {
+        tokio::select! {
+            () = watch(&cluster, &node) => {}
+            () = node.retired() => {}
+        }
+        cluster.resign(&node);
+    });
+}
+
+async fn watch(cluster: &Cluster, node: &Arc<Node>) {
     let mut quiet = false;
+    let mut silence = Silence::default();
     loop {
-        let error = match probe(&control, &node.settings).await {
+        let Some(control) = cluster.control.load_full() else { return };
+        let was_replica = node.identity().is_some_and(|identity| identity.in_recovery);
+        let probed = tokio::select! {
+            probed = probe(&control, &node.settings) => probed,
+            () = silence.is_too_long(), if was_replica => {
+                tracing::warn!(node = %node.name, "no answer for {GIVEN_UP:?}: what is under way there is given up");
+                silence = Silence::Told;
+                cluster.give_up(node);
+                continue;
+            }
+        };
+        let error = match probed {
             Ok((client, identity)) => {
                 quiet = false;
+                silence = Silence::default();
+                node.set_identity(identity.clone());
+                cluster.first_look(node).await;
                 node.vitals.linked();
-                serve(&cluster, &node, &client, identity).await
+                serve(cluster, node, &client, identity).await
             }
             Err(error) => error,
         };
         node.vitals.unlinked();
-        cluster.resign(&node);
+        cluster.resign(node);
+        cluster.hear(node);
+        node.set_objection(Some(error.to_string()));
+        silence.began();
         if !quiet {
             tracing::warn!(node = %node.name, %error, "node is not usable, trying again");
             quiet = true;
@@ -51,10 +97,51 @@ async fn watch(cluster: Arc<Cluster>, control: Control, node: Arc<Node>) {
     }
 }
 
+/// Since when a node has said nothing.
+#[derive(Clone, Copy, Debug, Default)]
+enum Silence {
+    #[default]
+    None,
+    Since(Instant),
+    /// Who waited for it has been told.
+    Told,
+}
+
+impl Silence {
+    fn began(&mut self) {
+        if matches!(self, Self::None) {
+            *self = Self::Since(Instant::now());
+        }
+    }
+
+    /// Waits until it has lasted too long. Cancel safe.
+    async fn is_too_long(&self) {
+        match self {
+            Self::Since(since) => tokio::time::sleep_until((*since + GIVEN_UP).into()).await,
+            Self::None | Self::Told => std::future::pending().await,
+        }
+    }
+}
+
+/// Whether the node takes a write, as far as one may be tried: a record in the WAL that nobody reads.
+async fn takes_writes(node: &Node, client: &Client) -> bool {
+    match super::probe::bounded(WRITE, client.execute(sampler::NUDGE, &[])).await {
+        Ok(_) => true,
+        Err(ProbeError::Postgres(error)) if error.code() == Some(&SqlState::INSUFFICIENT_PRIVILEGE) => true,
+        Err(error) => {
+            tracing::warn!(node = %node.name, %error, "the primary does not take a write");
+            false
+        }
+    }
+}
+
 /// Follows the node in the role it has until that changes or the connection fails.
-async fn serve(cluster: &Cluster, node: &Node, client: &Client, mut identity: Identity) -> ProbeError {
+async fn serve(cluster: &Cluster, node: &Arc<Node>, client: &Client, mut identity: Identity) -> ProbeError {
     let mut follow = Follow::new(cluster, node.id, identity.version);
     loop {
+        if !identity.in_recovery && (node.state() != State::Primary || !node.is_writable()) {
+            node.set_writable(takes_writes(node, client).await);
+        }
         let admitted = cluster.admit(node, &identity);
         if admitted != State::Replica || !follow.is_current(cluster) {
             follow = Follow::new(cluster, node.id, identity.version);
@@ -63,7 +150,10 @@ async fn serve(cluster: &Cluster, node: &Node, client: &Client, mut identity: Id
             State::Primary => sampler::run(cluster, node, client).await,
             State::Replica => replica::run(cluster, node, client, &mut follow).await,
             State::Down | State::Refused => {
-                tokio::time::sleep(ROLE_TRUST / 4).await;
+                tokio::select! {
+                    () = tokio::time::sleep(REFUSED) => {}
+                    () = node.woken() => {}
+                }
                 Ok(())
             }
         };
@@ -79,95 +169,5 @@ async fn serve(cluster: &Cluster, node: &Node, client: &Client, mut identity: Id
             Ok(answer) => identity = answer,
             Err(error) => return error,
         }
-    }
-}
-
-impl Cluster {
-    /// Decides what the node may be used for, given what it says of itself, and publishes that.
-    fn admit(&self, node: &Node, identity: &Identity) -> State {
-        node.set_identity(identity.clone());
-        if !identity.in_recovery {
-            self.serializable.store(identity.serializable, Ordering::Relaxed);
-        }
-        if identity.async_commit {
-            self.commits_asynchronously();
-        }
-        let state = match self.objection(node, identity) {
-            Some(objection) => {
-                if node.state() != State::Refused {
-                    tracing::error!(node = %node.name, "node refused: {objection}");
-                }
-                self.resign(node);
-                State::Refused
-            }
-            None if identity.in_recovery => State::Replica,
-            None => {
-                self.crown(node, identity);
-                State::Primary
-            }
-        };
-        let before = node.state();
-        if state == State::Replica && before != State::Replica {
-            node.forget_horizon();
-        }
-        // A replica opens when its first horizon is known (see `replica`).
-        if state != State::Replica {
-            node.set_state(state);
-        }
-        if before != state {
-            tracing::info!(node = %node.name, ?state, timeline = identity.timeline, "node seen");
-        }
-        state
-    }
-
-    /// Why the node must not be used, if it must not.
-    fn objection(&self, node: &Node, identity: &Identity) -> Option<String> {
-        if identity.version < OLDEST_VERSION {
-            return Some(format!("PostgreSQL {} is too old, 13 or newer is needed", identity.version_text));
-        }
-        let mut system = self.system.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
-        let expected = system.get_or_insert_with(|| identity.system.clone());
-        if *expected != identity.system {
-            let found = &identity.system;
-            return Some(format!(
-                "its system identifier is {found}, the cluster's is {expected}: another database"
-            ));
-        }
-        let term = *self.samples.borrow();
-        if identity.in_recovery {
-            let known = term.number > 0 && identity.timeline != term.timeline;
-            return known.then(|| {
-                format!("it is on timeline {}, the primary on {}", identity.timeline, term.timeline)
-            });
-        }
-        let rival = self.primary().filter(|p| p.id != node.id && p.state() == State::Primary)?;
-        let reigning = rival.identity().map_or(0, |i| i.timeline);
-        (identity.timeline <= reigning).then(|| {
-            format!("it is not in recovery, but {} is the primary on timeline {reigning}", rival.name)
-        })
-    }
-
-    fn crown(&self, node: &Node, identity: &Identity) {
-        let timeline = identity.timeline;
-        let before = self.primary.swap(node.id.0, Ordering::AcqRel);
-        if before != node.id.0 {
-            if let Some(rival) = self.nodes.get(before) {
-                rival.suspect();
-            }
-            tracing::info!(node = %node.name, timeline, "primary");
-        }
-        self.samples.send_modify(|term| {
-            if before != node.id.0 || term.timeline != timeline || term.number == 0 {
-                self.history.begin(&identity.system, timeline, node.reached());
-                *term = super::Term { number: term.number + 1, timeline, sample: None };
-            }
-        });
-    }
-
-    /// The node is not to be used any more.
-    fn resign(&self, node: &Node) {
-        node.set_state(State::Down);
-        node.forget_horizon();
-        let _ = self.primary.compare_exchange(node.id.0, NO_PRIMARY, Ordering::AcqRel, Ordering::Acquire);
     }
 }

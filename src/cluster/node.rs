@@ -1,8 +1,8 @@
 //! One node of a cluster.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, watch};
@@ -33,6 +33,9 @@ pub enum State {
     Refused = 3,
 }
 
+/// A failover is over by then.
+const ASTRAY: Duration = Duration::from_secs(10);
+
 /// One node and what was last heard of it.
 #[derive(Debug)]
 pub struct Node {
@@ -58,6 +61,16 @@ pub struct Node {
     confirmed: watch::Sender<Tick>,
     wake: Notify,
     pub(super) vitals: Vitals,
+    retired: watch::Sender<bool>,
+    /// Why it is not in use.
+    objection: ArcSwapOption<String>,
+    /// Whether it took the last write that was tried, if it takes itself for the primary.
+    writable: AtomicBool,
+    heard: AtomicBool,
+    /// The timeline on which it was seen beside a primary of another one, and since when.
+    astray: Mutex<Option<(u32, Instant)>>,
+    /// Counts how often what was under way there was given up.
+    abandoned: watch::Sender<u64>,
 }
 
 impl Node {
@@ -80,6 +93,12 @@ impl Node {
             confirmed: watch::Sender::new(Tick::NEVER),
             wake: Notify::new(),
             vitals,
+            retired: watch::Sender::new(false),
+            objection: ArcSwapOption::empty(),
+            writable: AtomicBool::new(true),
+            heard: AtomicBool::new(false),
+            astray: Mutex::default(),
+            abandoned: watch::Sender::new(0),
         }
     }
 
@@ -247,9 +266,75 @@ impl Node {
         before != State::Down
     }
 
-    /// Asks the monitor to ask it something now.
-    pub(super) fn look(&self) {
+    /// Why it is not in use, in words; `None` while it is.
+    pub fn objection(&self) -> Option<Arc<String>> {
+        self.objection.load_full()
+    }
+
+    pub(super) fn set_objection(&self, objection: Option<String>) {
+        self.objection.store(objection.map(Arc::new));
+    }
+
+    /// Whether it took the last write that was tried, if it takes itself for the primary.
+    pub fn is_writable(&self) -> bool {
+        self.writable.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_writable(&self, writable: bool) {
+        self.writable.store(writable, Ordering::Relaxed);
+    }
+
+    /// Something was heard of it. True for the first time.
+    pub(super) fn hear(&self) -> bool {
+        !self.heard.swap(true, Ordering::Relaxed)
+    }
+
+    pub(super) fn was_heard(&self) -> bool {
+        self.heard.load(Ordering::Relaxed)
+    }
+
+    /// It was seen on a timeline that the primary at work beside it is not on; `None`: it was not.
+    pub(super) fn set_astray(&self, timeline: Option<u32>) {
+        let mut astray = self.astray.lock().unwrap_or_else(PoisonError::into_inner);
+        if astray.map(|(before, _)| before) != timeline {
+            *astray = timeline.map(|timeline| (timeline, Instant::now()));
+        }
+    }
+
+    /// Whether it has been on a timeline of its own for so long that this is no failover that is still going on.
+    pub(super) fn is_astray(&self) -> bool {
+        let astray = self.astray.lock().unwrap_or_else(PoisonError::into_inner);
+        astray.is_some_and(|(_, since)| since.elapsed() > ASTRAY)
+    }
+
+    /// What is under way there is given up.
+    pub(super) fn abandon(&self) {
+        self.abandoned.send_modify(|times| *times += 1);
+    }
+
+    /// Counts how often what was under way there was given up.
+    pub fn abandonments(&self) -> u64 {
+        *self.abandoned.borrow()
+    }
+
+    /// Waits until what is under way there is given up. Cancel safe.
+    pub async fn abandoned(&self) {
+        let _ = self.abandoned.subscribe().changed().await;
+    }
+
+    /// Asks the monitor to look.
+    pub fn wake(&self) {
         self.wake.notify_one();
+    }
+
+    /// It is not a node of the cluster any more.
+    pub(super) fn retire(&self) {
+        self.retired.send_replace(true);
+    }
+
+    /// Waits until it is not a node of the cluster any more. Cancel safe.
+    pub(super) async fn retired(&self) {
+        let _ = self.retired.subscribe().wait_for(|retired| *retired).await;
     }
 
     /// Somebody asks for a look before the next regular one. Cancel safe.

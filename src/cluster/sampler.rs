@@ -34,7 +34,7 @@ const FLUSHED: &str = "select pg_catalog.pg_is_in_recovery(), case when not pg_c
 const INSERTED: &str = "select pg_catalog.pg_is_in_recovery(), case when not pg_catalog.pg_is_in_recovery() \
      then (pg_catalog.pg_current_wal_insert_lsn() - '0/0'::pg_catalog.pg_lsn)::int8 end";
 /// Commits a record, so that everything before it is flushed and can be replayed to its end.
-const NUDGE: &str = "select pg_catalog.pg_logical_emit_message(true, 'tidegate', '')";
+pub(super) const NUDGE: &str = "select pg_catalog.pg_logical_emit_message(true, 'tidegate', '')";
 
 /// Samples until the role must be asked for again (`Ok`) or the connection fails.
 pub(super) async fn run(cluster: &Cluster, node: &Node, client: &Client) -> Result<(), ProbeError> {
@@ -126,6 +126,6 @@ impl Cluster {
     /// Whether an instant is wanted that the newest sample cannot stand for, and a replica could come to.
     fn has_news(&self, sampled_at: Tick) -> bool {
         self.wanted.load(Ordering::SeqCst) > sampled_at.0
-            && self.nodes.iter().any(|n| n.state() == State::Replica)
+            && self.nodes().iter().any(|n| n.state() == State::Replica)
     }
 }

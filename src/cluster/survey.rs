@@ -75,25 +75,44 @@ impl Survey {
                 "database {name}: no node can be used ({each}). Check hosts, ports, user and password"
             ));
         }
+        let mut systems: Vec<_> =
+            self.primaries().filter_map(|f| Some(&f.answer.as_ref().ok()?.0.system)).collect();
+        systems.sort();
+        systems.dedup();
+        if systems.len() > 1 {
+            let primaries: Vec<_> = self.primaries().map(|f| f.node.to_string()).collect();
+            let list = primaries.join(" and ");
+            faults.push(format!(
+                "database {name}: {list} are primaries of different clusters (system identifiers). \
+                 Which one is meant is not clear: remove those that are not"
+            ));
+        }
+        faults
+    }
+
+    /// What is not as it should be and keeps nodes from being used, in words. The others serve.
+    pub fn oddities(&self, settings: &DatabaseSettings) -> Vec<String> {
+        let name = &settings.name;
+        let mut oddities = Vec::new();
         let primaries: Vec<_> = self.primaries().map(|f| f.node.to_string()).collect();
         if primaries.len() > 1 {
             let list = primaries.join(" and ");
-            faults.push(format!(
-                "database {name}: {list} are all primaries. One URL names one primary and its replicas: \
-                 remove those that are not part of the cluster, or make them replicas"
+            oddities.push(format!(
+                "database {name}: {list} are all primaries; the one on the highest timeline is used, and if that is more \
+                 than one, nothing is written. Make the others replicas, or remove them"
             ));
         }
         let systems: Vec<_> = self.findings.iter().filter_map(|f| f.answer.as_ref().ok()).collect();
         if let Some((first, _)) = systems.first()
             && systems.iter().any(|(id, _)| id.system != first.system)
         {
-            faults.push(format!(
-                "database {name}: the nodes have different system identifiers, so they are not one cluster. \
-                 Compare `tidegate check` node by node"
+            oddities.push(format!(
+                "database {name}: the nodes have different system identifiers, so they are not one cluster; those that are \
+                 not of the primary's are not used. Compare `tidegate check` node by node"
             ));
         }
-        faults.extend(self.findings.iter().filter_map(|f| fault(name, f)));
-        faults
+        oddities.extend(self.findings.iter().filter_map(|f| fault(name, f)));
+        oddities
     }
 }
 

@@ -133,6 +133,7 @@ fn database(
                 .pool_timeout
                 .map_or(defaults.pool_timeout, |wait| Some(wait).filter(|w| !w.is_zero())),
             connect_timeout: tuning.connect_timeout.unwrap_or(defaults.connect_timeout),
+            failover_timeout: tuning.failover_timeout.unwrap_or(defaults.failover_timeout),
         },
         consistency: tuning.consistency.unwrap_or_default(),
         scope: tuning.scope.unwrap_or_default(),

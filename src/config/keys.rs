@@ -22,7 +22,7 @@ const SHARED: [&str; 6] =
     ["connection_limit", "pool_timeout", "connect_timeout", "application_name", "options", "sslmode"];
 
 /// Settings with [`PREFIX`] in URLs and without it in files.
-const OURS: [&str; 24] = [
+const OURS: [&str; 25] = [
     "mode",
     "pool_mode",
     "consistency",
@@ -34,6 +34,7 @@ const OURS: [&str; 24] = [
     "max_clients",
     "prepared_statements_per_server",
     "startup_timeout",
+    "failover_timeout",
     "query_timeout",
     "idle_in_transaction_timeout",
     "client_idle_timeout",
@@ -184,6 +185,7 @@ fn set(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
             tuning.prepared_statements_per_server = Some(count(value, 1, MOST_CLIENTS)?);
         }
         "startup_timeout" => tuning.startup_timeout = Some(positive_duration(value)?),
+        "failover_timeout" => tuning.failover_timeout = Some(duration(value)?),
         "query_timeout" => tuning.query_timeout = Some(limit(value)?),
         "idle_in_transaction_timeout" => tuning.idle_in_transaction_timeout = Some(limit(value)?),
         "client_idle_timeout" => tuning.client_idle_timeout = Some(limit(value)?),

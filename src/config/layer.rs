@@ -64,6 +64,7 @@ layer! {
         max_clients: usize,
         prepared_statements_per_server: usize,
         startup_timeout: Duration,
+        failover_timeout: Duration,
         // Zero stands for "any time" in these.
         query_timeout: Duration,
         idle_in_transaction_timeout: Duration,

@@ -123,6 +123,8 @@ pub struct PoolSettings {
     pub pool_timeout: Option<Duration>,
     /// Longest time that opening one server connection may take, authentication included.
     pub connect_timeout: Duration,
+    /// Longest time that a statement which needs the primary waits for one.
+    pub failover_timeout: Duration,
 }
 
 impl Default for PoolSettings {
@@ -133,6 +135,7 @@ impl Default for PoolSettings {
             database_connection_limit: None,
             pool_timeout: Some(Duration::from_secs(20)),
             connect_timeout: Duration::from_secs(5),
+            failover_timeout: Duration::from_secs(30),
         }
     }
 }

@@ -14,12 +14,20 @@ const NEVER: u64 = u64::MAX;
 pub(super) struct Age {
     begun: Instant,
     now: AtomicU64,
-    lifetime: Option<Duration>,
+    /// In milliseconds.
+    lifetime: AtomicU64,
 }
 
 impl Age {
     pub(super) fn new(lifetime: Option<Duration>) -> Self {
-        Self { begun: Instant::now(), now: AtomicU64::new(0), lifetime }
+        let age = Self { begun: Instant::now(), now: AtomicU64::new(0), lifetime: AtomicU64::new(NEVER) };
+        age.limit(lifetime);
+        age
+    }
+
+    /// What begins from now on lives for so long.
+    pub(super) fn limit(&self, lifetime: Option<Duration>) {
+        self.lifetime.store(lifetime.map_or(NEVER, milliseconds), Ordering::Relaxed);
     }
 
     /// When the pool was last tended.
@@ -38,7 +46,10 @@ impl Age {
     /// does not end together.
     pub(super) fn begin(&self) -> (u64, u64) {
         let now = milliseconds(self.begun.elapsed());
-        let Some(lifetime) = self.lifetime.map(milliseconds) else { return (now, NEVER) };
+        let lifetime = self.lifetime.load(Ordering::Relaxed);
+        if lifetime == NEVER {
+            return (now, NEVER);
+        }
         let late = rand::random_range(0..=lifetime / 10);
         (now, now.saturating_add(lifetime + late))
     }

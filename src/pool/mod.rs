@@ -14,6 +14,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, Waker};
 use std::time::Duration;
 
+use arc_swap::ArcSwap;
 use deadpool::managed::{self, PoolError, QueueMode, Timeouts};
 
 pub use lease::Lease;
@@ -57,6 +58,12 @@ pub enum LeaseError {
         /// How long the client has waited.
         waited: Duration,
     },
+    /// The pool is not the one to ask any more: the configuration or the list of nodes has changed.
+    #[error("pool {pool} has been closed")]
+    Closed {
+        /// The pool's name.
+        pool: String,
+    },
     /// A new connection could not be made.
     #[error("cannot connect to {pool}: {error}")]
     Connect {
@@ -68,7 +75,7 @@ pub enum LeaseError {
 }
 
 /// How many connections a pool has, and for how long.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Terms {
     /// Most connections.
     pub limit: usize,
@@ -86,7 +93,7 @@ pub struct Terms {
 pub struct Pool {
     inner: managed::Pool<Manager>,
     name: String,
-    terms: Terms,
+    terms: ArcSwap<Terms>,
 }
 
 impl fmt::Debug for Pool {
@@ -106,7 +113,52 @@ impl Pool {
         if let Some(share) = &inner.manager().share {
             share.is_of(inner.weak(), terms.least);
         }
-        Self { inner, name, terms }
+        Self { inner, name, terms: ArcSwap::from_pointee(terms) }
+    }
+
+    /// Whether its connections count towards this quota, or towards none.
+    pub fn has_quota(&self, quota: Option<&Arc<Quota>>) -> bool {
+        match (&self.inner.manager().share, quota) {
+            (Some(share), Some(quota)) => share.is_in(quota),
+            (None, None) => true,
+            _ => false,
+        }
+    }
+
+    /// How many connections it has, and for how long.
+    pub fn terms(&self) -> Terms {
+        **self.terms.load()
+    }
+
+    /// Other terms hold from now on: clients that wait are served if there is more room, and of connections that are too
+    /// many those in use are closed when they are given back. False, and nothing has changed, if it cannot be done: the
+    /// pool has a share in a quota, which was made for its terms.
+    pub fn adapt(&self, terms: Terms) -> bool {
+        let before = self.terms();
+        if before == terms {
+            return true;
+        }
+        if self.inner.manager().share.is_some() {
+            return false;
+        }
+        self.terms.store(Arc::new(terms));
+        self.inner.manager().age.limit(terms.lifetime);
+        if before.limit != terms.limit {
+            self.inner.resize(terms.limit);
+        }
+        true
+    }
+
+    /// Lends nothing any more. Idle connections are closed at once, the others when they are given back.
+    pub fn close(&self) {
+        self.inner.close();
+        let spares = std::mem::take(&mut *self.inner.manager().spares());
+        drop(spares);
+    }
+
+    /// Whether it lends nothing any more.
+    pub fn is_closed(&self) -> bool {
+        self.inner.is_closed()
     }
 
     /// Its name, for people: `user@node/database`.
@@ -144,14 +196,14 @@ impl Pool {
 
     /// Lends a connection, making one if the pool is not full, or waiting in turn. Cancel safe.
     pub async fn lease(&self) -> Result<Lease, LeaseError> {
-        match self.lease_idle() {
+        match self.lease_at_once() {
             Some(lease) => lease,
             None => Box::pin(self.lease_in_turn()).await,
         }
     }
 
-    /// Lends a connection that is idle. The usual case: nothing is waited for.
-    fn lease_idle(&self) -> Option<Result<Lease, LeaseError>> {
+    /// Lends a connection that is idle; `None` when there is none. The usual case: nothing is waited for.
+    pub fn lease_at_once(&self) -> Option<Result<Lease, LeaseError>> {
         if self.inner.manager().share.is_some() || self.inner.status().available == 0 {
             return None;
         }
@@ -180,12 +232,13 @@ impl Pool {
 
     /// What is waited for, if that does not take too long.
     async fn in_time<T>(&self, awaited: impl Future<Output = T>) -> Result<T, LeaseError> {
-        let Some(limit) = self.terms.wait else { return Ok(awaited.await) };
+        let terms = **self.terms.load();
+        let Some(limit) = terms.wait else { return Ok(awaited.await) };
         tokio::time::timeout(limit, awaited).await.map_err(|_| {
             let (pool, waited) = (self.name.clone(), limit);
             match self.inner.manager().share.as_ref().and_then(Share::exhausted) {
                 Some(limit) => LeaseError::Crowded { pool, limit, waited },
-                None => LeaseError::Exhausted { pool, limit: self.terms.limit, waited },
+                None => LeaseError::Exhausted { pool, limit: terms.limit, waited },
             }
         })
     }
@@ -198,6 +251,7 @@ impl Pool {
         match result {
             Ok(object) => Lease::new(object, seat).map_err(|e| self.failed(e.into())),
             Err(PoolError::Backend(error)) => Err(self.failed(error)),
+            Err(PoolError::Closed) => Err(LeaseError::Closed { pool: self.name.clone() }),
             Err(other) => Err(self.failed(std::io::Error::other(other.to_string()).into())),
         }
     }

@@ -95,6 +95,11 @@ impl Share {
         members.push((pool, least));
     }
 
+    /// Whether it is a share in this quota.
+    pub(super) fn is_in(&self, quota: &Arc<Quota>) -> bool {
+        Arc::ptr_eq(&self.quota, quota)
+    }
+
     /// The right to use a connection, waited for in turn. Cancel safe.
     pub(super) async fn seat(&self) -> Seat {
         self.quota.seats.take(self.user).await

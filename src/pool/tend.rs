@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::age::milliseconds;
 use super::manager::{Cause, Pooled};
-use super::{Manager, Pool};
+use super::{Manager, Pool, Terms};
 use crate::server::ConnectError;
 
 /// A pool is tended at least this often.
@@ -15,7 +15,8 @@ const SELDOM: Duration = Duration::from_millis(50);
 impl Pool {
     /// How often it wants to be tended: often enough that no limit is exceeded by much.
     pub fn pace(&self) -> Duration {
-        let times = [self.terms.lifetime, self.terms.idle_timeout];
+        let terms = self.terms();
+        let times = [terms.lifetime, terms.idle_timeout];
         let shortest = times.into_iter().flatten().min();
         shortest.map_or(OFTEN, |time| (time / 10).clamp(SELDOM, OFTEN))
     }
@@ -24,7 +25,7 @@ impl Pool {
     pub fn tend(&self) {
         let manager = self.inner.manager();
         let (open, ..) = self.counts();
-        let mut check = Check { manager, now: manager.age.advance(), open, pool: self };
+        let mut check = Check { manager, now: manager.age.advance(), open, terms: self.terms() };
         // Those at the front were not used for longest. What is removed is closed when all locks are free again.
         let removed = self.inner.retain(|connection, _| check.keeps(connection));
         let mut spares = manager.spares();
@@ -37,7 +38,7 @@ impl Pool {
 
     /// How many connections are to be opened so that there are as many as there have to be.
     pub fn missing(&self) -> usize {
-        self.terms.least.saturating_sub(self.counts().0)
+        self.terms().least.saturating_sub(self.counts().0)
     }
 
     /// Opens a connection for whoever comes next. Nobody waits for it meanwhile, and none is closed for it: false when
@@ -54,7 +55,7 @@ impl Pool {
         let (seat, room) = place.unzip();
         let opened = manager.open(room).await?;
         // Clients may have opened some meanwhile.
-        if self.missing() > 0 {
+        if self.missing() > 0 && !self.is_closed() {
             manager.spares().push(opened);
         }
         // Until it was there to be taken, the seat stood for it.
@@ -71,7 +72,7 @@ impl Pool {
 /// Looks at one connection after the other.
 struct Check<'a> {
     manager: &'a Manager,
-    pool: &'a Pool,
+    terms: Terms,
     now: u64,
     /// Connections that are open, those in use among them.
     open: usize,
@@ -79,7 +80,7 @@ struct Check<'a> {
 
 impl Check<'_> {
     fn keeps(&mut self, connection: &Pooled) -> bool {
-        let terms = &self.pool.terms;
+        let terms = &self.terms;
         let unused = self.now.saturating_sub(connection.used);
         let idle = terms.idle_timeout.is_some_and(|limit| unused >= milliseconds(limit));
         if !connection.is_silent() {

@@ -17,7 +17,7 @@ use crate::wire::{
 };
 
 /// Where and as whom to connect.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
     /// Host name, address or socket directory.
     pub host: Host,

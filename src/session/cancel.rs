@@ -171,6 +171,15 @@ impl Cancels {
         Registered { key: CancelKey { pid, secret }, slot, registry: Arc::clone(self) }
     }
 
+    /// Wakes all sessions that wait for something: what they wait for may never come.
+    pub(super) fn wake_all(&self) {
+        for slot in lock(&self.slots).values() {
+            if let Some(waker) = &*lock(&slot.waker) {
+                waker.wake_by_ref();
+            }
+        }
+    }
+
     /// Tells all sessions there are to end.
     pub(super) fn end_all(&self) {
         lock(&self.slots).values().for_each(|slot| slot.end());

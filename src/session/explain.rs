@@ -163,12 +163,12 @@ impl Session {
             (Target::Held | Target::Primary, Some(id)) => ("primary", Some(id)),
             (Target::Held | Target::Primary, None) => ("primary", cluster.primary().map(|p| p.id)),
         };
-        let node = node.map_or("(none)", |id| self.node_name(id));
+        let node = node.map_or_else(|| "(none)".to_owned(), |id| self.node_name(id));
         format!("{role} {node}, reason {}", decision.reason)
     }
 
-    fn node_name(&self, id: NodeId) -> &str {
-        self.database.cluster.nodes.get(id.0).map_or("?", |node| &node.name)
+    fn node_name(&self, id: NodeId) -> String {
+        self.database.cluster.node(id).map_or_else(|| "?".to_owned(), |node| node.name.clone())
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::io;
+use std::time::Duration;
 
 use bytes::BytesMut;
 
@@ -58,7 +59,7 @@ impl Failure {
             LeaseError::Connect { error: crate::server::ConnectError::Refused { code, message }, .. } => {
                 Self { severity: Severity::Error, code: code.into(), message, hint: "", routine: "" }
             }
-            LeaseError::Connect { .. } => Self::error("08001", message),
+            LeaseError::Connect { .. } | LeaseError::Closed { .. } => Self::error("08001", message),
         }
     }
 
@@ -74,9 +75,18 @@ impl Failure {
     }
 
     /// Only the primary can serve this.
-    pub(super) fn no_primary(database: &str) -> Self {
-        Self::error("57P03", format!("no primary of database \"{database}\" is known at the moment"))
+    pub(super) fn no_primary(database: &str, waited: Duration) -> Self {
+        let text = format!(
+            "no primary of database \"{database}\" could be reached within {waited:?} (failover_timeout)"
+        );
+        Self::error("57P03", text)
             .with_hint("Reads on replicas still work; try again when a node has been promoted or is back.")
+    }
+
+    /// Several nodes take themselves for the primary.
+    pub(super) fn contested(database: &str, why: &str) -> Self {
+        Self::error("57P03", format!("database \"{database}\" takes no writes: {why}"))
+            .with_hint("Stop those that should not be, or make them replicas; writes go on when one is left.")
     }
 
     /// Writes the error message.

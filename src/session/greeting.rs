@@ -96,16 +96,17 @@ fn remember<K: Eq + std::hash::Hash, V: ?Sized>(known: &Mutex<HashMap<K, Arc<V>>
 /// Applies the settings on a connection, as the session's first statement would, and notes what is reported.
 async fn ask_server(database: &Database, user: &User, wanted: &Settings) -> Result<Greeting, Failure> {
     let cluster = &database.cluster;
-    let replica = || cluster.nodes.iter().find(|n| n.state() == State::Replica);
+    let replica = || cluster.nodes().iter().find(|n| n.state() == State::Replica).cloned();
     let node = match cluster.primary().or_else(replica) {
-        Some(node) => Arc::clone(node),
+        Some(node) => node,
         // Just started, or between two primaries.
         None => cluster
-            .primary_within(database.settings.pool.connect_timeout)
+            .primary_within(database.settings.pool.failover_timeout)
             .await
             .ok_or_else(|| Failure::no_node(&database.settings.name))?,
     };
-    let mut lease = user.pools[node.id.0].lease().await.map_err(Failure::from_lease)?;
+    let pool = user.pool(node.id).ok_or_else(|| Failure::no_node(&database.settings.name))?;
+    let mut lease = pool.lease().await.map_err(Failure::from_lease)?;
     let mut reported = lease.parameters.to_vec();
     let sql = if lease.stain.is_some() { renewal(wanted) } else { difference(&lease, wanted) };
     if !sql.is_empty() {

@@ -52,7 +52,7 @@ impl Ground {
         strings: Strings,
         rules: Arc<Rules>,
     ) -> Self {
-        Self { key: hasher.hash_one((database, &path, strings)), path, strings, rules }
+        Self { key: hasher.hash_one((database, &path, strings, rules.digest)), path, strings, rules }
     }
 }
 

@@ -91,16 +91,17 @@ async fn log_in(
     let name =
         name.ok_or_else(|| Failure::fatal("28000", "no PostgreSQL user name specified in startup packet"))?;
     let wanted = parameters.get("database").filter(|d| !d.is_empty()).unwrap_or(name);
+    let databases = Arc::clone(&proxy.databases());
     let database = match kind {
-        Some(replication::Kind::Physical) => replication::database(proxy, parameters, name),
-        _ => proxy.databases.get(wanted).ok_or_else(|| Failure::no_database(wanted)),
+        Some(replication::Kind::Physical) => replication::database(&databases, parameters, name),
+        _ => databases.get(wanted).cloned().ok_or_else(|| Failure::no_database(wanted)),
     };
     // A user of any database can prove who it is, and only then learns that this database is not there.
     let user = match &database {
-        Ok(database) => database.users.get(name),
-        Err(_) => proxy.databases.values().find_map(|d| d.users.get(name)),
+        Ok(database) => database.users.get(name).cloned(),
+        Err(_) => databases.values().find_map(|d| d.users.get(name).cloned()),
     };
-    let verifier = user.map_or(Some(&proxy.mock), |u| u.verifier.as_ref());
+    let verifier = user.as_ref().map_or(Some(&proxy.mock), |u| u.verifier.as_ref());
     let mut proven = true;
     if let Some(verifier) = verifier {
         encode::sasl(&mut client.outbox, SCRAM_SHA_256);
@@ -117,7 +118,7 @@ async fn log_in(
     }
     let database = database?;
     let user = user.ok_or_else(|| Failure::no_database(wanted))?;
-    Ok((Arc::clone(database), Arc::clone(user)))
+    Ok((database, user))
 }
 
 /// Room for one more client of the database, and its key.

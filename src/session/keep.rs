@@ -9,6 +9,7 @@ use super::pins::PinList;
 use super::proxy::{Database, Proxy};
 use crate::cluster::{Node, State};
 use crate::pool::Pool;
+use crate::routing::NodeId;
 
 /// Longest time between two attempts to open connections where that fails.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -18,25 +19,25 @@ const PINS: Duration = Duration::from_secs(1);
 /// Tends every pool on this thread's runtime, until the proxy is to stop.
 pub fn keep(proxy: &Arc<Proxy>) {
     tokio::spawn(watch_pins(Arc::clone(&proxy.pins)));
-    for database in proxy.databases.values() {
-        for pools in database.users.values().map(|user| &user.pools) {
-            for (pool, node) in pools.iter().zip(&database.cluster.nodes) {
-                let keeper = Keeper {
-                    database: Arc::clone(database),
-                    pool: Arc::clone(pool),
-                    node: Arc::clone(node),
-                    trouble: None,
-                };
-                let mut stopping = proxy.stopping.subscribe();
-                tokio::spawn(async move {
-                    tokio::select! {
-                        () = keeper.run() => {}
-                        _ = stopping.wait_for(|stop| *stop) => {}
-                    }
-                });
-            }
+    for database in proxy.databases().values() {
+        for (node, pool) in database.users.values().flat_map(|user| &user.pools) {
+            keep_pool(proxy, database, *node, pool);
         }
     }
+}
+
+/// Tends a pool on this thread's runtime, until it is closed or the proxy is to stop.
+pub(super) fn keep_pool(proxy: &Proxy, database: &Database, node: NodeId, pool: &Arc<Pool>) {
+    let Some(node) = database.cluster.node(node) else { return };
+    let database = database.settings.name.clone();
+    let keeper = Keeper { database, pool: Arc::clone(pool), node, trouble: None };
+    let mut stopping = proxy.stopping.subscribe();
+    tokio::spawn(async move {
+        tokio::select! {
+            () = keeper.run() => {}
+            _ = stopping.wait_for(|stop| *stop) => {}
+        }
+    });
 }
 
 /// Says which clients are bound to a server connection for longer than they should be.
@@ -63,7 +64,7 @@ async fn watch_pins(pins: Arc<PinList>) {
 
 /// Tends one pool.
 struct Keeper {
-    database: Arc<Database>,
+    database: String,
     pool: Arc<Pool>,
     node: Arc<Node>,
     trouble: Option<Trouble>,
@@ -81,6 +82,9 @@ impl Keeper {
         turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             turns.tick().await;
+            if self.pool.is_closed() {
+                return;
+            }
             self.pool.tend();
             self.fill().await;
         }
@@ -109,7 +113,7 @@ impl Keeper {
 
     fn is_in_trouble(&mut self, error: &dyn std::fmt::Display) {
         if self.trouble.is_none() {
-            let database = &self.database.settings.name;
+            let database = &self.database;
             tracing::warn!(pool = self.pool.name(), database, %error, "cannot keep min_connections open, it is tried again");
         }
         let before = self.trouble.as_ref().map_or(Duration::ZERO, |trouble| trouble.pause);

@@ -40,8 +40,8 @@ pub(super) struct Leased {
     /// What the open transaction may have done, and to which tables.
     pub(super) did: Does,
     pub(super) touching: Touching,
-    /// Which of the node's lives this began in.
-    pub(super) life: u64,
+    /// Which time of the node this began in.
+    pub(super) tenure: Tenure,
     /// Room in the primary's budget for reads that no replica was fresh enough for.
     pub(super) room: Option<OwnedSemaphorePermit>,
     pub(super) fate: Fate,
@@ -58,6 +58,15 @@ pub(super) struct Leased {
 
 /// A statement that is described, and the client's name for it.
 pub(super) type Described = (Box<[u8]>, Arc<Prepared>);
+
+/// A time in a node's existence.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Tenure {
+    /// Which of its lives.
+    pub(super) life: u64,
+    /// How often what was under way there had been given up.
+    pub(super) abandonments: u64,
+}
 
 /// The role in which a node serves a session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -140,7 +149,7 @@ impl Leased {
             left: Leaves::default(),
             did: Does::NOTHING,
             touching: Touching::default(),
-            life: 0,
+            tenure: Tenure::default(),
             room: None,
             fate: Fate::Shared,
             described: VecDeque::new(),
@@ -156,6 +165,11 @@ impl Leased {
     /// Why the session holds it, if it does.
     pub(super) fn held(&self) -> Held {
         if self.pins.is_empty() { Held::Transaction } else { Held::Pin }
+    }
+
+    /// Whether what is under way on the node has been given up since it was lent.
+    pub(super) fn is_abandoned(&self) -> bool {
+        self.node.node().abandonments() != self.tenure.abandonments
     }
 
     /// Bytes at the front of the server's inbox that are for the client, now.

@@ -36,6 +36,7 @@ mod own;
 mod pins;
 mod proxy;
 mod relay;
+mod reload;
 mod replication;
 mod replies;
 mod rest;

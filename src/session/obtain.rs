@@ -1,5 +1,6 @@
 //! Leasing a server connection for a segment: from the decision to a connection that is ready for it.
 
+use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -7,7 +8,7 @@ use super::ask::{AskError, ask};
 use super::explain::Taken;
 use super::failure::{End, Failure};
 use super::fault::is_servers;
-use super::leased::{Leased, Rerun, ServesAs};
+use super::leased::{Leased, Rerun, ServesAs, Tenure};
 use super::serve::Session;
 use super::settings::{difference, renewal};
 use super::stale::{Room, can_serve};
@@ -16,9 +17,13 @@ use crate::cluster::{Node, Outstanding};
 use crate::pool::{Lease, LeaseError};
 use crate::routing::{NodeId, Target};
 use crate::server::ConnectError;
+use crate::stats::Present;
 
 /// How long a new connection to a replica waits for the monitor to confirm that the replica has not been restarted.
 const CONFIRM: Duration = Duration::from_secs(1);
+
+/// Pause before a primary that could not be used is tried again.
+const AGAIN: Duration = Duration::from_millis(20);
 
 /// Why a node could not be used for a segment.
 enum Unfit {
@@ -42,8 +47,11 @@ impl Session {
         // When it began to wait for a replica, if it did.
         let mut begun: Option<Instant> = None;
         // Every node may fail once, and a replica can turn stale while a connection to it is waited for.
-        let mut attempts = self.database.cluster.nodes.len() * 2 + 1;
+        let mut attempts = self.database.cluster.nodes().len() * 2 + 1;
+        // Since when it waits for a primary.
+        let mut without: Option<Instant> = None;
         while attempts > 0 {
+            self.keep_up()?;
             let decided =
                 self.decide(summary, None, again, begun.map_or(Duration::ZERO, |begun| begun.elapsed()));
             let taken = self.carry_out(decided);
@@ -54,7 +62,6 @@ impl Session {
                 Box::pin(self.await_replica(summary, avoid, nanos)).await;
                 continue;
             }
-            attempts -= 1;
             let room = match self.room_at_once(taken.decision)? {
                 Room::Given(room) => room,
                 Room::Awaited(room) => match Box::pin(self.room(room, summary, avoid)).await? {
@@ -63,7 +70,13 @@ impl Session {
                 },
             };
             let node = match target {
-                Target::Replica(id) => Arc::clone(&self.database.cluster.nodes[id.0]),
+                Target::Replica(id) => match self.database.cluster.node(id) {
+                    Some(node) => node,
+                    None => {
+                        attempts -= 1;
+                        continue;
+                    }
+                },
                 Target::Nowhere => return Err(Self::none_fresh(taken.decision.reason).into()),
                 Target::Primary | Target::Held | Target::Wait(_) => {
                     let unsettled = self.unsettled(summary);
@@ -72,36 +85,63 @@ impl Session {
                     {
                         continue;
                     }
-                    self.primary().await?
+                    self.primary(&mut without).await?
                 }
             };
             match self.lease_on(&node, matches!(target, Target::Replica(_)), summary, again).await {
                 Ok(()) => {
                     if let Some(leased) = &mut self.leased {
                         leased.room = room;
-                        self.registered.slot.runs(&self.user.pools[node.id.0], &leased.lease.key);
+                        self.user.pool(node.id).iter().for_each(|pool| {
+                            self.registered.slot.runs(pool, &leased.lease.key);
+                        });
                     }
                     self.database.stats.lent(node.id.0);
                     return Ok(taken);
                 }
                 Err(Unfit::Client(failure)) => return Err(failure.into()),
-                Err(Unfit::Node) if target == Target::Primary => {}
-                Err(Unfit::Node) => again = Some(Rerun::Elsewhere(node.id)),
+                // Nothing was sent: what has become of the primary is waited for.
+                Err(Unfit::Node) if target == Target::Primary => {
+                    without.get_or_insert_with(Instant::now);
+                }
+                Err(Unfit::Node) => {
+                    attempts -= 1;
+                    again = Some(Rerun::Elsewhere(node.id));
+                }
             }
         }
         Err(Failure::no_node(&self.database.settings.name).into())
     }
 
-    /// The primary, waited for a while when none is known.
-    async fn primary(&self) -> Result<Arc<Node>, Failure> {
-        let cluster = &self.database.cluster;
-        if let Some(primary) = cluster.primary() {
-            return Ok(Arc::clone(primary));
+    /// The primary, waited for up to `failover_timeout` when none is known, or none that can be used. Since when it is
+    /// waited for is `without`.
+    async fn primary(&self, without: &mut Option<Instant>) -> Result<Arc<Node>, Failure> {
+        match self.database.cluster.primary() {
+            Some(primary) if without.is_none() => Ok(primary),
+            _ => Box::pin(self.next_primary(without)).await,
         }
-        let wait = self.database.settings.pool.connect_timeout;
-        Box::pin(cluster.primary_within(wait))
-            .await
-            .ok_or_else(|| Failure::no_primary(&self.database.settings.name))
+    }
+
+    async fn next_primary(&self, without: &mut Option<Instant>) -> Result<Arc<Node>, Failure> {
+        if without.is_some() {
+            // One that can be asked and not connected to is not tried without pause.
+            tokio::time::sleep(AGAIN).await;
+        }
+        let since = *without.get_or_insert_with(Instant::now);
+        let (cluster, settings) = (&self.database.cluster, &self.database.settings);
+        if let Some(why) = cluster.contested() {
+            return Err(Failure::contested(&settings.name, &why));
+        }
+        let patience = settings.pool.failover_timeout;
+        let left = patience.saturating_sub(since.elapsed());
+        let _waiting = Present::new(&self.database.stats.without_primary);
+        match cluster.primary_within(left).await {
+            Some(primary) if !left.is_zero() => Ok(primary),
+            _ => match cluster.contested() {
+                Some(why) => Err(Failure::contested(&settings.name, &why)),
+                None => Err(Failure::no_primary(&settings.name, patience)),
+            },
+        }
     }
 
     async fn lease_on(
@@ -113,7 +153,7 @@ impl Session {
     ) -> Result<(), Unfit> {
         let outstanding = node.begin();
         let is_fit = || !on_replica || can_serve(node, summary);
-        let life = node.life();
+        let tenure = Tenure { life: node.life(), abandonments: node.abandonments() };
         let serves_as = if on_replica { ServesAs::Replica } else { ServesAs::Primary };
         if let Some(i) = self.parked.iter().position(|(id, _)| *id == node.id) {
             let (_, mut lease) = self.parked.swap_remove(i);
@@ -122,16 +162,26 @@ impl Session {
                     Box::pin(self.freshen(&mut lease, node)).await?;
                 }
                 let due = self.apply_settings(&mut lease, node, on_replica).await?;
-                self.holds(lease, (outstanding, life), serves_as, due);
+                self.holds(lease, (outstanding, tenure), serves_as, due);
                 return Ok(());
             }
         }
-        let mut lease = match self.user.pools[node.id.0].lease().await {
+        // A node that has just been added, or removed.
+        let Some(pool) = self.user.pool(node.id) else { return Err(Unfit::Node) };
+        let leased = match pool.lease_at_once() {
+            Some(leased) => leased,
+            None => match Box::pin(unless_abandoned(node, pool.lease())).await {
+                Some(leased) => leased,
+                None => return Err(Unfit::Node),
+            },
+        };
+        let mut lease = match leased {
             Ok(lease) => lease,
             Err(LeaseError::Connect { error, .. }) if !error.is_answer() => {
                 self.database.cluster.lost(node.id, &error);
                 return Err(Unfit::Node);
             }
+            Err(LeaseError::Closed { .. }) => return Err(Unfit::Node),
             Err(error) => {
                 let is_servers = matches!(&error, LeaseError::Connect { error, .. } if refuses_itself(error));
                 if is_servers {
@@ -161,15 +211,21 @@ impl Session {
             lease.wrote = None;
         }
         let due = self.apply_settings(&mut lease, node, on_replica).await?;
-        self.holds(lease, (outstanding, life), serves_as, due);
+        self.holds(lease, (outstanding, tenure), serves_as, due);
         Ok(())
     }
 
     /// From here on the session has this connection to a node, in one of its lives. It is put in its place at once: what is
     /// moved for every statement counts.
-    fn holds(&mut self, lease: Lease, (node, life): (Outstanding, u64), serves_as: ServesAs, due: String) {
+    fn holds(
+        &mut self,
+        lease: Lease,
+        (node, tenure): (Outstanding, Tenure),
+        serves_as: ServesAs,
+        due: String,
+    ) {
         let blank = self.blanks.for_lease();
-        self.leased = Some(Leased { due, life, ..Leased::new(lease, node, serves_as, blank) });
+        self.leased = Some(Leased { due, tenure, ..Leased::new(lease, node, serves_as, blank) });
     }
 
     /// Whether the session would find on the connection what a new server session has not.
@@ -179,7 +235,7 @@ impl Session {
 
     /// Puts a new connection in the place of this one.
     async fn freshen(&self, lease: &mut Lease, node: &Node) -> Result<(), Unfit> {
-        let pool = &self.user.pools[node.id.0];
+        let pool = self.user.pool(node.id).ok_or(Unfit::Node)?;
         pool.renew(lease).await.map_err(|error| Unfit::Client(Failure::from_lease(error)))
     }
 
@@ -218,7 +274,10 @@ impl Session {
         on_replica: bool,
         sql: &str,
     ) -> Result<(), Unfit> {
-        match ask(lease, sql).await {
+        match unless_abandoned(node, ask(lease, sql))
+            .await
+            .unwrap_or_else(|| Err(AskError::Io(io::ErrorKind::ConnectionAborted.into())))
+        {
             Ok(_) => Ok(()),
             Err(AskError::Refused { code, message }) if !on_replica => {
                 Err(Failure { code: code.into(), ..Failure::error("", message) }.into())
@@ -236,6 +295,15 @@ impl Session {
 /// Whether a server refuses connections because of what it lacks, and not because of who asks.
 fn refuses_itself(error: &ConnectError) -> bool {
     matches!(error, ConnectError::Refused { code, .. } if is_servers(code, true, b""))
+}
+
+/// What is asked of a node, unless the node is given up meanwhile.
+async fn unless_abandoned<T>(node: &Node, asked: impl Future<Output = T>) -> Option<T> {
+    tokio::select! {
+        biased;
+        answer = asked => Some(answer),
+        () = node.abandoned() => None,
+    }
 }
 
 /// The node that failed this very segment.

@@ -2,8 +2,9 @@
 
 use std::collections::HashMap;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
+use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
 use super::alike::Alike;
@@ -16,17 +17,20 @@ use super::scram::Verifier;
 use super::sequences::SequenceUsers;
 use super::stale::Budget;
 use super::statements::Statements;
-use crate::cluster::{Clock, Cluster};
-use crate::config::{DatabaseSettings, LimitSettings, NodeSettings, Settings, UserSettings, UserTuning};
+use crate::cluster::{Clock, Cluster, Members, Node};
+use crate::config::{DatabaseSettings, LimitSettings, Settings, UserSettings, UserTuning};
 use crate::pool::{Pool, Quota, Terms};
+use crate::routing::NodeId;
 use crate::server::Endpoint;
 use crate::stats::{DatabaseStats, Logins, Present, Stats};
 
 /// What all sessions of one proxy share.
 #[derive(Debug)]
 pub struct Proxy {
-    /// Databases by the name clients ask for.
-    pub databases: HashMap<String, Arc<Database>>,
+    databases: ArcSwap<Databases>,
+    /// Counts changes of these.
+    edition: AtomicU64,
+    pub(super) clock: Clock,
     /// Every metric.
     pub stats: Arc<Stats>,
     /// What binds sessions to server connections.
@@ -37,12 +41,16 @@ pub struct Proxy {
     pub(super) cancels: Arc<Cancels>,
     pub(super) mock: Verifier,
     pub(super) logins: Logins,
-    pub(super) log_statements: bool,
+    pub(super) log_statements: AtomicBool,
     /// Becomes true when the proxy is to stop: idle sessions end at once, the others when they are idle.
     pub(super) stopping: watch::Sender<bool>,
 }
 
-/// One database of the configuration.
+/// Databases by the name clients ask for.
+pub type Databases = HashMap<String, Arc<Database>>;
+
+/// One database of the configuration, as it is until the configuration or the list of its nodes changes. What outlives
+/// that is shared by all that follow each other.
 #[derive(Debug)]
 pub struct Database {
     /// Its settings.
@@ -55,7 +63,8 @@ pub struct Database {
     pub users: HashMap<String, Arc<User>>,
     pub(super) rules: Arc<Rules>,
     pub(super) budget: Budget,
-    clients: AtomicUsize,
+    pub(super) quotas: Vec<(NodeId, Arc<Quota>)>,
+    clients: Arc<AtomicUsize>,
 }
 
 /// A client that was admitted to a database; dropping it makes room.
@@ -87,12 +96,12 @@ pub struct User {
     pub(super) name: String,
     /// `None`: anybody may log in as this user (`client_auth` = trust).
     pub(super) verifier: Option<Verifier>,
-    /// A pool per node, by [`crate::routing::NodeId`].
-    pub pools: Vec<Arc<Pool>>,
+    /// A pool per node.
+    pub pools: Vec<(NodeId, Arc<Pool>)>,
     pub(super) greetings: Greetings,
-    pub(super) alike: Alike,
-    pub(super) sequences: SequenceUsers,
-    pub(super) proven: Proven,
+    pub(super) alike: Arc<Alike>,
+    pub(super) sequences: Arc<SequenceUsers>,
+    pub(super) proven: Arc<Proven>,
     /// What it is promised, where that differs from the database's settings.
     pub(super) tuning: UserTuning,
     /// How long what its clients do may take.
@@ -102,21 +111,45 @@ pub struct User {
 impl Proxy {
     /// Builds everything the settings ask for; nothing is connected to yet. Deriving keys takes milliseconds a user.
     pub fn new(settings: &Settings, stats: Arc<Stats>, clock: Clock) -> Self {
-        let statements = Statements::new(rand::random());
-        let database = |d| Arc::new(Database::new(d, &stats, clock, &statements));
-        let databases = settings.databases.iter().map(|d| (d.name.clone(), database(d))).collect();
-        Self {
-            databases,
+        let proxy = Self {
+            databases: ArcSwap::default(),
+            edition: AtomicU64::new(0),
+            clock,
             logins: Logins::new(&stats),
             stats,
             pins: Arc::default(),
             sessions: AtomicU64::new(0),
-            statements,
+            statements: Statements::new(rand::random()),
             cancels: Arc::default(),
             mock: Verifier::derive(&format!("{:x}", rand::random::<u128>())),
-            log_statements: settings.log_statements,
+            log_statements: AtomicBool::new(settings.log_statements),
             stopping: watch::Sender::new(false),
-        }
+        };
+        let databases = settings.databases.iter();
+        let databases = databases.map(|d| (d.name.clone(), Arc::new(Database::new(d, &proxy)))).collect();
+        proxy.databases.store(Arc::new(databases));
+        proxy
+    }
+
+    /// The databases there are at this moment.
+    pub fn databases(&self) -> Guard<Arc<Databases>> {
+        self.databases.load()
+    }
+
+    /// The database of this name, if there is one.
+    pub fn database(&self, name: &str) -> Option<Arc<Database>> {
+        self.databases().get(name).cloned()
+    }
+
+    /// Counts changes of the databases and their nodes: a session looks at it before each statement.
+    pub(super) fn edition(&self) -> u64 {
+        self.edition.load(Ordering::Acquire)
+    }
+
+    /// These are the databases from now on. To be called by one at a time.
+    pub(super) fn publish(&self, databases: Databases) {
+        self.databases.store(Arc::new(databases));
+        self.edition.fetch_add(1, Ordering::AcqRel);
     }
 
     /// The shapes of statements that a replica has refused: they run on the primary until the catalog changes.
@@ -147,69 +180,135 @@ impl Database {
         self.clients.load(Ordering::Relaxed)
     }
 
-    fn new(settings: &DatabaseSettings, stats: &Arc<Stats>, clock: Clock, statements: &Statements) -> Self {
-        let cluster = Arc::new(Cluster::new(settings, clock));
-        let nodes: Vec<String> = cluster.nodes.iter().map(|n| n.name.clone()).collect();
+    pub(super) fn new(settings: &DatabaseSettings, proxy: &Proxy) -> Self {
+        let cluster = Arc::new(Cluster::new(settings, proxy.clock));
+        let members = Members::clone(&cluster.nodes());
+        let stats = DatabaseStats::new(&proxy.stats, &settings.name, names(&members));
+        let parts = Parts { cluster, members: &members, stats, budget: Budget::new(settings), before: None };
+        Self::from_parts(settings, proxy, parts)
+    }
+
+    /// What this database is from now on: by these settings, with these nodes.
+    pub(super) fn followed(&self, settings: &DatabaseSettings, members: &Members, proxy: &Proxy) -> Self {
+        let before = Some(self);
+        let stats = self.stats.with_nodes(names(members));
+        let budget = self.budget.adapted(&self.settings, settings);
+        let cluster = Arc::clone(&self.cluster);
+        Self::from_parts(settings, proxy, Parts { cluster, members, stats, budget, before })
+    }
+
+    fn from_parts(settings: &DatabaseSettings, proxy: &Proxy, parts: Parts<'_>) -> Self {
+        let Parts { cluster, members, stats, budget, before } = parts;
         if settings.server_settings.iter().any(|(name, _)| name.eq_ignore_ascii_case("synchronous_commit")) {
             cluster.commits_asynchronously();
         }
-        let quotas: Vec<_> =
-            settings.nodes.iter().map(|_| settings.pool.database_connection_limit.map(Quota::new)).collect();
-        let users = settings.users.iter();
+        let limit = settings.pool.database_connection_limit;
+        let kept = before.filter(|before| before.settings.pool.database_connection_limit == limit);
+        let quota = |node: &Arc<Node>| {
+            let kept = kept.and_then(|before| before.quotas.iter().find(|(id, _)| *id == node.id).cloned());
+            kept.or_else(|| Some((node.id, Quota::new(limit?))))
+        };
+        let quotas: Vec<_> = members.iter().filter_map(quota).collect();
+        let user = |user: &UserSettings| {
+            let before = before.and_then(|before| before.user_before(user));
+            (user.name.clone(), Arc::new(User::new(settings, user, (members, &quotas), before)))
+        };
         Self {
-            users: users.map(|u| (u.name.clone(), Arc::new(User::new(settings, u, &quotas)))).collect(),
-            stats: DatabaseStats::new(stats, &settings.name, &nodes),
+            users: settings.users.iter().map(user).collect(),
+            stats,
             cluster,
-            rules: Arc::new(Rules::new(settings.statement_rules(), |text| statements.shape(text))),
-            budget: Budget::new(settings),
+            rules: Arc::new(Rules::new(settings.statement_rules(), |text| proxy.statements.shape(text))),
+            budget,
             settings: settings.clone(),
-            clients: AtomicUsize::new(0),
+            quotas,
+            clients: before.map_or_else(Arc::default, |before| Arc::clone(&before.clients)),
         }
+    }
+
+    /// The user of this name, and what its settings were.
+    fn user_before(&self, user: &UserSettings) -> Option<(&User, &UserSettings)> {
+        let settings = self.settings.users.iter().find(|settings| settings.name == user.name)?;
+        Some((self.users.get(&user.name)?, settings))
     }
 }
 
+/// What a database is made of besides its settings.
+struct Parts<'a> {
+    cluster: Arc<Cluster>,
+    members: &'a Members,
+    stats: DatabaseStats,
+    budget: Budget,
+    /// What it was before.
+    before: Option<&'a Database>,
+}
+
+/// Numbers and names of nodes.
+fn names(members: &Members) -> impl Iterator<Item = (usize, &str)> {
+    members.iter().map(|node| (node.id.0, node.name.as_str()))
+}
+
 impl User {
-    fn new(database: &DatabaseSettings, user: &UserSettings, quotas: &[Option<Arc<Quota>>]) -> Self {
-        let nodes = database.nodes.iter().zip(quotas);
+    /// The pool of a node, if the node was there when this was made.
+    pub fn pool(&self, node: NodeId) -> Option<&Arc<Pool>> {
+        self.pools.iter().find(|(id, _)| *id == node).map(|(_, pool)| pool)
+    }
+
+    fn new(
+        database: &DatabaseSettings,
+        user: &UserSettings,
+        (members, quotas): (&Members, &[(NodeId, Arc<Quota>)]),
+        before: Option<(&User, &UserSettings)>,
+    ) -> Self {
         let trusted = database.client_auth == crate::config::ClientAuth::Trust;
         let password = user.password.as_ref().filter(|_| !trusted);
+        let same_password = before.filter(|(_, settings)| settings.password == user.password);
+        let known = same_password.and_then(|(before, _)| before.verifier.clone());
+        let before = before.map(|(before, _)| before);
+        let pool = |node: &Arc<Node>| {
+            let quota = quotas.iter().find(|(id, _)| *id == node.id).map(|(_, quota)| quota);
+            let terms = terms(database, user);
+            let endpoint = endpoint(database, user, node);
+            // A pool goes on as long as its connections are those that would be made now.
+            let kept = before
+                .and_then(|before| before.pool(node.id))
+                .filter(|pool| *pool.endpoint() == endpoint && pool.has_quota(quota) && pool.adapt(terms));
+            let name = || format!("{}@{}/{}", user.name, node.name, database.server_name);
+            let new = || Arc::new(Pool::new(name(), endpoint.clone(), terms, quota));
+            (node.id, kept.cloned().unwrap_or_else(new))
+        };
         Self {
             name: user.name.clone(),
-            verifier: password.map(|p| Verifier::derive(p.expose())),
-            pools: nodes.map(|(node, quota)| pool(database, user, node, quota.as_ref())).collect(),
+            verifier: password.map(|p| known.unwrap_or_else(|| Verifier::derive(p.expose()))),
+            pools: members.iter().map(pool).collect(),
             greetings: Greetings::default(),
-            alike: Alike::default(),
-            sequences: SequenceUsers::default(),
-            proven: Proven::default(),
+            alike: before.map_or_else(Arc::default, |before| Arc::clone(&before.alike)),
+            sequences: before.map_or_else(Arc::default, |before| Arc::clone(&before.sequences)),
+            proven: before.map_or_else(Arc::default, |before| Arc::clone(&before.proven)),
             tuning: user.tuning,
             limits: user.limits,
         }
     }
 }
 
-fn pool(
-    database: &DatabaseSettings,
-    user: &UserSettings,
-    node: &NodeSettings,
-    quota: Option<&Arc<Quota>>,
-) -> Arc<Pool> {
-    let endpoint = Endpoint {
-        host: node.host.clone(),
-        port: node.port,
+fn endpoint(database: &DatabaseSettings, user: &UserSettings, node: &Node) -> Endpoint {
+    Endpoint {
+        host: node.settings.host.clone(),
+        port: node.settings.port,
         database: database.server_name.clone(),
         user: user.name.clone(),
         password: user.password.clone(),
         parameters: database.server_settings.clone(),
         connect_timeout: database.pool.connect_timeout,
         prepared_limit: database.prepared_per_server,
-    };
-    let name = format!("{}@{node}/{}", user.name, database.server_name);
-    let terms = Terms {
+    }
+}
+
+fn terms(database: &DatabaseSettings, user: &UserSettings) -> Terms {
+    Terms {
         limit: database.pool.connection_limit,
         least: user.limits.min_connections,
         wait: database.pool.pool_timeout,
         lifetime: user.limits.server_lifetime,
         idle_timeout: user.limits.server_idle_timeout,
-    };
-    Arc::new(Pool::new(name, endpoint, terms, quota))
+    }
 }

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use super::cancel::Registered;
 use super::client::Client;
 use super::failure::{End, Failure};
-use super::proxy::{Admitted, Database, Proxy, User};
+use super::proxy::{Admitted, Database, Databases, Proxy, User};
 use super::relay::{Place, finish_message, relay};
 use crate::cluster::Node;
 use crate::pool::LeaseError;
@@ -56,23 +56,25 @@ impl Kind {
 ///
 /// A client of physical replication names none, or `replication`, as PostgreSQL's own programs do. Then it is the
 /// one that has the user; several will do if they are on the same servers.
-pub(super) fn database<'a>(
-    proxy: &'a Proxy,
+pub(super) fn database(
+    databases: &Databases,
     parameters: &StartupParameters,
     user: &str,
-) -> Result<&'a Arc<Database>, Failure> {
+) -> Result<Arc<Database>, Failure> {
     let asked = parameters.get("database").filter(|name| !name.is_empty());
-    if let Some(database) = asked.and_then(|name| proxy.databases.get(name)) {
-        return Ok(database);
+    if let Some(database) = asked.and_then(|name| databases.get(name)) {
+        return Ok(Arc::clone(database));
     }
     if let Some(name) = asked.filter(|name| *name != "replication") {
         return Err(Failure::no_database(name));
     }
-    let mut found: Vec<_> = proxy.databases.values().filter(|d| d.users.contains_key(user)).collect();
+    let mut found: Vec<_> = databases.values().filter(|d| d.users.contains_key(user)).collect();
     found.sort_by(|a, b| a.settings.name.cmp(&b.settings.name));
     match &found[..] {
         [] => Err(Failure::no_database(asked.unwrap_or(user))),
-        [first, others @ ..] if others.iter().all(|other| same_servers(first, other)) => Ok(first),
+        [first, others @ ..] if others.iter().all(|other| same_servers(first, other)) => {
+            Ok(Arc::clone(first))
+        }
         _ => {
             let names: Vec<_> = found.iter().map(|d| d.settings.name.as_str()).collect();
             let text = format!(
@@ -88,7 +90,7 @@ pub(super) fn database<'a>(
 
 fn same_servers(a: &Database, b: &Database) -> bool {
     let servers = |database: &Database| {
-        let mut names: Vec<_> = database.cluster.nodes.iter().map(|node| node.name.clone()).collect();
+        let mut names: Vec<_> = database.cluster.nodes().iter().map(|node| node.name.clone()).collect();
         names.sort();
         names
     };
@@ -116,13 +118,15 @@ impl Replication {
         (registered, admitted): (Registered, Admitted),
     ) -> Result<Self, Failure> {
         let name = &database.settings.name;
-        let primary = database.cluster.primary_within(database.settings.pool.connect_timeout).await;
+        let primary = database.cluster.primary_within(database.settings.pool.failover_timeout).await;
         let node = primary.ok_or_else(|| {
-            Failure::no_primary(name)
+            Failure::no_primary(name, database.settings.pool.failover_timeout)
                 .into_fatal()
                 .with_hint("Only a primary replicates; try again when a node has been promoted or is back.")
         })?;
-        let pool = &user.pools[node.id.0];
+        let pool = user
+            .pool(node.id)
+            .ok_or_else(|| Failure::no_primary(name, database.settings.pool.failover_timeout).into_fatal())?;
         let server = endpoint(pool.endpoint(), parameters).connect().await.map_err(|error| {
             Failure::from_lease(LeaseError::Connect { pool: pool.name().to_owned(), error }).into_fatal()
         })?;

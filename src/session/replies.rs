@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 use std::io;
+use std::sync::atomic::Ordering;
 use std::task::Poll;
 
 use super::client::Client;
@@ -12,6 +13,7 @@ use super::heal::heal;
 use super::leased::{Answer, Fate, Leased, Rerun, ServesAs};
 use super::serve::Session;
 use super::verify::shape;
+use crate::routing::Wants;
 use crate::server::Unnamed;
 use crate::sql::catalog::{Does, Tables};
 use crate::wire::{
@@ -264,8 +266,11 @@ impl Session {
         let node = l.node.node();
         self.database.stats.server_error(node.id.0, code);
         let fields = ErrorFields::read(wire::body(&l.lease.inbox[l.scanned..], len));
-        let message =
-            if self.proxy.log_statements { String::from_utf8_lossy(fields.message) } else { "".into() };
+        let message = if self.proxy.log_statements.load(Ordering::Relaxed) {
+            String::from_utf8_lossy(fields.message)
+        } else {
+            "".into()
+        };
         let ms = l.turn.begun.elapsed().as_secs_f64() * 1000.0;
         let shape = l.turn.summary.known.as_ref().map(|k| k.shape.as_ref()).unwrap_or_default();
         let (user, database) = (&self.user.name, &self.database.settings.name);
@@ -281,7 +286,7 @@ impl Session {
     pub(super) async fn server_gone(&mut self, client: &mut Client, error: &io::Error) -> Result<(), End> {
         let Some(l) = &mut self.leased else { return Ok(()) };
         let node = l.node.node().clone();
-        if l.fate != Fate::HangingUp {
+        if l.fate != Fate::HangingUp && !l.is_abandoned() {
             self.database.cluster.lost(node.id, error);
         }
         if l.serves_as == ServesAs::Writer {
@@ -301,8 +306,7 @@ impl Session {
             return Box::pin(self.run_again(client, how)).await;
         }
         // On a primary the statement may have been carried out: only who asked can decide to ask again.
-        let is_read = l.serves_as == ServesAs::Replica;
-        if is_read && l.turn.is_kept() {
+        if is_read(l) && l.turn.is_kept() {
             return Box::pin(self.run_again(client, Rerun::Elsewhere(node.id))).await;
         }
         if l.exchange.is_leaving() {
@@ -346,6 +350,12 @@ impl Session {
         }
         Ok(())
     }
+}
+
+/// Whether what runs is nothing but a read, which has no effect that a second run would double.
+fn is_read(l: &Leased) -> bool {
+    let only_reads = l.turn.summary.wants == Wants::Read && l.pins.is_empty();
+    l.serves_as == ServesAs::Replica || l.serves_as == ServesAs::Primary && only_reads
 }
 
 /// Whether, and how, the segment can run elsewhere after this error of a replica.

@@ -3,6 +3,7 @@
 //! Who the session is, is asked once, and again when its settings have changed; which rules a statement's shape meets is
 //! kept with what is known of the shape. What is left for each statement is to look at a few numbers.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use super::known::Known;
@@ -16,7 +17,11 @@ const APPLICATION_NAME: &str = "application_name";
 
 /// The rules of one database that are about statements, in the order in which they are asked.
 #[derive(Debug, Default)]
-pub(super) struct Rules(Box<[Rule]>);
+pub(super) struct Rules {
+    rules: Box<[Rule]>,
+    /// Differs where the rules do.
+    pub(super) digest: u64,
+}
 
 #[derive(Debug)]
 struct Rule {
@@ -59,23 +64,26 @@ impl Rules {
         rules: impl Iterator<Item = &'a StatementRule>,
         shape: impl Fn(&[u8]) -> Option<ShapeKey>,
     ) -> Self {
+        let mut hasher = DefaultHasher::new();
         let rules = rules.map(|said| {
+            format!("{said:?}").hash(&mut hasher);
             let texts = said.statements.iter().flat_map(|text| spellings(text));
             Rule { said: said.clone(), shapes: texts.filter_map(|text| shape(text.as_bytes())).collect() }
         });
-        Self(rules.collect())
+        let rules = rules.collect();
+        Self { rules, digest: hasher.finish() }
     }
 
     /// The numbers of the rules that speak of statements of this shape.
     pub(super) fn about(&self, shape: ShapeKey) -> Arc<[usize]> {
         let about = |(number, rule): (usize, &Rule)| rule.shapes.contains(&shape).then_some(number);
-        self.0.iter().enumerate().filter_map(about).collect()
+        self.rules.iter().enumerate().filter_map(about).collect()
     }
 
     /// What the rules that are met ask for, the first one that asks first.
     fn asked(&self, is_met: impl Fn(usize, &Rule) -> bool) -> Asked {
         let mut asked = Asked::default();
-        for (number, rule) in self.0.iter().enumerate() {
+        for (number, rule) in self.rules.iter().enumerate() {
             if (asked.intent.is_none() || asked.level.is_none()) && is_met(number, rule) {
                 asked.intent = asked.intent.or(rule.said.intent);
                 asked.level = asked.level.or(rule.said.consistency);
@@ -86,7 +94,8 @@ impl Rules {
 
     /// The rules as they hold for this user under this name.
     fn hold_for(&self, user: &str, application_name: &str) -> Ruled {
-        let met: Box<[bool]> = self.0.iter().map(|rule| rule.said.is_for(user, application_name)).collect();
+        let met: Box<[bool]> =
+            self.rules.iter().map(|rule| rule.said.is_for(user, application_name)).collect();
         let general = self.asked(|number, rule| met[number] && rule.said.statements.is_empty());
         Ruled { met, general, settings: None }
     }
@@ -118,7 +127,7 @@ impl Session {
     pub(super) fn stand_under_rules(&mut self) {
         let (rules, current) = (&self.database.rules, &self.settings.current);
         let is_known = |made_from: &Settings| Arc::ptr_eq(made_from, current);
-        if rules.0.is_empty() || self.ruled.settings.as_ref().is_some_and(is_known) {
+        if rules.rules.is_empty() || self.ruled.settings.as_ref().is_some_and(is_known) {
             return;
         }
         let held = rules.hold_for(&self.user.name, self.application_name());

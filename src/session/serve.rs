@@ -49,6 +49,8 @@ pub(super) const LONG: usize = 128;
 pub(super) struct Session {
     /// No other session has had it.
     pub(super) number: u64,
+    /// The configuration it goes by.
+    pub(super) edition: u64,
     pub(super) proxy: Arc<Proxy>,
     pub(super) database: Arc<Database>,
     pub(super) user: Arc<User>,
@@ -128,6 +130,8 @@ impl Session {
     ) -> Self {
         Self {
             number: proxy.sessions.fetch_add(1, Ordering::Relaxed),
+            // Whatever may have changed since it was looked up is taken over with the first statement.
+            edition: 0,
             timer: Timer::new(user.limits),
             proxy,
             database,
@@ -322,6 +326,12 @@ impl Session {
                 if let Poll::Ready(what) = timer.poll(cx) {
                     return Poll::Ready(Event::Overdue(what));
                 }
+            }
+            if let Some(leased) = leased
+                && leased.is_abandoned()
+            {
+                // A server that says nothing any more, or whose word does not count.
+                return Poll::Ready(Event::ServerGone(io::ErrorKind::ConnectionAborted.into()));
             }
             if !busy && registered.slot.is_to_end() {
                 Poll::Ready(Event::Stop)

@@ -21,7 +21,7 @@ impl Session {
     /// The server has answered, and no transaction is open: notes what the session was shown.
     pub(super) fn was_shown(&mut self) {
         let Some(l) = &self.leased else { return };
-        let (on, summary) = ((l.node.node().id, l.life), &l.turn.summary);
+        let (on, summary) = ((l.node.node().id, l.tenure.life), &l.turn.summary);
         let promise = self.promise(self.promised(summary), summary.key);
         let (cluster, Some(l)) = (&self.database.cluster, &self.leased) else { return };
         let read = footprint(l.touching.shown());

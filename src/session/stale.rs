@@ -42,6 +42,17 @@ impl Budget {
         }
     }
 
+    /// The same budget by other settings. Reads that have room keep it.
+    pub(super) fn adapted(&self, before: &DatabaseSettings, now: &DatabaseSettings) -> Self {
+        let new = Self::new(now);
+        match &self.room {
+            Some(room) if before.primary_read_limit == now.primary_read_limit => {
+                Self { room: Some(Arc::clone(room)), ..new }
+            }
+            _ => new,
+        }
+    }
+
     fn exhausted(&self) -> Failure {
         let text = format!(
             "no replica is fresh enough, and the primary takes over no more than {} reads at one time",
@@ -135,7 +146,7 @@ impl Session {
 
 /// Whether some replica may serve.
 pub(super) fn is_open(cluster: &Cluster, summary: &Summary, avoid: Option<NodeId>) -> bool {
-    cluster.nodes.iter().any(|node| Some(node.id) != avoid && can_serve(node, summary))
+    cluster.nodes().iter().any(|node| Some(node.id) != avoid && can_serve(node, summary))
 }
 
 /// Whether this node is a healthy replica that is fresh enough.

@@ -35,6 +35,7 @@ impl Session {
             client.inbox.advance(len);
             return Ok(());
         }
+        self.keep_up()?;
         if self.leased.is_none() && self.answer_alone(client, ending)? {
             client.inbox.advance(len);
             return Ok(());
@@ -175,7 +176,8 @@ impl Session {
         let begins =
             u.summary.wants == Wants::ReadOnlyTransaction && ending == Ending::Query && u.summary.count == 1;
         leased.opening = begins.then(|| client.inbox[..len].into());
-        let replayable = (leased.serves_as == ServesAs::Replica || may_be_healed(leased, &u, items, plan))
+        let reads = leased.serves_as == ServesAs::Replica || u.summary.wants == Wants::Read;
+        let replayable = (reads || may_be_healed(leased, &u, items, plan))
             && leased.exchange.is_settled()
             && matches!(ending, Ending::Sync | Ending::Query)
             && !u.foreign_portal

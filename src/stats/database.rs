@@ -13,22 +13,52 @@ use crate::routing::Reason;
 pub struct DatabaseStats {
     stats: Arc<Stats>,
     name: String,
-    nodes: Vec<String>,
-    statements: Vec<[Vec<Counter>; 2]>,
-    transactions: Vec<Counter>,
+    nodes: Vec<NodeStats>,
     /// What a report says of it.
-    pub tally: Tally,
+    pub tally: Arc<Tally>,
     /// Reads that no replica was fresh enough for.
     pub prevented: Counter,
     /// Clients logged in.
     pub clients: Gauge,
+    /// Statements that wait for a primary.
+    pub without_primary: Gauge,
     /// Those of them that replicate.
     pub replication: Gauge,
     /// Reads served by replicas, by how old what they saw may have been.
-    pub staleness: Histogram,
+    pub staleness: Arc<Histogram>,
     /// Reads that waited, by for how long.
-    pub waits: Histogram,
+    pub waits: Arc<Histogram>,
     waited: [Counter; Waited::ALL.len()],
+}
+
+/// The handles of one node.
+#[derive(Debug)]
+struct NodeStats {
+    number: usize,
+    name: String,
+    /// By role and reason.
+    statements: [Vec<Counter>; 2],
+    transactions: Counter,
+}
+
+impl NodeStats {
+    fn new(stats: &Stats, database: &str, (number, name): (usize, &str)) -> Self {
+        let of_role = |target: &str| {
+            let counter = |reason: &Reason| {
+                let labels =
+                    [("database", database), ("node", name), ("target", target), ("reason", reason.label())];
+                stats.counter("tidegate_statements_total", &labels)
+            };
+            Reason::ALL.iter().map(counter).collect::<Vec<_>>()
+        };
+        Self {
+            number,
+            name: name.to_owned(),
+            statements: [of_role("primary"), of_role("replica")],
+            transactions: stats
+                .counter("tidegate_transactions_total", &[("database", database), ("node", name)]),
+        }
+    }
 }
 
 /// What a read that waited got in the end.
@@ -76,45 +106,48 @@ impl Timeout {
 }
 
 impl DatabaseStats {
-    /// Makes the handles for a database and its nodes' names.
-    pub fn new(stats: &Arc<Stats>, name: &str, nodes: &[String]) -> Self {
-        let of_role = |node: &String, target: &str| {
-            let counter = |reason: &Reason| {
-                let labels = [
-                    ("database", name),
-                    ("node", node.as_str()),
-                    ("target", target),
-                    ("reason", reason.label()),
-                ];
-                stats.counter("tidegate_statements_total", &labels)
-            };
-            Reason::ALL.iter().map(counter).collect::<Vec<_>>()
-        };
-        let transactions = |node: &String| {
-            stats.counter("tidegate_transactions_total", &[("database", name), ("node", node.as_str())])
-        };
+    /// Makes the handles for a database and its nodes, by number and name.
+    pub fn new<'a>(
+        stats: &Arc<Stats>,
+        name: &str,
+        nodes: impl IntoIterator<Item = (usize, &'a str)>,
+    ) -> Self {
         Self {
-            statements: nodes.iter().map(|n| [of_role(n, "primary"), of_role(n, "replica")]).collect(),
-            transactions: nodes.iter().map(transactions).collect(),
-            tally: Tally::default(),
+            nodes: nodes.into_iter().map(|node| NodeStats::new(stats, name, node)).collect(),
+            tally: Arc::default(),
             prevented: stats.counter("tidegate_stale_reads_prevented_total", &[("database", name)]),
             clients: stats.gauge("tidegate_clients", &[("database", name)]),
+            without_primary: stats.gauge("tidegate_waiting_for_primary", &[("database", name)]),
             replication: stats.gauge("tidegate_replication_connections", &[("database", name)]),
-            staleness: Histogram::default(),
-            waits: Histogram::default(),
+            staleness: Arc::default(),
+            waits: Arc::default(),
             waited: Waited::ALL.map(|outcome| {
                 stats.counter("tidegate_waits_total", &[("database", name), ("outcome", outcome.label())])
             }),
             stats: Arc::clone(stats),
             name: name.to_owned(),
-            nodes: nodes.to_vec(),
         }
+    }
+
+    /// The same handles, for other nodes.
+    #[must_use]
+    pub fn with_nodes<'a>(&self, nodes: impl IntoIterator<Item = (usize, &'a str)>) -> Self {
+        Self {
+            tally: Arc::clone(&self.tally),
+            staleness: Arc::clone(&self.staleness),
+            waits: Arc::clone(&self.waits),
+            ..Self::new(&self.stats, &self.name, nodes)
+        }
+    }
+
+    fn node(&self, number: usize) -> Option<&NodeStats> {
+        self.nodes.iter().find(|node| node.number == number)
     }
 
     /// `count` statements ran on the node, which was a replica or not, for this reason.
     pub fn ran(&self, node: usize, on_replica: bool, reason: Reason, count: u64) {
-        if let Some(counter) =
-            self.statements.get(node).and_then(|roles| roles[usize::from(on_replica)].get(reason as usize))
+        if let Some(node) = self.node(node)
+            && let Some(counter) = node.statements[usize::from(on_replica)].get(reason as usize)
         {
             counter.increment(count);
         }
@@ -138,14 +171,14 @@ impl DatabaseStats {
 
     /// A connection of the node's pool was lent.
     pub fn lent(&self, node: usize) {
-        if let Some(counter) = self.transactions.get(node) {
-            counter.increment(1);
+        if let Some(node) = self.node(node) {
+            node.transactions.increment(1);
         }
     }
 
     /// A read is run again elsewhere.
     pub fn rerun(&self, node: usize, cause: &'static str) {
-        let labels = [("database", self.name.as_str()), ("node", self.node(node)), ("cause", cause)];
+        let labels = [("database", self.name.as_str()), ("node", self.name_of(node)), ("cause", cause)];
         self.stats.counter("tidegate_reruns_total", &labels).increment(1);
     }
 
@@ -153,7 +186,7 @@ impl DatabaseStats {
     pub fn interrupted(&self, node: usize, reason: &'static str, outcome: &'static str) {
         let labels = [
             ("database", self.name.as_str()),
-            ("node", self.node(node)),
+            ("node", self.name_of(node)),
             ("reason", reason),
             ("outcome", outcome),
         ];
@@ -163,7 +196,7 @@ impl DatabaseStats {
     /// A server's error was passed on.
     pub fn server_error(&self, node: usize, code: &str) {
         let class = code.get(..2).unwrap_or("??");
-        let labels = [("database", self.name.as_str()), ("node", self.node(node)), ("class", class)];
+        let labels = [("database", self.name.as_str()), ("node", self.name_of(node)), ("class", class)];
         self.stats.counter("tidegate_server_errors_total", &labels).increment(1);
     }
 
@@ -184,7 +217,7 @@ impl DatabaseStats {
         self.stats.gauge("tidegate_pinned_clients", &[("database", self.name.as_str()), ("reason", reason)])
     }
 
-    fn node(&self, node: usize) -> &str {
-        self.nodes.get(node).map_or("?", String::as_str)
+    fn name_of(&self, number: usize) -> &str {
+        self.node(number).map_or("?", |node| &node.name)
     }
 }

@@ -38,7 +38,7 @@ impl Watched {
         let runtime =
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let cluster = Arc::new(Cluster::new(&settings.databases[0], Clock::start()));
-        runtime.block_on(async { cluster::spawn(&cluster, &Control::new(&settings.databases[0])) });
+        runtime.block_on(async { cluster::spawn(&cluster, Control::new(&settings.databases[0])) });
         Self { cluster, runtime }
     }
 

@@ -73,11 +73,11 @@ impl NodeFigures {
 impl Figures {
     /// What `proxy`, which has one database, has counted until now.
     pub(super) fn of(proxy: &Proxy) -> Self {
-        let Some(database) = proxy.databases.values().next() else { return Self::default() };
+        let Some(database) = proxy.databases().values().next().cloned() else { return Self::default() };
         let metrics = proxy.stats.render();
         let cluster = &database.cluster;
         Self {
-            nodes: cluster.nodes.iter().map(|node| NodeFigures::of(cluster, node, &metrics)).collect(),
+            nodes: cluster.nodes().iter().map(|node| NodeFigures::of(cluster, node, &metrics)).collect(),
             prevented: sum(&metrics, "tidegate_stale_reads_prevented_total", &[]),
             reruns: sum(&metrics, "tidegate_reruns_total", &[]),
         }

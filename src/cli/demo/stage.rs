@@ -89,7 +89,7 @@ pub(super) fn settings(cluster: &LocalCluster, args: &DemoArgs) -> Result<Settin
 
 /// Waits until the proxy knows the role of every node. Cancel safe.
 pub(super) async fn ready(running: &Running) -> Result<(), String> {
-    let nodes: Vec<_> = running.proxy.databases.values().flat_map(|d| d.cluster.nodes.clone()).collect();
+    let nodes: Vec<_> = running.proxy.databases().values().flat_map(|d| d.cluster.nodes().to_vec()).collect();
     let found = async {
         while !nodes.iter().all(|node| matches!(node.state(), State::Primary | State::Replica)) {
             tokio::time::sleep(Duration::from_millis(10)).await;

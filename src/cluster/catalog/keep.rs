@@ -13,6 +13,7 @@ use super::Snapshot;
 use super::read::{ReadError, Reader};
 use crate::cluster::{Cluster, Control, Node};
 use crate::sql::catalog::Catalog;
+use crate::sql::catalog::Vouched;
 
 /// Pause before the primary is tried again.
 const RETRY: Duration = Duration::from_millis(500);
@@ -25,10 +26,11 @@ const PATIENCE: Duration = Duration::from_secs(1);
 const LOOK: Duration = Duration::from_secs(1);
 
 /// Keeps the cluster's snapshot for ever; ends with the runtime.
-pub(in crate::cluster) async fn keep(cluster: Arc<Cluster>, control: Control) {
+pub(in crate::cluster) async fn keep(cluster: Arc<Cluster>) {
     let mut quiet = false;
     loop {
         let Some(primary) = cluster.primary_within(REGULARLY).await else { continue };
+        let Some(control) = cluster.control.load_full() else { return };
         let error = match attend(&cluster, &control, &primary, &mut quiet).await {
             Ok(()) => {
                 tokio::time::sleep(RETRY / 5).await;
@@ -71,7 +73,7 @@ async fn attend(
     let (client, connection) = control.open(&primary.settings, "tidegate catalog").await?;
     let mut driver = Driver(tokio::spawn(drive(connection, Arc::clone(cluster))));
     let reader = Reader::new(client).await?;
-    let mut print = String::new();
+    let mut print = Print::default();
     while is_primary(cluster, primary) && !reader.is_closed() {
         look(cluster, primary, &reader, &mut print).await?;
         *quiet = false;
@@ -80,33 +82,37 @@ async fn attend(
     Ok(())
 }
 
+/// What the last reading was made from: the catalog's fingerprint, and what the operator vouches for.
+#[derive(Default, PartialEq, Eq)]
+struct Print {
+    catalog: String,
+    vouched: Arc<Vouched>,
+}
+
 fn is_primary(cluster: &Cluster, node: &Node) -> bool {
     cluster.primary().is_none_or(|primary| primary.id == node.id)
 }
 
 /// One look, and a reading if the fingerprint is not the last reading's. Most changes that are announced are none: a
 /// function that may make tables makes temporary ones.
-async fn look(
-    cluster: &Cluster,
-    primary: &Node,
-    reader: &Reader,
-    last: &mut String,
-) -> Result<(), ReadError> {
+async fn look(cluster: &Cluster, primary: &Node, reader: &Reader, last: &mut Print) -> Result<(), ReadError> {
     let keeper = &cluster.catalog;
     let announced = keeper.announced.load(Ordering::Acquire);
     let began = Instant::now();
     // Taken before the reading: what changes in between is found by the next look.
-    let print = reader.fingerprint().await?;
+    let vouched = keeper.vouched.load_full();
+    let print = Print { catalog: reader.fingerprint().await?, vouched };
     if print == *last {
         keeper.seen.store(announced, Ordering::Release);
         return Ok(());
     }
     let reading = reader.read().await?;
-    let vouched = keeper.vouched.clone();
+    let vouched = Arc::clone(&print.vouched);
     let build = move || Snapshot {
         catalog: Catalog::build(reading.facts, &vouched),
         paths: reading.paths,
         generation: 0,
+        vouched,
     };
     let snapshot = match tokio::task::spawn_blocking(build).await {
         Ok(snapshot) => snapshot,

@@ -30,6 +30,7 @@ pub struct Snapshot {
     /// What is known.
     pub catalog: Catalog,
     paths: Paths,
+    vouched: Arc<Vouched>,
 }
 
 impl Snapshot {
@@ -45,7 +46,9 @@ impl Snapshot {
 
     /// Whether both say the same.
     fn says_what(&self, other: &Snapshot) -> bool {
-        self.catalog.digest() == other.catalog.digest() && self.paths == other.paths
+        self.catalog.digest() == other.catalog.digest()
+            && self.paths == other.paths
+            && self.vouched == other.vouched
     }
 }
 
@@ -78,13 +81,21 @@ pub struct Keeper {
     change: Notify,
     /// Somebody did not find a name.
     question: Notify,
-    vouched: Vouched,
+    vouched: ArcSwap<Vouched>,
 }
 
 impl Keeper {
     /// Knows nothing yet.
     pub fn new(vouched: Vouched) -> Self {
-        Self { vouched, ..Self::default() }
+        Self { vouched: ArcSwap::from_pointee(vouched), ..Self::default() }
+    }
+
+    /// From now on this is what the operator vouches for.
+    pub fn vouch(&self, vouched: Vouched) {
+        if **self.vouched.load() != vouched {
+            self.vouched.store(Arc::new(vouched));
+            self.changed();
+        }
     }
 
     /// What is known now. Generation 0 knows nothing.

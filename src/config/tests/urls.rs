@@ -53,7 +53,7 @@ fn parameters() {
          &options=-c%20geqo%3Doff&sslmode=prefer&tidegate_pool_mode=session&tidegate_consistency=eventual\
          &tidegate_scope=connection&tidegate_on_stale=wait(5ms)&tidegate_primary_read_limit=7\
          &tidegate_primary_read_overflow=error&tidegate_client_auth=scram&tidegate_max_clients=9\
-         &tidegate_prepared_statements_per_server=8&tidegate_startup_timeout=1min&tidegate_query_timeout=30\
+         &tidegate_prepared_statements_per_server=8&tidegate_startup_timeout=1min&tidegate_failover_timeout=7&tidegate_query_timeout=30\
          &tidegate_idle_in_transaction_timeout=500ms&tidegate_client_idle_timeout=off&tidegate_server_lifetime=2h\
          &tidegate_server_idle_timeout=0&tidegate_min_connections=3&tidegate_long_pin=1min&tidegate_database_connection_limit=30\
          &tidegate_slow_start=5s&tidegate_max_replica_lag=2s&tidegate_max_error_percent=20&tidegate_max_latency_factor=off\
@@ -65,6 +65,7 @@ fn parameters() {
         database_connection_limit: Some(30),
         pool_timeout: None,
         connect_timeout: Duration::from_millis(1500),
+        failover_timeout: Duration::from_secs(7),
     };
     assert_eq!(database.pool, pool);
     assert_eq!((database.consistency, database.scope), (Level::Eventual, Scope::Connection));

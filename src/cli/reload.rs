@@ -1,0 +1,98 @@
+//! Reading the configuration again while the proxy runs: what can change without dropping a connection changes, and what
+//! cannot is said.
+
+use std::sync::Arc;
+
+use super::logging::Filter;
+use crate::config::{Mistakes, Settings, Sources, load};
+use crate::session::Proxy;
+
+/// The configuration that is in force, and where it came from.
+pub(super) struct Reloader {
+    sources: Sources,
+    /// What is in force, and what would be after a restart.
+    pub(super) settings: Settings,
+    filter: Filter,
+}
+
+/// What a reload has done, in sentences.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Outcome {
+    /// What has changed.
+    pub changed: Vec<String>,
+    /// What has not, and needs a restart.
+    pub pending: Vec<String>,
+}
+
+impl Outcome {
+    /// All of it, a line each.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = self.changed.clone();
+        if lines.is_empty() {
+            lines.push("nothing has changed".to_owned());
+        }
+        lines.extend(self.pending.iter().map(|what| format!("{what}: needs a restart")));
+        lines
+    }
+}
+
+impl Reloader {
+    pub(super) fn new(sources: Sources, settings: Settings, filter: Filter) -> Self {
+        Self { sources, settings, filter }
+    }
+
+    /// Reads the sources again and goes by them. If they cannot be used nothing changes, and the mistakes are returned.
+    pub(super) fn reload(&mut self, proxy: &Arc<Proxy>) -> Result<Outcome, Mistakes> {
+        let new = load(&self.sources)?;
+        let mut outcome = Outcome { changed: changes(&self.settings, &new), pending: Vec::new() };
+        for (name, differs) in [
+            ("listen", new.listen != self.settings.listen),
+            ("admin", new.admin != self.settings.admin),
+            ("workers", new.workers != self.settings.workers),
+        ] {
+            if differs {
+                outcome.pending.push(name.to_owned());
+            }
+        }
+        if new.log != self.settings.log {
+            match self.filter.change(&new.log) {
+                Ok(()) => outcome.changed.push(format!("log: {}", new.log)),
+                Err(text) => outcome.pending.push(text),
+            }
+        }
+        for warning in new.warnings.iter().filter(|warning| !self.settings.warnings.contains(warning)) {
+            tracing::warn!("{warning}");
+        }
+        proxy.reload(&new);
+        // What needs a restart is still what it was.
+        let Settings { listen, admin, workers, .. } = self.settings.clone();
+        self.settings = Settings { listen, admin, workers, ..new };
+        Ok(outcome)
+    }
+}
+
+/// What differs in the databases and in what holds for all of them.
+fn changes(before: &Settings, now: &Settings) -> Vec<String> {
+    let mut changes = Vec::new();
+    let find = |settings: &Settings, name: &str| settings.databases.iter().find(|d| d.name == name).cloned();
+    for database in &now.databases {
+        match find(before, &database.name) {
+            None => changes.push(format!("database {}: added", database.name)),
+            Some(before) if before != *database => {
+                changes.push(format!("database {}: changed", database.name))
+            }
+            Some(_) => {}
+        }
+    }
+    let gone = before.databases.iter().filter(|database| find(now, &database.name).is_none());
+    changes.extend(gone.map(|database| format!("database {}: removed", database.name)));
+    for (name, differs) in [
+        ("log_statements", before.log_statements != now.log_statements),
+        ("shutdown_timeout", before.shutdown_timeout != now.shutdown_timeout),
+    ] {
+        if differs {
+            changes.push(format!("{name}: changed"));
+        }
+    }
+    changes
+}
