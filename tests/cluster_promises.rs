@@ -23,6 +23,8 @@ mod failover;
 mod freshness;
 #[path = "promises/healed.rs"]
 mod healed;
+#[path = "promises/health.rs"]
+mod health;
 #[path = "promises/idle.rs"]
 mod idle;
 #[path = "promises/large.rs"]

@@ -217,7 +217,8 @@ fn a_patroni_cluster_is_followed_through_switchover_failover_and_members_that_co
     println!("{:?}: the killed member is back", begin.elapsed());
 
     let added = cluster.add("noloadbalance: true");
-    cluster.wait_streaming(); println!("RECORDED {}", cluster.status());
+    cluster.wait_streaming();
+    println!("RECORDED {}", cluster.status());
     wait_until("a new member is found", || is_up(&proxy, &cluster.members()[added], "replica"));
     println!("{:?}: a member was added", begin.elapsed());
     let others = || -> f64 { cluster.members()[..added].iter().map(|member| served(&proxy, member)).sum() };

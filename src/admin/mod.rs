@@ -2,6 +2,8 @@
 //!
 //! Owns what is shown there. It must not know sessions' insides: it reads counters, nodes and pools.
 
+mod health;
+
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -81,6 +83,7 @@ async fn forget(State(proxy): State<Arc<Proxy>>) -> String {
 async fn metrics(State(proxy): State<Arc<Proxy>>) -> Response {
     for (name, database) in proxy.databases().iter() {
         gauge_nodes(&proxy, name, database);
+        health::gauge(&proxy, name, database);
         gauge_marks(&proxy, name, database);
         let failovers = proxy.stats.counter("tidegate_failovers_total", &[("database", name)]);
         failovers.absolute(database.cluster.failovers());

@@ -105,6 +105,10 @@ pub struct SourceArgs {
     #[arg(long, value_name = "N", env = "TIDEGATE_WORKERS")]
     pub workers: Option<String>,
 
+    /// The zone the proxy runs in: replicas of the same zone are preferred.
+    #[arg(long, value_name = "ZONE", env = "TIDEGATE_LOCALITY")]
+    pub locality: Option<String>,
+
     /// What to log: off, error, warn, info, debug, trace, or target=level,… [default: warn].
     #[arg(long, value_name = "FILTER", env = "TIDEGATE_LOG")]
     pub log: Option<String>,
@@ -248,10 +252,11 @@ impl SourceArgs {
         *pick(place("listen"), env, flags, |given| &mut given.listen) = self.listen;
         *pick(place("admin"), env, flags, |given| &mut given.admin) = self.admin;
         *pick(place("workers"), env, flags, |given| &mut given.workers) = self.workers;
+        *pick(place("locality"), env, flags, |given| &mut given.locality) = self.locality;
         *pick(place("log"), env, flags, |given| &mut given.log) = self.log;
         env.url = env.url.take().filter(|url| !url.expose().is_empty());
         env.listen.retain(|address| !address.is_empty());
-        for value in [&mut env.admin, &mut env.workers, &mut env.log] {
+        for value in [&mut env.admin, &mut env.workers, &mut env.locality, &mut env.log] {
             *value = value.take().filter(|value| !value.is_empty());
         }
         sources

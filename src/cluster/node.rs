@@ -1,6 +1,6 @@
 //! One node of a cluster.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,9 +8,16 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, watch};
 
 use super::Identity;
+use super::vitals::Vitals;
 use crate::config::NodeSettings;
 use crate::freshness::{Horizon, Lsn, Tick};
+use crate::health::{Cause, Causes, FULL};
 use crate::routing::{NodeId, ReplicaView};
+
+/// One statement that has begun, in a node's count of its work.
+const BEGUN: u64 = 1 << 32;
+
+const _: () = assert!(FULL == ReplicaView::WHOLE, "health and routing have the same whole");
 
 /// What a node is good for at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -41,7 +48,8 @@ pub struct Node {
     state: AtomicU8,
     horizon: AtomicU64,
     replayed: AtomicU64,
-    outstanding: AtomicUsize,
+    /// Statements that it works on, in the lower half; all that ever began, in the upper half.
+    work: AtomicU64,
     catch_up: AtomicU64,
     working_on: AtomicU64,
     life: AtomicU64,
@@ -52,6 +60,7 @@ pub struct Node {
     identity: ArcSwapOption<Identity>,
     confirmed: watch::Sender<Tick>,
     wake: Notify,
+    pub(super) vitals: Vitals,
     retired: watch::Sender<bool>,
     /// Why it is not in use.
     objection: ArcSwapOption<String>,
@@ -66,6 +75,7 @@ pub struct Node {
 
 impl Node {
     pub(super) fn new(id: NodeId, settings: NodeSettings) -> Self {
+        let vitals = Vitals::of(settings.weight);
         Self {
             id,
             name: settings.to_string(),
@@ -73,7 +83,7 @@ impl Node {
             state: AtomicU8::new(State::Down as u8),
             horizon: AtomicU64::new(0),
             replayed: AtomicU64::new(0),
-            outstanding: AtomicUsize::new(0),
+            work: AtomicU64::new(0),
             catch_up: AtomicU64::new(0),
             working_on: AtomicU64::new(0),
             life: AtomicU64::new(0),
@@ -82,6 +92,7 @@ impl Node {
             identity: ArcSwapOption::empty(),
             confirmed: watch::Sender::new(Tick::NEVER),
             wake: Notify::new(),
+            vitals,
             retired: watch::Sender::new(false),
             objection: ArcSwapOption::empty(),
             writable: AtomicBool::new(true),
@@ -101,11 +112,6 @@ impl Node {
         }
     }
 
-    /// Whether it is a replica that may be read.
-    pub fn serves_reads(&self) -> bool {
-        self.state() == State::Replica && self.settings.serves_reads
-    }
-
     /// Everything acknowledged before this instant is visible there.
     pub fn horizon(&self) -> Tick {
         Tick(self.horizon.load(Ordering::Acquire))
@@ -122,6 +128,9 @@ impl Node {
         let life = self.life.load(Ordering::Acquire);
         ReplicaView {
             id: self.id,
+            weight: self.vitals.weight(),
+            share: self.vitals.share(),
+            is_near: self.settings.is_near,
             horizon: self.horizon(),
             outstanding: self.outstanding(),
             catch_up: self.catch_up(),
@@ -152,12 +161,42 @@ impl Node {
 
     /// Statements it works on for this proxy.
     pub fn outstanding(&self) -> usize {
-        self.outstanding.load(Ordering::Relaxed)
+        (self.work.load(Ordering::Relaxed) % BEGUN) as usize
+    }
+
+    /// Statements that have begun there for this proxy, counted with 32 bits.
+    pub(super) fn begun(&self) -> u32 {
+        (self.work.load(Ordering::Relaxed) / BEGUN) as u32
+    }
+
+    /// Whether reads may go there: it is a replica, some of the reads are for it, and its health allows it.
+    pub fn serves_reads(&self) -> bool {
+        self.state() == State::Replica && self.vitals.weight() > 0
+    }
+
+    /// How much of its weight counts at this moment, of [`ReplicaView::WHOLE`]; 0: it is out.
+    pub fn share(&self) -> u16 {
+        self.vitals.share()
+    }
+
+    /// Why it serves no reads; empty while it does, and for the primary.
+    pub fn causes(&self) -> Causes {
+        self.vitals.causes()
+    }
+
+    /// How often it was taken out for this cause.
+    pub fn ejections(&self, cause: Cause) -> u64 {
+        self.vitals.ejections(cause)
+    }
+
+    /// Something failed there for a fault of the server's.
+    pub fn failed(&self) {
+        self.vitals.failed();
     }
 
     /// Counts a statement as running there until the guard is dropped.
     pub fn begin(self: &Arc<Self>) -> Outstanding {
-        self.outstanding.fetch_add(1, Ordering::Relaxed);
+        self.work.fetch_add(BEGUN + 1, Ordering::Relaxed);
         Outstanding(Arc::clone(self))
     }
 
@@ -317,6 +356,6 @@ impl Outstanding {
 
 impl Drop for Outstanding {
     fn drop(&mut self) {
-        self.0.outstanding.fetch_sub(1, Ordering::Relaxed);
+        self.0.work.fetch_sub(1, Ordering::Relaxed);
     }
 }

@@ -44,7 +44,9 @@ pub(super) async fn run(
         let at = cluster.clock.now();
         follow.budget.spend(at);
         node.asked();
+        node.vitals.asks(at);
         let row = bounded(ANSWER, client.query_one(&question, &[])).await?;
+        node.vitals.answered(at, cluster.clock.now());
         let (true, Some(lsn)) = (row.try_get(0)?, row.try_get::<_, Option<i64>>(1)?) else { return Ok(()) };
         let term = *samples.borrow_and_update();
         if !follow.sampled(term) {
@@ -114,6 +116,7 @@ impl Follow {
         self.publish(cluster, node);
         if node.state() != State::Replica {
             node.set_state(State::Replica);
+            cluster.arrivals.notify_one();
         }
         self.nudge(cluster);
     }

@@ -42,6 +42,8 @@ pub struct Given {
     pub admin: Option<String>,
     /// `TIDEGATE_WORKERS` or `--workers`.
     pub workers: Option<String>,
+    /// `TIDEGATE_LOCALITY` or `--locality`.
+    pub locality: Option<String>,
     /// `TIDEGATE_LOG` or `--log`.
     pub log: Option<String>,
 }
@@ -80,7 +82,12 @@ pub fn load(sources: &Sources) -> Result<Settings, Mistakes> {
 
 fn top_layer(given: &Given, name: impl Fn(&str) -> String, findings: &mut Findings) -> TopLayer {
     let mut layer = TopLayer::default();
-    let single = [("admin", &given.admin), ("workers", &given.workers), ("log", &given.log)];
+    let single = [
+        ("admin", &given.admin),
+        ("workers", &given.workers),
+        ("locality", &given.locality),
+        ("log", &given.log),
+    ];
     let said = single.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
     for (key, value) in given.listen.iter().map(|value| ("listen", value)).chain(said) {
         let result = layer.set(key, value);

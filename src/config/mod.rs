@@ -12,6 +12,7 @@ mod check;
 pub mod consistency;
 mod document;
 mod file;
+mod health;
 mod keys;
 mod layer;
 mod limits;

@@ -10,6 +10,7 @@ use super::node::NodeSettings;
 use super::rule::RuleSettings;
 use super::secret::Secret;
 use super::topology::TopologySettings;
+use crate::health::Limits;
 use crate::sql::words::words;
 
 /// Where clients connect unless told otherwise.
@@ -31,6 +32,8 @@ pub struct Settings {
     pub admin: Option<SocketAddr>,
     /// Number of worker threads; `None` means decided at start from the cores there are.
     pub workers: Option<usize>,
+    /// The zone that the proxy runs in: replicas of the same one are preferred.
+    pub locality: Option<String>,
     /// Log filter in the syntax of `tracing_subscriber::EnvFilter`.
     pub log: String,
     /// The databases clients can ask for, at least one, each with its own name.
@@ -81,6 +84,8 @@ pub struct DatabaseSettings {
     pub startup_timeout: Duration,
     /// Session settings given to every server connection at its start: (name, value), no name twice.
     pub server_settings: Vec<(String, String)>,
+    /// When replicas are taken out, and how they come back.
+    pub health: Limits,
     /// What the operator says about where statements go; of two that say something, the first counts.
     pub rules: Vec<RuleSettings>,
 }

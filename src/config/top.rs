@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 use super::layer::layer;
 use super::listen::{ListenAddress, parse_listen, parse_tcp};
 use super::mistake::{Problem, quoted};
+use super::node::zone;
 use super::suggest::nearest;
 use super::value::{count, duration, switch};
 
@@ -24,6 +25,7 @@ layer! {
         listen: Vec<ListenAddress>,
         admin: Admin,
         workers: usize,
+        locality: String,
         log: String,
         log_statements: bool,
         shutdown_timeout: Duration,
@@ -31,8 +33,8 @@ layer! {
 }
 
 /// The keys of a file that [`TopLayer::set`] understands.
-pub(super) const KEYS: [&str; 6] =
-    ["listen", "admin", "workers", "log", "log_statements", "shutdown_timeout"];
+pub(super) const KEYS: [&str; 7] =
+    ["listen", "admin", "workers", "locality", "log", "log_statements", "shutdown_timeout"];
 
 impl TopLayer {
     /// Sets what `key`, one of [`KEYS`], says. Several listening addresses come one at a time.
@@ -52,6 +54,7 @@ impl TopLayer {
             "admin" if value == "off" => self.admin = Some(Admin::Off),
             "admin" => self.admin = Some(Admin::At(parse_tcp(value, 6433)?)),
             "workers" => self.workers = Some(count(value, 1, 1024)?),
+            "locality" => self.locality = Some(zone(value)?),
             "log" => self.log = Some(filter(value)?),
             "log_statements" => self.log_statements = Some(switch(value)?),
             "shutdown_timeout" => self.shutdown_timeout = Some(duration(value)?),

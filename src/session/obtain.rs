@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::ask::{AskError, ask};
 use super::explain::Taken;
 use super::failure::{End, Failure};
+use super::fault::is_servers;
 use super::leased::{Leased, Rerun, ServesAs, Tenure};
 use super::serve::Session;
 use super::settings::{difference, renewal};
@@ -15,6 +16,7 @@ use super::summary::Summary;
 use crate::cluster::{Node, Outstanding};
 use crate::pool::{Lease, LeaseError};
 use crate::routing::{NodeId, Target};
+use crate::server::ConnectError;
 use crate::stats::Present;
 
 /// How long a new connection to a replica waits for the monitor to confirm that the replica has not been restarted.
@@ -180,7 +182,15 @@ impl Session {
                 return Err(Unfit::Node);
             }
             Err(LeaseError::Closed { .. }) => return Err(Unfit::Node),
-            Err(error) => return Err(Failure::from_lease(error).into()),
+            Err(error) => {
+                let is_servers = matches!(&error, LeaseError::Connect { error, .. } if refuses_itself(error));
+                if is_servers {
+                    node.failed();
+                }
+                // Another node may have what this one lacks.
+                let unfit = Unfit::Client(Failure::from_lease(error));
+                return Err(if is_servers && on_replica { Unfit::Node } else { unfit });
+            }
         };
         if on_replica && !lease.confirmed {
             let made = self.database.cluster.clock.at(lease.created);
@@ -280,6 +290,11 @@ impl Session {
             }
         }
     }
+}
+
+/// Whether a server refuses connections because of what it lacks, and not because of who asks.
+fn refuses_itself(error: &ConnectError) -> bool {
+    matches!(error, ConnectError::Refused { code, .. } if is_servers(code, true, b""))
 }
 
 /// What is asked of a node, unless the node is given up meanwhile.

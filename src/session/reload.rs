@@ -13,6 +13,7 @@ use super::serve::Session;
 use super::timer::Timer;
 use crate::cluster::{self, Control, Members};
 use crate::config::{DatabaseSettings, NodeSettings, Settings};
+use crate::health::Cause;
 use crate::pool::Pool;
 use crate::routing::NodeId;
 
@@ -43,6 +44,7 @@ impl Proxy {
                     let followed = same.followed(now, &members, self);
                     lists.push((Arc::clone(&same.cluster), members));
                     followed.cluster.catalog.vouch(now.vouched());
+                    followed.cluster.set_limits(now.health);
                     followed.cluster.set_control(Control::new(now));
                     followed
                 }
@@ -116,6 +118,16 @@ impl Proxy {
                 let labels = [("database", &*database.settings.name), ("node", &*node.name), ("role", role)];
                 self.stats.gauge("tidegate_node_up", &labels).set(0.0);
             }
+            for cause in Cause::ALL {
+                let labels = [
+                    ("database", &*database.settings.name),
+                    ("node", &*node.name),
+                    ("reason", cause.label()),
+                ];
+                self.stats.gauge("tidegate_node_health", &labels).set(0.0);
+            }
+            let labels = [("database", &*database.settings.name), ("node", &*node.name)];
+            self.stats.gauge("tidegate_node_share", &labels).set(0.0);
             for name in ["tidegate_replica_staleness_seconds", "tidegate_replica_catch_up_seconds"] {
                 let labels = [("database", &*database.settings.name), ("node", &*node.name)];
                 self.stats.gauge(name, &labels).set(f64::NAN);
