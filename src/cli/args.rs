@@ -108,6 +108,12 @@ pub struct SourceArgs {
     /// What to log: off, error, warn, info, debug, trace, or target=level,… [default: warn].
     #[arg(long, value_name = "FILTER", env = "TIDEGATE_LOG")]
     pub log: Option<String>,
+
+    /// User who may use the console; repeat it for several [default: nobody].
+    ///
+    /// The console is reached as the database tidegate.
+    #[arg(long, value_name = "NAME", env = "TIDEGATE_CONSOLE_USERS", value_delimiter = ',')]
+    pub console_users: Vec<String>,
 }
 
 /// What is to be explained.
@@ -249,8 +255,11 @@ impl SourceArgs {
         *pick(place("admin"), env, flags, |given| &mut given.admin) = self.admin;
         *pick(place("workers"), env, flags, |given| &mut given.workers) = self.workers;
         *pick(place("log"), env, flags, |given| &mut given.log) = self.log;
+        *pick(place("console_users"), env, flags, |given| &mut given.console_users) = self.console_users;
         env.url = env.url.take().filter(|url| !url.expose().is_empty());
-        env.listen.retain(|address| !address.is_empty());
+        for list in [&mut env.listen, &mut env.console_users] {
+            list.retain(|value| !value.is_empty());
+        }
         for value in [&mut env.admin, &mut env.workers, &mut env.log] {
             *value = value.take().filter(|value| !value.is_empty());
         }

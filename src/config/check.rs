@@ -1,5 +1,6 @@
 //! From layers laid over each other to checked values: what only shows when everything is known.
 
+use super::console;
 use super::layer::{DatabaseLayer, RuleLayer, Tuning, UserLayer};
 use super::limits::LimitSettings;
 use super::listen::{ListenAddress, check_directory, clash};
@@ -30,6 +31,7 @@ pub(super) fn settings(
     let databases: Vec<DatabaseSettings> =
         databases.into_iter().map(|(name, layer)| database(name, layer, fallback, findings)).collect();
     addresses(&listen, admin, &databases, findings);
+    let console_users = console::users(top.console_users, top.console_password, &databases, findings);
     Settings {
         listen,
         admin,
@@ -39,6 +41,7 @@ pub(super) fn settings(
         warnings: Vec::new(),
         shutdown_timeout: top.shutdown_timeout.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),
         log_statements: top.log_statements.unwrap_or(false),
+        console_users,
     }
 }
 
