@@ -15,11 +15,23 @@ pub(super) struct Age {
     begun: Instant,
     now: AtomicU64,
     lifetime: Option<Duration>,
+    /// Counts how often all connections there were had to go.
+    generation: AtomicU64,
 }
 
 impl Age {
     pub(super) fn new(lifetime: Option<Duration>) -> Self {
-        Self { begun: Instant::now(), now: AtomicU64::new(0), lifetime }
+        Self { begun: Instant::now(), now: AtomicU64::new(0), lifetime, generation: AtomicU64::new(0) }
+    }
+
+    /// Connections of earlier generations are not lent again.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// The next generation begins.
+    pub(super) fn retire(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
     /// When the pool was last tended.
