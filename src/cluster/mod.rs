@@ -112,9 +112,27 @@ impl Cluster {
         }
     }
 
-    /// The node that takes writes, if one does.
+    /// The node that takes writes, if one does and was not taken out by hand.
     pub fn primary(&self) -> Option<&Arc<Node>> {
+        self.reigning().filter(|node| !node.is_disabled())
+    }
+
+    /// The node that was seen to take writes, whether it is used or not.
+    fn reigning(&self) -> Option<&Arc<Node>> {
         self.nodes.get(self.primary.load(Ordering::Acquire))
+    }
+
+    /// Takes a node out by hand: it gets nothing new until it is enabled. It is watched as before.
+    pub fn disable(&self, node: &Node) {
+        node.set_disabled(true);
+    }
+
+    /// Takes back a node that was taken out by hand.
+    pub fn enable(&self, node: &Node) {
+        node.set_disabled(false);
+        // Somebody may wait for just this one.
+        self.samples.send_modify(|_| ());
+        self.progressed();
     }
 
     /// The node that takes writes, waited for a while. Cancel safe.
@@ -220,6 +238,7 @@ impl Cluster {
     /// A connection to the node failed: it serves nothing until the monitor has seen it healthy again.
     pub fn lost(&self, id: NodeId, why: &dyn std::fmt::Display) {
         let Some(node) = self.nodes.get(id.0) else { return };
+        node.is_out(why);
         if node.suspect() {
             tracing::warn!(node = %node.name, error = %why, "connection lost, node taken out until it is seen healthy");
         }

@@ -37,6 +37,7 @@ async fn watch(cluster: Arc<Cluster>, control: Control, node: Arc<Node>) {
             Err(error) => error,
         };
         cluster.resign(&node);
+        node.is_out(&error);
         if !quiet {
             tracing::warn!(node = %node.name, %error, "node is not usable, trying again");
             quiet = true;
@@ -90,7 +91,8 @@ impl Cluster {
         }
         let state = match self.objection(node, identity) {
             Some(objection) => {
-                if node.state() != State::Refused {
+                node.is_out(&objection);
+                if node.seen() != State::Refused {
                     tracing::error!(node = %node.name, "node refused: {objection}");
                 }
                 self.resign(node);
@@ -102,7 +104,7 @@ impl Cluster {
                 State::Primary
             }
         };
-        let before = node.state();
+        let before = node.seen();
         if state == State::Replica && before != State::Replica {
             node.forget_horizon();
         }
@@ -136,7 +138,7 @@ impl Cluster {
                 format!("it is on timeline {}, the primary on {}", identity.timeline, term.timeline)
             });
         }
-        let rival = self.primary().filter(|p| p.id != node.id && p.state() == State::Primary)?;
+        let rival = self.reigning().filter(|p| p.id != node.id && p.seen() == State::Primary)?;
         let reigning = rival.identity().map_or(0, |i| i.timeline);
         (identity.timeline <= reigning).then(|| {
             format!("it is not in recovery, but {} is the primary on timeline {reigning}", rival.name)
@@ -148,6 +150,7 @@ impl Cluster {
         let before = self.primary.swap(node.id.0, Ordering::AcqRel);
         if before != node.id.0 {
             if let Some(rival) = self.nodes.get(before) {
+                rival.is_out(&format_args!("{} has become the primary", node.name));
                 rival.suspect();
             }
             tracing::info!(node = %node.name, timeline, "primary");

@@ -1,6 +1,6 @@
 //! One node of a cluster.
 
-use std::sync::atomic::{AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -22,7 +22,8 @@ pub enum State {
     Primary = 1,
     /// Replays the primary's WAL and answers reads.
     Replica = 2,
-    /// Reachable, but must not be used: another system, another timeline, or a second primary.
+    /// Must not be used, though it may be reachable: another system, another timeline, a second primary, or taken out by
+    /// hand.
     Refused = 3,
 }
 
@@ -36,6 +37,9 @@ pub struct Node {
     /// Where it is.
     pub settings: NodeSettings,
     state: AtomicU8,
+    is_disabled: AtomicBool,
+    /// Why it is not in use, as far as the monitor knows.
+    trouble: ArcSwapOption<String>,
     horizon: AtomicU64,
     replayed: AtomicU64,
     outstanding: AtomicUsize,
@@ -58,6 +62,8 @@ impl Node {
             name: settings.to_string(),
             settings,
             state: AtomicU8::new(State::Down as u8),
+            is_disabled: AtomicBool::new(false),
+            trouble: ArcSwapOption::empty(),
             horizon: AtomicU64::new(0),
             replayed: AtomicU64::new(0),
             outstanding: AtomicUsize::new(0),
@@ -74,6 +80,27 @@ impl Node {
 
     /// What it is good for.
     pub fn state(&self) -> State {
+        if self.is_disabled() { State::Refused } else { self.seen() }
+    }
+
+    /// Whether it was taken out by hand.
+    pub fn is_disabled(&self) -> bool {
+        self.is_disabled.load(Ordering::Relaxed)
+    }
+
+    /// Why it is not in use, if it is not.
+    pub fn trouble(&self) -> Option<String> {
+        match self.state() {
+            State::Primary | State::Replica => None,
+            _ if self.is_disabled() => Some("disabled by hand".to_owned()),
+            _ => {
+                Some(self.trouble.load().as_deref().map_or_else(|| "not seen yet".to_owned(), String::clone))
+            }
+        }
+    }
+
+    /// What it was found to be, whether it was taken out by hand or not.
+    pub fn seen(&self) -> State {
         match self.state.load(Ordering::Acquire) {
             1 => State::Primary,
             2 => State::Replica,
@@ -162,7 +189,7 @@ impl Node {
     }
 
     pub(super) fn set_state(&self, state: State) -> State {
-        let before = self.state();
+        let before = self.seen();
         self.state.store(state as u8, Ordering::Release);
         before
     }
@@ -193,6 +220,16 @@ impl Node {
 
     pub(super) fn set_identity(&self, identity: Identity) {
         self.identity.store(Some(Arc::new(identity)));
+    }
+
+    /// Takes it out by hand, or back.
+    pub(super) fn set_disabled(&self, is_disabled: bool) {
+        self.is_disabled.store(is_disabled, Ordering::Relaxed);
+    }
+
+    /// It is not in use for this reason.
+    pub(super) fn is_out(&self, why: &dyn std::fmt::Display) {
+        self.trouble.store(Some(Arc::new(why.to_string())));
     }
 
     /// Takes the node out at once and asks the monitor to look. True when it was in use until now.
