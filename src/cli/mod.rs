@@ -6,6 +6,7 @@ pub mod demo;
 pub mod explain;
 mod interrupt;
 pub mod logging;
+mod orders;
 pub mod remote;
 pub mod run;
 pub mod running;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::orders::{Stop, until_stopped};
 use super::running::Running;
 use super::{logging, refuse};
 use crate::cluster::Survey;
@@ -48,9 +49,12 @@ async fn serve(settings: &Settings) -> ExitCode {
     if let Some(address) = running.admin {
         println!("admin on {address}");
     }
-    wait_for_signal().await;
-    tracing::info!("stopping");
-    running.stop().await;
+    let stop = until_stopped(&running.proxy).await;
+    tracing::info!(?stop, "stopping");
+    match stop {
+        Stop::Gently => running.stop().await,
+        Stop::AtOnce => running.stop_now().await,
+    }
     ExitCode::SUCCESS
 }
 

@@ -34,6 +34,9 @@ pub struct Running {
 /// How long the start waits for the monitors to have seen a primary: one answer, as a rule.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 
+/// Time for clients to be told that the process ends at once.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// Workers when none are configured. One serves tens of thousands of transactions a second and leaves the other cores
 /// to whom they belong; see `docs/performance.md`.
 fn default_workers() -> usize {
@@ -73,6 +76,13 @@ impl Running {
             tokio::spawn(hand_out(Arc::clone(&proxy), bound, workers));
         }
         Ok(Self { proxy, listen, admin, files, shutdown_timeout: settings.shutdown_timeout })
+    }
+
+    /// Ends every session at once; they have a moment to be told.
+    pub async fn stop_now(mut self) {
+        self.shutdown_timeout = self.shutdown_timeout.min(LAST_WORDS);
+        self.proxy.stop_now();
+        self.stop().await;
     }
 
     /// Lets sessions end when they are outside a transaction, for as long as the settings allow.

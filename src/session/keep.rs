@@ -90,10 +90,12 @@ impl Keeper {
     async fn fill(&mut self) {
         let is_due = self.trouble.as_ref().is_none_or(|trouble| Instant::now() >= trouble.again_at);
         while is_due
+            && self.database.gate.is_open()
             && self.pool.missing() > 0
             && matches!(self.node.state(), State::Primary | State::Replica)
         {
             match self.pool.open_ahead().await {
+                Ok(true) if !self.database.gate.is_open() => self.pool.retire(),
                 Ok(true) => self.is_well(),
                 Ok(false) => return,
                 Err(error) => return self.is_in_trouble(&error),

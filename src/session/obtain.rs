@@ -22,6 +22,8 @@ const CONFIRM: Duration = Duration::from_secs(1);
 enum Unfit {
     /// Another node may do.
     Node,
+    /// The database was paused meanwhile.
+    Halted,
     /// The client is told.
     Client(Failure),
 }
@@ -83,6 +85,10 @@ impl Session {
                     return Ok(taken);
                 }
                 Err(Unfit::Client(failure)) => return Err(failure.into()),
+                Err(Unfit::Halted) => {
+                    attempts += 1;
+                    Box::pin(self.unless_killed(self.database.gate.passed())).await?;
+                }
                 Err(Unfit::Node) if target == Target::Primary => {}
                 Err(Unfit::Node) => again = Some(Rerun::Elsewhere(node.id)),
             }
@@ -97,8 +103,8 @@ impl Session {
             return Ok(Arc::clone(primary));
         }
         let wait = self.database.settings.pool.connect_timeout;
-        Box::pin(cluster.primary_within(wait))
-            .await
+        Box::pin(self.unless_killed(cluster.primary_within(wait)))
+            .await?
             .ok_or_else(|| Failure::no_primary(&self.database.settings.name))
     }
 
@@ -124,7 +130,7 @@ impl Session {
                 return Ok(());
             }
         }
-        let mut lease = match self.user.pools[node.id.0].lease().await {
+        let mut lease = match self.unless_killed(self.user.pools[node.id.0].lease()).await? {
             Ok(lease) => lease,
             Err(LeaseError::Connect { error, .. }) if !error.is_answer() => {
                 self.database.cluster.lost(node.id, &error);
@@ -132,6 +138,10 @@ impl Session {
             }
             Err(error) => return Err(Failure::from_lease(error).into()),
         };
+        if self.is_halted() {
+            // It is closed: whoever has paused the database may have counted on there being none.
+            return Err(Unfit::Halted);
+        }
         if on_replica && !lease.confirmed {
             let made = self.database.cluster.clock.at(lease.created);
             if !Box::pin(node.confirmed(made, CONFIRM)).await {

@@ -8,7 +8,10 @@ use tokio::sync::watch;
 
 use super::alike::Alike;
 use super::cancel::Cancels;
+use super::console::Administrators;
+use super::control::Controls;
 use super::due::Proven;
+use super::gate::Gate;
 use super::greeting::Greetings;
 use super::pins::PinList;
 use super::rules::Rules;
@@ -38,6 +41,9 @@ pub struct Proxy {
     pub(super) mock: Verifier,
     pub(super) logins: Logins,
     pub(super) log_statements: bool,
+    pub(super) administrators: Administrators,
+    /// What the console asks of the program.
+    pub controls: Controls,
     /// Becomes true when the proxy is to stop: idle sessions end at once, the others when they are idle.
     pub(super) stopping: watch::Sender<bool>,
 }
@@ -55,6 +61,8 @@ pub struct Database {
     pub users: HashMap<String, Arc<User>>,
     pub(super) rules: Arc<Rules>,
     pub(super) budget: Budget,
+    /// Whether its statements pass, and new clients are let in.
+    pub gate: Arc<Gate>,
     clients: AtomicUsize,
 }
 
@@ -115,6 +123,8 @@ impl Proxy {
             cancels: Arc::default(),
             mock: Verifier::derive(&format!("{:x}", rand::random::<u128>())),
             log_statements: settings.log_statements,
+            administrators: Administrators::new(&settings.console_users),
+            controls: Controls::default(),
             stopping: watch::Sender::new(false),
         }
     }
@@ -132,6 +142,12 @@ impl Proxy {
     /// How many shapes of statements are known, and the bytes they take, about.
     pub fn known_shapes(&self) -> (usize, usize) {
         self.statements.size()
+    }
+
+    /// Asks every session to end at once, whatever it does.
+    pub fn stop_now(&self) {
+        self.stop();
+        self.cancels.all().iter().for_each(|(_, slot)| slot.kill());
     }
 
     /// Asks every session to end as soon as it is outside a transaction.
@@ -162,6 +178,7 @@ impl Database {
             cluster,
             rules: Arc::new(Rules::new(settings.statement_rules(), |text| statements.shape(text))),
             budget: Budget::new(settings),
+            gate: Arc::default(),
             settings: settings.clone(),
             clients: AtomicUsize::new(0),
         }

@@ -111,7 +111,7 @@ enum Event {
     ServerGone(io::Error),
     /// Something has taken longer than it may.
     Overdue(Overdue),
-    /// The proxy is to stop.
+    /// The session is to end.
     Stop,
     /// Nothing to wait for: the client rests.
     Rest,
@@ -184,9 +184,7 @@ impl Session {
                 Event::Overdue(what) => Box::pin(self.overdue(client, what)).await?,
                 Event::ClientGone => Box::pin(self.client_left(client)).await,
                 Event::Rest => return Ok(()),
-                Event::Stop => {
-                    return Err(super::failure::Failure::fatal("57P01", "the proxy is shutting down").into());
-                }
+                Event::Stop => return Err(Box::pin(self.halt(client)).await),
             }
         }
     }
@@ -323,7 +321,7 @@ impl Session {
                     return Poll::Ready(Event::Overdue(what));
                 }
             }
-            if !busy && registered.slot.is_to_end() {
+            if registered.slot.is_to_end(busy) {
                 Poll::Ready(Event::Stop)
             } else if leased.is_none() && client.rests() {
                 Poll::Ready(Event::Rest)

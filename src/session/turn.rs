@@ -158,6 +158,9 @@ impl Session {
             let held = leased.held();
             Taken::from(self.decide(&u.summary, Some(held), again, Duration::ZERO))
         } else {
+            if self.is_halted() {
+                Box::pin(self.await_resume(client)).await?;
+            }
             let taken = self.obtain(&u.summary, again).await?;
             if self.settings.steering.temp_path {
                 self.pin(Leaves::TEMP_PATH);

@@ -96,6 +96,9 @@ const GAUGES: &[(&str, &str)] = &[
     ("tidegate_known_shapes", "Shapes of statements whose classification is kept."),
     ("tidegate_known_shapes_bytes", "Bytes these take, about."),
     ("tidegate_node_up", "1 when the node is used, by node and role."),
+    ("tidegate_node_disabled", "1 when the node was taken out by hand."),
+    ("tidegate_database_paused", "1 when statements of the database wait: PAUSE or KILL."),
+    ("tidegate_database_disabled", "1 when new clients of the database are turned away."),
     (
         "tidegate_replica_staleness_seconds",
         "Now minus the replica's horizon: what it may lack is younger than this.",
