@@ -31,7 +31,8 @@ pub(super) fn settings(
     let databases: Vec<DatabaseSettings> =
         databases.into_iter().map(|(name, layer)| database(name, layer, fallback, findings)).collect();
     addresses(&listen, admin, &databases, findings);
-    let console_users = console::users(top.console_users, top.console_password, &databases, findings);
+    let console_users =
+        console::users(top.console_users, top.console_password.as_ref(), &databases, findings);
     Settings {
         listen,
         admin,

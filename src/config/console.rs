@@ -19,7 +19,7 @@ pub struct ConsoleUser {
 /// Those who are named, each with the password of all of them or that of the databases' user of the same name.
 pub(super) fn users(
     names: Option<Vec<String>>,
-    password: Option<Secret>,
+    password: Option<&Secret>,
     databases: &[DatabaseSettings],
     findings: &mut Findings,
 ) -> Vec<ConsoleUser> {
@@ -33,7 +33,7 @@ pub(super) fn users(
     names
         .into_iter()
         .filter_map(|name| {
-            let password = password.clone().map_or_else(|| of_databases(&name, databases), Ok);
+            let password = password.cloned().map_or_else(|| of_databases(&name, databases), Ok);
             let password = findings.keep(&Origin::new("console_users"), password)?;
             Some(ConsoleUser { name, password })
         })

@@ -80,7 +80,7 @@ impl TopLayer {
                 known.push(value.to_owned());
             }
             "console_password" => {
-                self.console_password = Some(Secret::new(value)).filter(|_| !value.is_empty())
+                self.console_password = Some(Secret::new(value)).filter(|_| !value.is_empty());
             }
             _ => return Err(super::keys::unknown("setting", key, KEYS)),
         }

@@ -144,14 +144,14 @@ impl Pool {
 
     /// Lends a connection, making one if the pool is not full, or waiting in turn. Cancel safe.
     pub async fn lease(&self) -> Result<Lease, LeaseError> {
-        match self.lease_idle() {
+        match self.lease_at_once() {
             Some(lease) => lease,
             None => Box::pin(self.lease_in_turn()).await,
         }
     }
 
     /// Lends a connection that is idle. The usual case: nothing is waited for.
-    fn lease_idle(&self) -> Option<Result<Lease, LeaseError>> {
+    pub fn lease_at_once(&self) -> Option<Result<Lease, LeaseError>> {
         if self.inner.manager().share.is_some() || self.inner.status().available == 0 {
             return None;
         }
@@ -163,7 +163,8 @@ impl Pool {
         }
     }
 
-    async fn lease_in_turn(&self) -> Result<Lease, LeaseError> {
+    /// Lends a connection as [`Pool::lease`] does when none is idle. Cancel safe.
+    pub async fn lease_in_turn(&self) -> Result<Lease, LeaseError> {
         if let Some(share) = &self.inner.manager().share {
             let seat = match share.seat_at_once() {
                 Some(seat) => seat,

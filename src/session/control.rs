@@ -6,6 +6,9 @@ use tokio::sync::{mpsc, oneshot};
 
 use super::lock::lock;
 
+/// Orders that may wait for the one before.
+const WAITING: usize = 8;
+
 /// Something the program is asked to do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Control {
@@ -38,20 +41,20 @@ impl Order {
 /// Orders on their way from sessions to the program.
 #[derive(Debug)]
 pub struct Controls {
-    orders: mpsc::UnboundedSender<Order>,
-    taken: Mutex<Option<mpsc::UnboundedReceiver<Order>>>,
+    orders: mpsc::Sender<Order>,
+    taken: Mutex<Option<mpsc::Receiver<Order>>>,
 }
 
 impl Default for Controls {
     fn default() -> Self {
-        let (orders, received) = mpsc::unbounded_channel();
+        let (orders, received) = mpsc::channel(WAITING);
         Self { orders, taken: Mutex::new(Some(received)) }
     }
 }
 
 impl Controls {
     /// The orders there will be, for the one who carries them out: `None` for anybody else.
-    pub fn take(&self) -> Option<mpsc::UnboundedReceiver<Order>> {
+    pub fn take(&self) -> Option<mpsc::Receiver<Order>> {
         lock(&self.taken).take()
     }
 
@@ -62,7 +65,7 @@ impl Controls {
             return nobody();
         }
         let (reply, replied) = oneshot::channel();
-        if self.orders.send(Order { control, reply }).is_err() {
+        if self.orders.send(Order { control, reply }).await.is_err() {
             return nobody();
         }
         replied.await.unwrap_or_else(|_| nobody())

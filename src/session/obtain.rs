@@ -130,7 +130,13 @@ impl Session {
                 return Ok(());
             }
         }
-        let mut lease = match self.unless_killed(self.user.pools[node.id.0].lease()).await? {
+        let pool = &self.user.pools[node.id.0];
+        let lent = match pool.lease_at_once() {
+            Some(lent) => lent,
+            None if self.is_halted() => return Err(Unfit::Halted),
+            None => Box::pin(self.unless_killed(pool.lease_in_turn())).await?,
+        };
+        let mut lease = match lent {
             Ok(lease) => lease,
             Err(LeaseError::Connect { error, .. }) if !error.is_answer() => {
                 self.database.cluster.lost(node.id, &error);

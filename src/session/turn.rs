@@ -56,6 +56,9 @@ impl Session {
             client.inbox.advance(len);
             return Ok(());
         }
+        if self.is_halted() {
+            Box::pin(self.await_resume(client)).await?;
+        }
         if let Err(mistake) = self.prepare_need(&mut understood, ending).await {
             let refused = self.refuse(mistake, &understood, ending).map(|_| client.inbox.advance(len));
             return self.or_fail(client, refused, len, ending);
@@ -158,9 +161,6 @@ impl Session {
             let held = leased.held();
             Taken::from(self.decide(&u.summary, Some(held), again, Duration::ZERO))
         } else {
-            if self.is_halted() {
-                Box::pin(self.await_resume(client)).await?;
-            }
             let taken = self.obtain(&u.summary, again).await?;
             if self.settings.steering.temp_path {
                 self.pin(Leaves::TEMP_PATH);

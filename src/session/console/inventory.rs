@@ -16,6 +16,9 @@ pub(super) struct Share {
     pub(super) pool: Arc<Pool>,
 }
 
+/// A node of a database.
+pub(super) type Member = (Arc<Database>, Arc<Node>);
+
 /// All databases, by name.
 pub(super) fn databases(proxy: &Proxy) -> Vec<Arc<Database>> {
     let mut all: Vec<_> = proxy.databases.values().cloned().collect();
@@ -42,7 +45,7 @@ pub(super) fn chosen(proxy: &Proxy, name: Option<&str>) -> Result<Vec<Arc<Databa
 }
 
 /// The nodes of this name, each with its database. The port may be left out where that is clear.
-pub(super) fn nodes(proxy: &Proxy, name: &NodeName) -> Result<Vec<(Arc<Database>, Arc<Node>)>, Refusal> {
+pub(super) fn nodes(proxy: &Proxy, name: &NodeName) -> Result<Vec<Member>, Refusal> {
     let databases = chosen(proxy, name.database.as_deref())?;
     let all: Vec<_> = databases
         .iter()

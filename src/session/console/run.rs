@@ -82,7 +82,9 @@ async fn pause(databases: &[Arc<Database>]) -> Result<(), Refusal> {
     let paused: Vec<_> = databases.iter().filter(|database| database.gate.pause()).collect();
     let mut pausing = Pausing(paused.iter().map(|database| Arc::clone(&database.gate)).collect());
     changed(!paused.is_empty(), || "it is paused already".to_owned())?;
-    paused.iter().for_each(|database| retire(database));
+    for database in &paused {
+        retire(database);
+    }
     while !paused.iter().all(|database| is_empty(database)) {
         tokio::time::sleep(LOOK).await;
         if let Some(database) = paused.iter().find(|database| database.gate.passage() == Passage::Open) {
@@ -96,7 +98,9 @@ async fn pause(databases: &[Arc<Database>]) -> Result<(), Refusal> {
 
 /// All its server connections go when nobody uses them.
 fn retire(database: &Database) {
-    pools(database).iter().for_each(|share| share.pool.retire());
+    for share in pools(database) {
+        share.pool.retire();
+    }
 }
 
 /// Whether it has no server connection. What was given back a moment too late is closed.
@@ -162,7 +166,9 @@ fn take_back(proxy: &Proxy, name: &NodeName) -> Result<(), Refusal> {
     let found = nodes(proxy, name)?;
     let any = found.iter().any(|(_, node)| node.is_disabled());
     changed(any, || format!("node {} is not disabled", found[0].1.name))?;
-    found.iter().for_each(|(database, node)| database.cluster.enable(node));
+    for (database, node) in found {
+        database.cluster.enable(&node);
+    }
     Ok(())
 }
 
