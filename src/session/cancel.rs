@@ -4,10 +4,11 @@
 //! session does not let go of that connection, so that the request cannot arrive when it already serves another.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
 use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
 
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use tokio::sync::Notify;
 
@@ -103,13 +104,18 @@ impl Slot {
         }
     }
 
-    /// Waits until the session is to end at once. For sessions that are served by another loop. Cancel safe.
-    pub(super) async fn killed(&self) {
-        std::future::poll_fn(|cx| {
+    /// Waits until the session is to end, `busy` or not. For those that are not in the serve loop. Cancel safe.
+    pub(super) async fn ends(&self, busy: bool) {
+        poll_fn(|cx| {
             self.wakes(cx.waker());
-            if self.is_killed() { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+            if self.is_to_end(busy) { Poll::Ready(()) } else { Poll::Pending }
         })
         .await;
+    }
+
+    /// Waits until the session is to end at once. Cancel safe.
+    pub(super) async fn killed(&self) {
+        self.ends(true).await;
     }
 
     /// The session waits until what is returned is dropped.

@@ -5,6 +5,7 @@ use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
 
+use super::cancel::Slot;
 use super::client::Client;
 use super::failure::{End, Failure};
 use super::serve::Session;
@@ -52,7 +53,7 @@ impl Session {
 
     /// What the client is told when the session ends.
     fn ended(&self) -> Failure {
-        if self.registered.slot.is_killed() { killed() } else { stopped() }
+        ended(&self.registered.slot)
     }
 
     /// The session was told to end. What the server works on for it is cancelled; that can only be in vain where the
@@ -67,6 +68,19 @@ impl Session {
         // To a client that has half of a row nothing more can be said.
         if torn { End::Client } else { self.ended().into() }
     }
+}
+
+/// What is waited for at login, unless the session is told to end before it has begun. Cancel safe if that is.
+pub(super) async fn unless_ended<T>(slot: &Slot, awaited: impl Future<Output = T>) -> Result<T, Failure> {
+    tokio::select! {
+        biased;
+        got = awaited => Ok(got),
+        () = slot.ends(false) => Err(ended(slot)),
+    }
+}
+
+fn ended(slot: &Slot) -> Failure {
+    if slot.is_killed() { killed() } else { stopped() }
 }
 
 /// The proxy stops.

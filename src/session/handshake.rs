@@ -9,6 +9,7 @@ use super::client::Client;
 use super::console::Console;
 use super::failure::{End, Failure};
 use super::greeting::arrival;
+use super::halt::unless_ended;
 use super::proxy::{Admitted, Database, Proxy, User};
 use super::replication::{self, Replication};
 use super::roster::{Entry, Who};
@@ -62,7 +63,7 @@ pub(super) async fn greet(proxy: &Arc<Proxy>, client: &mut Client) -> Result<Gre
     let (database, user) = log_in(proxy, client, &parameters, kind).await?;
     if kind.is_some() {
         let (registered, admitted) = admit(proxy, client, &parameters, (&database, &user))?;
-        database.gate.passed().await;
+        unless_ended(&registered.slot, database.gate.passed()).await?;
         let of = (&database, &*user);
         let opened = Replication::open(proxy, client, &parameters, of, (registered, admitted)).await?;
         return Ok(Greeted::Replication(Box::new(opened)));
@@ -194,7 +195,8 @@ async fn ready(
     user: Arc<User>,
 ) -> Result<Box<Session>, End> {
     let (registered, admitted) = admit(proxy, client, parameters, (&database, &user))?;
-    let arrival = arrival(&database, &user, &parameters.values).await?;
+    let arriving = Box::pin(arrival(&database, &user, &parameters.values));
+    let arrival = unless_ended(&registered.slot, arriving).await??;
     if arrival.settings.steering.async_commit {
         database.cluster.commits_asynchronously();
     }

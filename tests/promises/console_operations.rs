@@ -228,6 +228,18 @@ fn a_client_that_gives_up_waiting_is_not_kept_and_its_statement_not_run() {
     ops.ok("resume app");
     let mut late = login.join().unwrap();
     assert_eq!(late.ok(&format!("select count(*) from {s}.t {PRIMARY}")).value(), "0");
+    // And is sent away with the others.
+    ops.ok("pause app");
+    let login = thread::spawn({
+        let (address, name) =
+            (proxy.address(), [("user", "app"), ("database", "app"), ("extra_float_digits", "0")]);
+        move || Raw::log_in(address, V3_0, &name, "secret").err().map(|error| error.field(b'C').unwrap())
+    });
+    support::wait_until("it waits", || table(&ops.ok("show clients")).len() == 3);
+    let begun = Instant::now();
+    ops.ok("kill app");
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert_eq!((login.join().unwrap().as_deref(), ended(&mut late).as_str()), (Some("57P01"), "57P01"));
 }
 
 #[test]
