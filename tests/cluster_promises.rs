@@ -15,6 +15,8 @@ mod catalog;
 mod console;
 #[path = "promises/console_operations.rs"]
 mod console_operations;
+#[path = "promises/console_pause.rs"]
+mod console_pause;
 #[path = "promises/cuts.rs"]
 mod cuts;
 #[path = "promises/cuts_server.rs"]

@@ -51,16 +51,18 @@ impl Session {
             let avoid = avoided(again);
             if let Target::Wait(nanos) = target {
                 begun.get_or_insert_with(Instant::now);
-                Box::pin(self.await_replica(summary, avoid, nanos)).await;
+                Box::pin(self.unless_killed(self.await_replica(summary, avoid, nanos))).await?;
                 continue;
             }
             attempts -= 1;
             let room = match self.room_at_once(taken.decision)? {
                 Room::Given(room) => room,
-                Room::Awaited(room) => match Box::pin(self.room(room, summary, avoid)).await? {
-                    Some(room) => Some(room),
-                    None => continue,
-                },
+                Room::Awaited(room) => {
+                    match Box::pin(self.unless_killed(self.room(room, summary, avoid))).await?? {
+                        Some(room) => Some(room),
+                        None => continue,
+                    }
+                }
             };
             let node = match target {
                 Target::Replica(id) => Arc::clone(&self.database.cluster.nodes[id.0]),

@@ -1,7 +1,9 @@
 //! The console: who may use it, what it shows, and how it answers what it does not understand.
 
 use std::process::Command;
+use std::thread;
 
+use tidegate::local::LocalNode;
 use tokio_postgres::SimpleQueryMessage;
 
 use super::support::proxy::{RunningProxy, Tidegate};
@@ -38,6 +40,67 @@ pub fn table(answer: &Answer) -> Vec<std::collections::BTreeMap<String, String>>
         names.iter().cloned().zip(cells.into_iter().map(Option::unwrap)).collect()
     };
     answer.rows().into_iter().map(row).collect()
+}
+
+/// Looks at the nodes of the shared cluster, past the proxy.
+pub struct Nodes(Vec<Raw>);
+
+impl Nodes {
+    pub fn new() -> Self {
+        let all = [shared().primary(), shared().replica(0), shared().replica(1)];
+        Self(all.map(|node| Raw::app(([127, 0, 0, 1], node.port()).into())).into())
+    }
+
+    /// How many connections all of them have under this name.
+    pub fn named(&mut self, name: &str) -> usize {
+        let sql = format!("select count(*) from pg_stat_activity where application_name = '{name}'");
+        self.0.iter_mut().map(|raw| raw.ok(&sql).value().parse::<usize>().unwrap()).sum()
+    }
+
+    /// What the primary says.
+    pub fn value(&mut self, sql: &str) -> String {
+        self.0[0].ok(sql).value()
+    }
+}
+
+/// A name for the connections of one test.
+pub fn name() -> String {
+    format!("console_{:08x}", rand::random::<u32>())
+}
+
+/// Sends a statement whose answer somebody else waits for.
+pub fn send(mut raw: Raw, sql: &str) -> thread::JoinHandle<Raw> {
+    let sql = sql.to_owned();
+    thread::spawn(move || {
+        raw.ok(&sql);
+        raw
+    })
+}
+
+/// What the console's table says in this column, where another column has this value.
+pub fn cell(ops: &mut Raw, show: &str, (key, value): (&str, &str), wanted: &str) -> String {
+    let rows = table(&ops.ok(show));
+    let row = rows.iter().find(|row| row[key] == value);
+    row.map(|row| row[wanted].clone()).unwrap_or_default()
+}
+
+/// Waits until the client is seen to wait.
+pub fn wait_waiting(ops: &mut Raw, pid: u32) {
+    let pid = pid.to_string();
+    support::wait_until("the client waits", || cell(ops, "show clients", ("id", &pid), "state") == "waiting");
+}
+
+pub fn node_address(node: &LocalNode) -> String {
+    format!("127.0.0.1:{}", node.port())
+}
+
+/// The FATAL error that ends a connection.
+#[track_caller]
+pub fn ended(raw: &mut Raw) -> String {
+    let messages = raw.until_closed();
+    let last: &Message = messages.last().expect("a reason");
+    assert_eq!(last.field(b'V').as_deref(), Some("FATAL"), "{messages:?}");
+    last.field(b'C').unwrap()
 }
 
 /// Code, message and hint of the first error.
