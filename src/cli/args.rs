@@ -311,7 +311,7 @@ mod tests {
     #[test]
     fn flags_become_sources() {
         let args = "run --url postgres://a:b@h --replica postgres://h2 --replica postgres://h3 --listen 127.0.0.1:1,[::1]:1 \
-                    --admin off --workers 3 --log info -c x.toml";
+                    --admin off --workers 3 --log info --console-users ops,app -c x.toml";
         let Ok(Invocation::Run(Sources { file, flags, .. })) =
             parse(&args.split_whitespace().collect::<Vec<_>>())
         else {
@@ -323,6 +323,7 @@ mod tests {
         assert_eq!(flags.listen, ["127.0.0.1:1", "[::1]:1"]);
         assert_eq!((flags.admin.as_deref(), flags.workers.as_deref()), (Some("off"), Some("3")));
         assert_eq!(flags.log.as_deref(), Some("info"));
+        assert_eq!(flags.console_users, ["ops", "app"]);
     }
 
     #[test]

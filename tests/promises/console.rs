@@ -303,7 +303,7 @@ fn what_is_not_understood_does_nothing() {
         ("kill client 0", "42704", "there is no client 0", "SHOW CLIENTS"),
         ("kill client 1; drop", "42601", "\"drop\"", "SHOW HELP"),
         ("kill app'", "42601", "a quotation mark is not closed", "Close it"),
-        ("resume", "55000", "not paused", ""),
+        ("resume", "55000", "database \"app\" is not paused", ""),
         ("enable app", "55000", "is not disabled", ""),
         ("reload", "55000", "cannot be read again", ""),
     ] {

@@ -81,7 +81,10 @@ impl Drop for Pausing {
 async fn pause(databases: &[Arc<Database>]) -> Result<(), Refusal> {
     let paused: Vec<_> = databases.iter().filter(|database| database.gate.pause()).collect();
     let mut pausing = Pausing(paused.iter().map(|database| Arc::clone(&database.gate)).collect());
-    changed(!paused.is_empty(), || "it is paused already".to_owned())?;
+    changed(!paused.is_empty(), || match databases {
+        [only] => format!("database \"{}\" is paused already", only.settings.name),
+        _ => "every database is paused already".to_owned(),
+    })?;
     for database in &paused {
         retire(database);
     }
@@ -113,7 +116,10 @@ fn is_empty(database: &Database) -> bool {
 
 fn resume(databases: &[Arc<Database>]) -> Result<(), Refusal> {
     let resumed = databases.iter().filter(|database| database.gate.resume()).count();
-    changed(resumed > 0, || "it is not paused".to_owned())
+    changed(resumed > 0, || match databases {
+        [only] => format!("database \"{}\" is not paused", only.settings.name),
+        _ => "no database is paused".to_owned(),
+    })
 }
 
 /// Ends every session of the database, closes its server connections, and leaves it paused.
