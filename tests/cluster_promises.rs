@@ -11,6 +11,12 @@ mod backpressure;
 mod cancel;
 #[path = "promises/catalog.rs"]
 mod catalog;
+#[path = "promises/console.rs"]
+mod console;
+#[path = "promises/console_operations.rs"]
+mod console_operations;
+#[path = "promises/console_pause.rs"]
+mod console_pause;
 #[path = "promises/cuts.rs"]
 mod cuts;
 #[path = "promises/cuts_server.rs"]

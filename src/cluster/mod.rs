@@ -150,9 +150,22 @@ impl Cluster {
         }
     }
 
-    /// The node that takes writes, if one does.
+    /// The node that takes writes, if one does and was not taken out by hand.
     pub fn primary(&self) -> Option<Arc<Node>> {
         self.primary.load_full().filter(|primary| primary.state() == State::Primary)
+    }
+
+    /// Takes a node out by hand: it gets nothing new until it is enabled. It is watched as before.
+    pub fn disable(&self, node: &Node) {
+        node.set_disabled(true);
+    }
+
+    /// Takes back a node that was taken out by hand.
+    pub fn enable(&self, node: &Node) {
+        node.set_disabled(false);
+        // Somebody may wait for just this one.
+        self.crowned.notify_waiters();
+        self.progressed();
     }
 
     /// The node that takes writes, waited for a while, in the order of the calls. Cancel safe.
@@ -259,6 +272,7 @@ impl Cluster {
     pub fn lost(&self, id: NodeId, why: &dyn std::fmt::Display) {
         let Some(node) = self.node(id) else { return };
         node.failed();
+        node.is_out(why);
         if node.suspect() {
             tracing::warn!(node = %node.name, error = %why, "connection lost, node taken out until it is seen healthy");
         }

@@ -84,7 +84,7 @@ async fn watch(cluster: &Cluster, node: &Arc<Node>) {
         node.vitals.unlinked();
         cluster.resign(node);
         cluster.hear(node);
-        node.set_objection(Some(error.to_string()));
+        node.is_out(&error);
         silence.began();
         if !quiet {
             tracing::warn!(node = %node.name, %error, "node is not usable, trying again");
@@ -139,7 +139,7 @@ async fn takes_writes(node: &Node, client: &Client) -> bool {
 async fn serve(cluster: &Cluster, node: &Arc<Node>, client: &Client, mut identity: Identity) -> ProbeError {
     let mut follow = Follow::new(cluster, node.id, identity.version);
     loop {
-        if !identity.in_recovery && (node.state() != State::Primary || !node.is_writable()) {
+        if !identity.in_recovery && (node.seen() != State::Primary || !node.is_writable()) {
             node.set_writable(takes_writes(node, client).await);
         }
         let admitted = cluster.admit(node, &identity);

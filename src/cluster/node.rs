@@ -29,7 +29,8 @@ pub enum State {
     Primary = 1,
     /// Replays the primary's WAL and answers reads.
     Replica = 2,
-    /// Reachable, but must not be used: another system, another timeline, or a second primary.
+    /// Must not be used, though it may be reachable: another system, another timeline, a second primary, or taken out by
+    /// hand.
     Refused = 3,
 }
 
@@ -46,6 +47,7 @@ pub struct Node {
     /// Where it is.
     pub settings: NodeSettings,
     state: AtomicU8,
+    is_disabled: AtomicBool,
     horizon: AtomicU64,
     replayed: AtomicU64,
     /// Statements that it works on, in the lower half; all that ever began, in the upper half.
@@ -62,8 +64,8 @@ pub struct Node {
     wake: Notify,
     pub(super) vitals: Vitals,
     retired: watch::Sender<bool>,
-    /// Why it is not in use.
-    objection: ArcSwapOption<String>,
+    /// Why it is not in use, as far as the monitor knows.
+    trouble: ArcSwapOption<String>,
     /// Whether it took the last write that was tried, if it takes itself for the primary.
     writable: AtomicBool,
     heard: AtomicBool,
@@ -81,6 +83,7 @@ impl Node {
             name: settings.to_string(),
             settings,
             state: AtomicU8::new(State::Down as u8),
+            is_disabled: AtomicBool::new(false),
             horizon: AtomicU64::new(0),
             replayed: AtomicU64::new(0),
             work: AtomicU64::new(0),
@@ -94,7 +97,7 @@ impl Node {
             wake: Notify::new(),
             vitals,
             retired: watch::Sender::new(false),
-            objection: ArcSwapOption::empty(),
+            trouble: ArcSwapOption::empty(),
             writable: AtomicBool::new(true),
             heard: AtomicBool::new(false),
             astray: Mutex::default(),
@@ -104,6 +107,27 @@ impl Node {
 
     /// What it is good for.
     pub fn state(&self) -> State {
+        if self.is_disabled() { State::Refused } else { self.seen() }
+    }
+
+    /// Whether it was taken out by hand.
+    pub fn is_disabled(&self) -> bool {
+        self.is_disabled.load(Ordering::Relaxed)
+    }
+
+    /// Why it is not in use, if it is not.
+    pub fn trouble(&self) -> Option<String> {
+        match self.state() {
+            State::Primary | State::Replica => None,
+            _ if self.is_disabled() => Some("disabled by hand".to_owned()),
+            _ => {
+                Some(self.trouble.load().as_deref().map_or_else(|| "not seen yet".to_owned(), String::clone))
+            }
+        }
+    }
+
+    /// What it was found to be, whether it was taken out by hand or not.
+    pub fn seen(&self) -> State {
         match self.state.load(Ordering::Acquire) {
             1 => State::Primary,
             2 => State::Replica,
@@ -225,7 +249,7 @@ impl Node {
     }
 
     pub(super) fn set_state(&self, state: State) -> State {
-        let before = self.state();
+        let before = self.seen();
         self.state.store(state as u8, Ordering::Release);
         before
     }
@@ -258,21 +282,27 @@ impl Node {
         self.identity.store(Some(Arc::new(identity)));
     }
 
+    /// Takes it out by hand, or back.
+    pub(super) fn set_disabled(&self, is_disabled: bool) {
+        self.is_disabled.store(is_disabled, Ordering::Relaxed);
+    }
+
+    /// It is not in use for this reason.
+    pub(super) fn is_out(&self, why: &dyn std::fmt::Display) {
+        self.trouble.store(Some(Arc::new(why.to_string())));
+    }
+
+    /// Whether it is out for this reason, as far as the monitor knows.
+    pub(super) fn is_out_because(&self, why: &str) -> bool {
+        self.trouble.load().as_deref().is_some_and(|trouble| trouble == why)
+    }
+
     /// Takes the node out at once and asks the monitor to look. True when it was in use until now.
     pub(super) fn suspect(&self) -> bool {
         let before = self.set_state(State::Down);
         self.forget_horizon();
         self.wake.notify_one();
         before != State::Down
-    }
-
-    /// Why it is not in use, in words; `None` while it is.
-    pub fn objection(&self) -> Option<Arc<String>> {
-        self.objection.load_full()
-    }
-
-    pub(super) fn set_objection(&self, objection: Option<String>) {
-        self.objection.store(objection.map(Arc::new));
     }
 
     /// Whether it took the last write that was tried, if it takes itself for the primary.

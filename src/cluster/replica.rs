@@ -114,7 +114,7 @@ impl Follow {
         self.horizon.replayed(lsn, cluster.clock.now());
         node.has_reached(term.timeline, lsn);
         self.publish(cluster, node);
-        if node.state() != State::Replica {
+        if node.seen() != State::Replica {
             node.set_state(State::Replica);
             cluster.arrivals.notify_one();
         }

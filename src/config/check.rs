@@ -1,5 +1,6 @@
 //! From layers laid over each other to checked values: what only shows when everything is known.
 
+use super::console;
 use super::health;
 use super::layer::{DatabaseLayer, RuleLayer, Tuning, UserLayer};
 use super::limits::LimitSettings;
@@ -35,6 +36,8 @@ pub(super) fn settings(
         place(locality, &mut databases, findings);
     }
     addresses(&listen, admin, &databases, findings);
+    let console_users =
+        console::users(top.console_users, top.console_password.as_ref(), &databases, findings);
     Settings {
         listen,
         admin,
@@ -45,6 +48,7 @@ pub(super) fn settings(
         warnings: Vec::new(),
         shutdown_timeout: top.shutdown_timeout.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),
         log_statements: top.log_statements.unwrap_or(false),
+        console_users,
     }
 }
 

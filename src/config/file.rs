@@ -87,9 +87,16 @@ impl Walker<'_> {
                         }
                     }
                 }
-                "listen" => {
+                key if top::LISTS.contains(&key) => {
                     for text in self.texts(&origin, value) {
                         let result = layer.top.set(key, &text);
+                        self.findings.keep(&origin, result);
+                    }
+                }
+                "console_password_file" => {
+                    let path = self.scalar(&origin, value);
+                    if let Some(text) = path.and_then(|path| self.password_file(&origin, &path)) {
+                        let result = layer.top.set("console_password", &text);
                         self.findings.keep(&origin, result);
                     }
                 }
@@ -100,7 +107,7 @@ impl Walker<'_> {
                     }
                 }
                 _ => {
-                    let known = top::KEYS.into_iter().chain(["database"]);
+                    let known = top::KEYS.into_iter().chain(["console_password_file", "database"]);
                     self.findings.mistake(&origin, keys::unknown("setting", key, known));
                 }
             }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::consistency::{Level, OnStale, Overflow, Scope};
+use super::console::ConsoleUser;
 use super::limits::LimitSettings;
 use super::listen::ListenAddress;
 use super::node::NodeSettings;
@@ -44,6 +45,8 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     /// Whether logs may contain the text of statements. When false, literals are never logged.
     pub log_statements: bool,
+    /// Who may use the console; none twice.
+    pub console_users: Vec<ConsoleUser>,
 }
 
 /// One database as clients see it, and the cluster behind it.

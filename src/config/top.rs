@@ -9,6 +9,7 @@ use super::layer::layer;
 use super::listen::{ListenAddress, parse_listen, parse_tcp};
 use super::mistake::{Problem, quoted};
 use super::node::zone;
+use super::secret::Secret;
 use super::suggest::nearest;
 use super::value::{count, duration, switch};
 
@@ -29,15 +30,29 @@ layer! {
         log: String,
         log_statements: bool,
         shutdown_timeout: Duration,
+        console_users: Vec<String>,
+        console_password: Secret,
     }
 }
 
 /// The keys of a file that [`TopLayer::set`] understands.
-pub(super) const KEYS: [&str; 7] =
-    ["listen", "admin", "workers", "locality", "log", "log_statements", "shutdown_timeout"];
+pub(super) const KEYS: [&str; 9] = [
+    "listen",
+    "admin",
+    "workers",
+    "locality",
+    "log",
+    "log_statements",
+    "shutdown_timeout",
+    "console_users",
+    "console_password",
+];
+
+/// Those of [`KEYS`] that can be lists; each value is set for itself.
+pub(super) const LISTS: [&str; 2] = ["listen", "console_users"];
 
 impl TopLayer {
-    /// Sets what `key`, one of [`KEYS`], says. Several listening addresses come one at a time.
+    /// Sets what `key`, one of [`KEYS`], says. What can be a list comes one at a time.
     pub(super) fn set(&mut self, key: &str, value: &str) -> Result<(), Problem> {
         match key {
             "listen" => {
@@ -58,6 +73,19 @@ impl TopLayer {
             "log" => self.log = Some(filter(value)?),
             "log_statements" => self.log_statements = Some(switch(value)?),
             "shutdown_timeout" => self.shutdown_timeout = Some(duration(value)?),
+            "console_users" => {
+                let known = self.console_users.get_or_insert_default();
+                if value.is_empty() || known.iter().any(|name| name == value) {
+                    return Err(Problem::new(
+                        format!("{} is no name, or is given twice", quoted(value)),
+                        "Name each user once",
+                    ));
+                }
+                known.push(value.to_owned());
+            }
+            "console_password" => {
+                self.console_password = Some(Secret::new(value)).filter(|_| !value.is_empty());
+            }
             _ => return Err(super::keys::unknown("setting", key, KEYS)),
         }
         Ok(())

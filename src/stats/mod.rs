@@ -107,6 +107,9 @@ const GAUGES: &[(&str, &str)] = &[
         "tidegate_health_overruled",
         "1 while a reason takes no replica out, because it would take out too many, by reason.",
     ),
+    ("tidegate_node_disabled", "1 when the node was taken out by hand."),
+    ("tidegate_database_paused", "1 when statements of the database wait: PAUSE or KILL."),
+    ("tidegate_database_disabled", "1 when new clients of the database are turned away."),
     (
         "tidegate_replica_staleness_seconds",
         "Now minus the replica's horizon: what it may lack is younger than this.",
