@@ -4,7 +4,7 @@
 //! session does not let go of that connection, so that the request cannot arrive when it already serves another.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU8, Ordering};
 use std::sync::{Arc, Mutex};
 
 use std::task::Waker;
@@ -25,14 +25,21 @@ enum Running {
     Cancelling,
 }
 
+/// The session goes on.
+const NOT_YET: u8 = 0;
+/// It ends as soon as it is outside a transaction.
+const WHEN_IDLE: u8 = 1;
+/// It ends at once.
+const NOW: u8 = 2;
+
 /// What one session runs where.
 #[derive(Debug)]
 pub(super) struct Slot {
     secret: Vec<u8>,
     running: Mutex<Running>,
     done: Notify,
-    /// The session is to end as soon as it is outside a transaction.
-    is_to_end: AtomicBool,
+    /// When the session is to end: one of the values below, which only grow.
+    ends: AtomicU8,
     /// Wakes the session to see that.
     waker: Mutex<Option<Waker>>,
 }
@@ -51,12 +58,21 @@ impl Slot {
 
     /// Whether the session is to end as soon as it is outside a transaction.
     pub(super) fn is_to_end(&self) -> bool {
-        self.is_to_end.load(Ordering::Relaxed)
+        self.ends.load(Ordering::Relaxed) != NOT_YET
     }
 
-    /// Tells the session to end.
+    /// Whether the session is to end at once.
+    pub(super) fn is_cut(&self) -> bool {
+        self.ends.load(Ordering::Relaxed) == NOW
+    }
+
+    /// Tells the session to end when it is outside a transaction.
     pub(super) fn end(&self) {
-        self.is_to_end.store(true, Ordering::Relaxed);
+        self.ends_by(WHEN_IDLE);
+    }
+
+    fn ends_by(&self, when: u8) {
+        self.ends.fetch_max(when, Ordering::Relaxed);
         // The lock orders this: either the session is woken here, or it sees what was just stored.
         if let Some(waker) = &*lock(&self.waker) {
             waker.wake_by_ref();
@@ -157,7 +173,7 @@ impl Cancels {
             secret: secret.clone(),
             running: Mutex::default(),
             done: Notify::new(),
-            is_to_end: AtomicBool::new(false),
+            ends: AtomicU8::new(NOT_YET),
             waker: Mutex::default(),
         });
         let mut slots = lock(&self.slots);
@@ -176,14 +192,17 @@ impl Cancels {
         lock(&self.slots).values().for_each(|slot| slot.end());
     }
 
-    /// Cancels what the session with this key runs. A wrong key is ignored, as PostgreSQL does.
-    pub(super) async fn cancel(&self, key: &CancelKey) {
+    /// Tells all sessions there are to end at once.
+    pub(super) fn cut_all(&self) {
+        lock(&self.slots).values().for_each(|slot| slot.ends_by(NOW));
+    }
+
+    /// Cancels what the session with this key runs. False if there is none: a wrong key is ignored, as PostgreSQL does.
+    pub(super) async fn cancel(&self, key: &CancelKey) -> bool {
         let slot = lock(&self.slots).get(&key.pid).cloned();
-        if let Some(slot) = slot.filter(|slot| same(&slot.secret, &key.secret)) {
-            slot.cancel().await;
-        } else {
-            tracing::debug!(pid = key.pid, "cancel request with an unknown key");
-        }
+        let Some(slot) = slot.filter(|slot| same(&slot.secret, &key.secret)) else { return false };
+        slot.cancel().await;
+        true
     }
 }
 

@@ -10,6 +10,8 @@ mod ask;
 mod build;
 mod cancel;
 mod client;
+mod cut;
+mod door;
 mod due;
 mod exchange;
 mod explain;
@@ -57,6 +59,7 @@ mod turn;
 mod understand;
 mod verify;
 
+pub use door::{Door, Forwarded};
 pub use keep::keep;
 pub use listener::{BACKLOG, accept, bind, hand_out};
 pub use pins::{PinList, PinView};

@@ -8,6 +8,7 @@ use tokio::sync::watch;
 
 use super::alike::Alike;
 use super::cancel::Cancels;
+use super::door::Door;
 use super::due::Proven;
 use super::greeting::Greetings;
 use super::pins::PinList;
@@ -40,6 +41,8 @@ pub struct Proxy {
     pub(super) log_statements: bool,
     /// Becomes true when the proxy is to stop: idle sessions end at once, the others when they are idle.
     pub(super) stopping: watch::Sender<bool>,
+    /// Whether clients come in.
+    pub door: Door,
 }
 
 /// One database of the configuration.
@@ -116,6 +119,7 @@ impl Proxy {
             mock: Verifier::derive(&format!("{:x}", rand::random::<u128>())),
             log_statements: settings.log_statements,
             stopping: watch::Sender::new(false),
+            door: Door::default(),
         }
     }
 
@@ -136,8 +140,19 @@ impl Proxy {
 
     /// Asks every session to end as soon as it is outside a transaction.
     pub fn stop(&self) {
+        self.door.close();
         self.stopping.send_replace(true);
         self.cancels.end_all();
+    }
+
+    /// Ends every session, whatever it does. To be asked after [`Proxy::stop`].
+    pub fn cut_off(&self) {
+        self.cancels.cut_all();
+    }
+
+    /// Cancels what the session with this key runs. A wrong key is ignored.
+    pub async fn cancel(&self, key: &crate::wire::CancelKey) {
+        self.cancels.cancel(key).await;
     }
 }
 

@@ -113,6 +113,8 @@ enum Event {
     Overdue(Overdue),
     /// The proxy is to stop.
     Stop,
+    /// It waits no longer.
+    CutOff,
     /// Nothing to wait for: the client rests.
     Rest,
 }
@@ -184,6 +186,7 @@ impl Session {
                 Event::Overdue(what) => Box::pin(self.overdue(client, what)).await?,
                 Event::ClientGone => Box::pin(self.client_left(client)).await,
                 Event::Rest => return Ok(()),
+                Event::CutOff => return Err(Box::pin(self.cut_off(client)).await),
                 Event::Stop => {
                     return Err(super::failure::Failure::fatal("57P01", "the proxy is shutting down").into());
                 }
@@ -308,6 +311,10 @@ impl Session {
         }
         let Self { leased, timer, registered, .. } = self;
         let happens = poll_fn(|cx| {
+            // First: there may always be something else.
+            if registered.slot.is_cut() {
+                return Poll::Ready(Event::CutOff);
+            }
             let event = match leased {
                 Some(leased) => poll_both(cx, client, leased, ahead),
                 None => poll_client(cx, client, ahead),
