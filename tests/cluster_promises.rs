@@ -5,6 +5,8 @@
 
 mod support;
 
+#[path = "promises/activation.rs"]
+mod activation;
 #[path = "promises/backpressure.rs"]
 mod backpressure;
 #[path = "promises/cancel.rs"]
@@ -15,6 +17,8 @@ mod catalog;
 mod cuts;
 #[path = "promises/cuts_server.rs"]
 mod cuts_server;
+#[path = "promises/drain.rs"]
+mod drain;
 #[path = "promises/explain.rs"]
 mod explain;
 #[path = "promises/freshness.rs"]
@@ -69,6 +73,8 @@ mod timeouts;
 mod tokens;
 #[path = "promises/unix_socket.rs"]
 mod unix_socket;
+#[path = "promises/upgrade.rs"]
+mod upgrade;
 #[path = "promises/upkeep.rs"]
 mod upkeep;
 #[path = "promises/vanishing.rs"]

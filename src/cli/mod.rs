@@ -4,12 +4,18 @@ pub mod args;
 pub mod check;
 pub mod demo;
 pub mod explain;
+mod inherited;
 mod interrupt;
+mod link;
 pub mod logging;
+pub mod notify;
 pub mod remote;
 pub mod run;
 pub mod running;
+mod signals;
 mod sockets;
+mod takeover;
+mod upgrade;
 pub mod verify;
 mod worker;
 

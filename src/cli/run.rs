@@ -1,13 +1,22 @@
 //! `tidegate run`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
-
+use super::inherited::Inherited;
+use super::notify::Notifier;
 use super::running::Running;
+use super::signals::{Asked, Signals};
+use super::takeover::Former;
+use super::upgrade::{Refusal, Successor, upgrade};
 use super::{logging, refuse};
-use crate::cluster::Survey;
+use crate::cluster::{State, Survey};
 use crate::config::Settings;
+use crate::session::Proxy;
+
+/// How often systemd is told what the proxy does, if it has changed.
+const STATUS: Duration = Duration::from_secs(5);
 
 /// Runs the proxy until it is told to stop.
 pub fn run(settings: &Settings) -> ExitCode {
@@ -17,14 +26,40 @@ pub fn run(settings: &Settings) -> ExitCode {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
+    let inherited = match Former::from_environment() {
+        Ok(Some((former, inherited))) => Ok((inherited, Some(former))),
+        Ok(None) => Inherited::from_environment().map(|inherited| (inherited, None)),
+        Err(text) => Err(text),
+    };
+    let (inherited, former) = match inherited {
+        Ok(inherited) => inherited,
+        Err(text) => return refuse(&text),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(serve(settings)),
+        Ok(runtime) => runtime.block_on(serve(settings, inherited, former)),
         Err(error) => refuse(&error),
     }
 }
 
-async fn serve(settings: &Settings) -> ExitCode {
+async fn serve(settings: &Settings, inherited: Inherited, former: Option<Former>) -> ExitCode {
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return refuse(&format!("cannot listen for signals: {error}")),
+    };
+    let started = tokio::select! {
+        started = start(settings, inherited, former) => started,
+        () = signals.stop() => return ExitCode::SUCCESS,
+    };
+    let running = match started {
+        Ok(running) => running,
+        Err(text) => return refuse(&text),
+    };
+    live(running, settings, &mut signals).await;
+    ExitCode::SUCCESS
+}
+
+async fn start(settings: &Settings, inherited: Inherited, former: Option<Former>) -> Result<Running, String> {
     let mut faults = Vec::new();
     for database in &settings.databases {
         let survey = Survey::take_patiently(database).await;
@@ -36,32 +71,99 @@ async fn serve(settings: &Settings) -> ExitCode {
         faults.extend(found);
     }
     if !faults.is_empty() {
-        return refuse(&faults.join("\ntidegate: "));
+        return Err(faults.join("\ntidegate: "));
     }
-    let running = match Running::start(settings).await {
-        Ok(running) => running,
-        Err(text) => return refuse(&text),
-    };
+    let pid = former.as_ref().map(|former| former.pid);
+    let running = Running::start_with(settings, inherited, former).await?;
     for address in &running.listen {
         println!("listening on {address}");
     }
     if let Some(address) = running.admin {
         println!("admin on {address}");
     }
-    wait_for_signal().await;
-    tracing::info!("stopping");
-    running.stop().await;
-    ExitCode::SUCCESS
+    if let Some(pid) = pid {
+        println!("process {} has taken the place of {pid}", std::process::id());
+    }
+    Ok(running)
 }
 
-/// Waits for SIGTERM or SIGINT.
-pub(super) async fn wait_for_signal() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+/// Serves until it is told to stop, or another process has taken its place and no client is left.
+async fn live(mut running: Running, settings: &Settings, signals: &mut Signals) {
+    let notifier = Arc::new(Notifier::from_environment());
+    notifier.ready(&status(&running.proxy));
+    let telling = tokio::spawn(tell(Arc::clone(&notifier), Arc::clone(&running.proxy)));
+    loop {
+        match signals.next().await {
+            Asked::Stop => break,
+            Asked::Upgrade => match upgrade(&running, signals).await {
+                Ok(successor) => {
+                    telling.abort();
+                    notifier.succeeded_by(successor.pid);
+                    serve_the_rest(&mut running, successor, settings.upgrade_timeout, signals).await;
+                    return running.stop_unless(signals.stop()).await;
+                }
+                Err(Refusal::Failed(text)) => {
+                    tracing::error!("no new process takes the place of this one, which goes on: {text}");
+                }
+                Err(Refusal::Stop) => break,
+            },
+        }
     }
+    telling.abort();
+    tracing::info!("stopping");
+    notifier.stopping("waiting for clients to finish their transactions");
+    running.stop_unless(signals.stop()).await;
+}
+
+/// Another process accepts the clients. Those that are here are served until they leave, within limits.
+async fn serve_the_rest(running: &mut Running, successor: Successor, limit: Duration, signals: &mut Signals) {
+    running.hand_over();
+    let (pid, clients) = (successor.pid, running.proxy.door.present());
+    tracing::info!(
+        pid,
+        clients,
+        "a new process has taken the place of this one, which serves those that are here for at most {limit:?}"
+    );
+    tokio::spawn(successor.attend(Arc::clone(&running.proxy)));
+    tokio::select! {
+        () = running.empty() => {}
+        () = tokio::time::sleep(limit) => {}
+        () = signals.stop() => {}
+    }
+    tracing::info!("stopping");
+}
+
+/// Tells systemd that the process lives, and what it does.
+async fn tell(notifier: Arc<Notifier>, proxy: Arc<Proxy>) {
+    if !notifier.is_heard() {
+        return;
+    }
+    let watchdog = notifier.watchdog().map(|limit| limit / 2);
+    let mut beats = tokio::time::interval(watchdog.unwrap_or(STATUS).min(STATUS));
+    let mut told = String::new();
+    loop {
+        beats.tick().await;
+        if watchdog.is_some() {
+            notifier.alive();
+        }
+        let status = status(&proxy);
+        if status != told {
+            notifier.status(&status);
+            told = status;
+        }
+    }
+}
+
+/// What the proxy does, in a line.
+fn status(proxy: &Proxy) -> String {
+    let mut databases: Vec<_> = proxy.databases.iter().collect();
+    databases.sort_by_key(|(name, _)| *name);
+    let about = databases.into_iter().map(|(name, database)| {
+        let cluster = &database.cluster;
+        let primary = cluster.primary().map_or("no primary", |node| node.name.as_str());
+        let replicas = cluster.nodes.iter().filter(|node| node.state() == State::Replica).count();
+        let clients = database.clients();
+        format!("{name}: {clients} clients, primary {primary}, {replicas} replicas")
+    });
+    about.collect::<Vec<_>>().join("; ")
 }

@@ -27,12 +27,22 @@ layer! {
         log: String,
         log_statements: bool,
         shutdown_timeout: Duration,
+        shutdown_delay: Duration,
+        upgrade_timeout: Duration,
     }
 }
 
 /// The keys of a file that [`TopLayer::set`] understands.
-pub(super) const KEYS: [&str; 6] =
-    ["listen", "admin", "workers", "log", "log_statements", "shutdown_timeout"];
+pub(super) const KEYS: [&str; 8] = [
+    "listen",
+    "admin",
+    "workers",
+    "log",
+    "log_statements",
+    "shutdown_timeout",
+    "shutdown_delay",
+    "upgrade_timeout",
+];
 
 impl TopLayer {
     /// Sets what `key`, one of [`KEYS`], says. Several listening addresses come one at a time.
@@ -55,6 +65,8 @@ impl TopLayer {
             "log" => self.log = Some(filter(value)?),
             "log_statements" => self.log_statements = Some(switch(value)?),
             "shutdown_timeout" => self.shutdown_timeout = Some(duration(value)?),
+            "shutdown_delay" => self.shutdown_delay = Some(duration(value)?),
+            "upgrade_timeout" => self.upgrade_timeout = Some(duration(value)?),
             _ => return Err(super::keys::unknown("setting", key, KEYS)),
         }
         Ok(())
