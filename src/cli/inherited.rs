@@ -170,8 +170,9 @@ mod tests {
 
     #[test]
     fn sockets_stand_for_addresses() {
+        type Case<'a> = (&'a [(Origin, &'a str)], &'a str, Option<&'a str>);
         use Origin::{Given, Own};
-        let cases: [(&[(Origin, &str)], &str, Option<&str>); 9] = [
+        let cases: [Case<'_>; 9] = [
             (&[], "127.0.0.1:6432", None),
             (&[(Own, "127.0.0.1:6432")], "127.0.0.1:6432", Some("127.0.0.1:6432")),
             (&[(Own, "127.0.0.1:6432")], "127.0.0.1:6433", None),
