@@ -9,6 +9,7 @@ mod interrupt;
 mod link;
 pub mod logging;
 pub mod notify;
+mod pulse;
 pub mod remote;
 pub mod run;
 pub mod running;

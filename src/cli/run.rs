@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::inherited::Inherited;
 use super::notify::Notifier;
+use super::pulse::Pulse;
 use super::running::Running;
 use super::signals::{Asked, Signals};
 use super::takeover::Former;
@@ -91,7 +92,8 @@ async fn start(settings: &Settings, inherited: Inherited, former: Option<Former>
 async fn live(mut running: Running, settings: &Settings, signals: &mut Signals) {
     let notifier = Arc::new(Notifier::from_environment());
     notifier.ready(&status(&running.proxy));
-    let telling = tokio::spawn(tell(Arc::clone(&notifier), Arc::clone(&running.proxy)));
+    let (proxy, pulse) = (Arc::clone(&running.proxy), Arc::clone(&running.pulse));
+    let telling = tokio::spawn(tell(Arc::clone(&notifier), proxy, pulse));
     loop {
         match signals.next().await {
             Asked::Stop => break,
@@ -133,18 +135,24 @@ async fn serve_the_rest(running: &mut Running, successor: Successor, limit: Dura
     tracing::info!("stopping");
 }
 
-/// Tells systemd that the process lives, and what it does.
-async fn tell(notifier: Arc<Notifier>, proxy: Arc<Proxy>) {
+/// Tells systemd that the process lives, all threads of it, and what it does.
+async fn tell(notifier: Arc<Notifier>, proxy: Arc<Proxy>, pulse: Arc<Pulse>) {
     if !notifier.is_heard() {
         return;
     }
-    let watchdog = notifier.watchdog().map(|limit| limit / 2);
+    // Often enough that one answer may be late.
+    let watchdog = notifier.watchdog().map(|limit| limit / 4);
     let mut beats = tokio::time::interval(watchdog.unwrap_or(STATUS).min(STATUS));
     let mut told = String::new();
     loop {
         beats.tick().await;
         if watchdog.is_some() {
-            notifier.alive();
+            let silent = pulse.silent();
+            if silent.is_empty() {
+                notifier.alive();
+            } else {
+                tracing::warn!(workers = ?silent, "workers do not answer, systemd is not told that the process lives");
+            }
         }
         let status = status(&proxy);
         if status != told {

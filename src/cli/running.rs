@@ -11,6 +11,7 @@ use tokio::task::JoinHandle;
 
 use super::inherited::Inherited;
 use super::link::{Line, Link};
+use super::pulse::Pulse;
 use super::sockets::{self, Name, Sockets};
 use super::takeover::{self, Former};
 use super::worker;
@@ -32,6 +33,8 @@ pub struct Running {
     /// Where the admin address is, if there is one.
     pub admin: Option<SocketAddr>,
     serves_admin: Option<JoinHandle<()>>,
+    /// Whether the workers live.
+    pub(super) pulse: Arc<Pulse>,
     /// The names of Unix sockets, which nobody finds any more once the sockets are closed.
     files: Vec<SocketFile>,
     /// Copies of the listening sockets, for a process that takes the place of this one.
@@ -78,6 +81,7 @@ impl Running {
             listen,
             admin: None,
             serves_admin: None,
+            pulse: Pulse::new(workers),
             files: Vec::new(),
             offers: Vec::new(),
             shutdown_timeout: settings.shutdown_timeout,
@@ -98,7 +102,7 @@ impl Running {
             files.extend(names.into_iter().filter_map(keep_name));
         }
         (running.files, running.offers) = (files, offers);
-        accept(&proxy, listeners, shared)?;
+        accept(&proxy, &running.pulse, listeners, shared)?;
         if let Some((link, pid)) = link {
             take_over(link, pid, &proxy).await?;
         }
@@ -170,14 +174,15 @@ async fn watch_nodes(proxy: &Arc<Proxy>) {
 /// Clients are accepted from here on.
 fn accept(
     proxy: &Arc<Proxy>,
+    pulse: &Arc<Pulse>,
     listeners: Vec<Vec<Bound>>,
     shared: Vec<(Bound, Vec<Sender<Accepted>>)>,
 ) -> Result<(), String> {
     for (i, listeners) in listeners.into_iter().enumerate() {
-        let proxy = Arc::clone(proxy);
+        let (proxy, pulse) = (Arc::clone(proxy), Arc::clone(pulse));
         let worker = thread::Builder::new().name(format!("worker-{i}"));
         worker
-            .spawn(move || worker::work(&proxy, listeners))
+            .spawn(move || worker::work(&proxy, listeners, pulse, i))
             .map_err(|e| format!("cannot start a thread: {e}"))?;
     }
     for (bound, workers) in shared {
