@@ -9,7 +9,7 @@ use super::notify::Notifier;
 use super::pulse::Pulse;
 use super::running::Running;
 use super::signals::{Asked, Signals};
-use super::takeover::Former;
+use super::takeover::Summons;
 use super::upgrade::{Refusal, Successor, upgrade};
 use super::{logging, refuse};
 use crate::cluster::{State, Survey};
@@ -27,29 +27,29 @@ pub fn run(settings: &Settings) -> ExitCode {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
-    let inherited = match Former::from_environment() {
-        Ok(Some((former, inherited))) => Ok((inherited, Some(former))),
+    let inherited = match Summons::from_environment() {
+        Ok(Some((summons, inherited))) => Ok((inherited, Some(summons))),
         Ok(None) => Inherited::from_environment().map(|inherited| (inherited, None)),
         Err(text) => Err(text),
     };
-    let (inherited, former) = match inherited {
+    let (inherited, summons) = match inherited {
         Ok(inherited) => inherited,
         Err(text) => return refuse(&text),
     };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(serve(settings, inherited, former)),
+        Ok(runtime) => runtime.block_on(serve(settings, inherited, summons)),
         Err(error) => refuse(&error),
     }
 }
 
-async fn serve(settings: &Settings, inherited: Inherited, former: Option<Former>) -> ExitCode {
+async fn serve(settings: &Settings, inherited: Inherited, summons: Option<Summons>) -> ExitCode {
     let mut signals = match Signals::listen() {
         Ok(signals) => signals,
         Err(error) => return refuse(&format!("cannot listen for signals: {error}")),
     };
     let started = tokio::select! {
-        started = start(settings, inherited, former) => started,
+        started = start(settings, inherited, summons) => started,
         () = signals.stop() => return ExitCode::SUCCESS,
     };
     let running = match started {
@@ -60,19 +60,21 @@ async fn serve(settings: &Settings, inherited: Inherited, former: Option<Former>
     ExitCode::SUCCESS
 }
 
-async fn start(settings: &Settings, inherited: Inherited, former: Option<Former>) -> Result<Running, String> {
-    let mut faults = Vec::new();
-    for database in &settings.databases {
-        let survey = Survey::take_patiently(database).await;
-        let found = survey.faults(database);
-        let missing = survey.findings.iter().filter(|_| found.is_empty());
-        for (node, error) in missing.filter_map(|f| Some((&f.node, f.answer.as_ref().err()?))) {
-            tracing::warn!(%node, %error, "starting without this node, it joins when it answers");
+async fn start(
+    settings: &Settings,
+    inherited: Inherited,
+    summons: Option<Summons>,
+) -> Result<Running, String> {
+    let mut former = summons.map(Summons::answer).transpose()?;
+    let abandoned = async {
+        match &mut former {
+            Some(former) => former.abandons().await,
+            None => std::future::pending().await,
         }
-        faults.extend(found);
-    }
-    if !faults.is_empty() {
-        return Err(faults.join("\ntidegate: "));
+    };
+    tokio::select! {
+        found = look(settings) => found?,
+        why = abandoned => return Err(why),
     }
     let pid = former.as_ref().map(|former| former.pid);
     let running = Running::start_with(settings, inherited, former).await?;
@@ -86,6 +88,21 @@ async fn start(settings: &Settings, inherited: Inherited, former: Option<Former>
         println!("process {} has taken the place of {pid}", std::process::id());
     }
     Ok(running)
+}
+
+/// Looks at every node. The error says what keeps the proxy from starting.
+async fn look(settings: &Settings) -> Result<(), String> {
+    let mut faults = Vec::new();
+    for database in &settings.databases {
+        let survey = Survey::take_patiently(database).await;
+        let found = survey.faults(database);
+        let missing = survey.findings.iter().filter(|_| found.is_empty());
+        for (node, error) in missing.filter_map(|f| Some((&f.node, f.answer.as_ref().err()?))) {
+            tracing::warn!(%node, %error, "starting without this node, it joins when it answers");
+        }
+        faults.extend(found);
+    }
+    if faults.is_empty() { Ok(()) } else { Err(faults.join("\ntidegate: ")) }
 }
 
 /// Serves until it is told to stop, or another process has taken its place and no client is left.

@@ -22,15 +22,22 @@ const SOCKETS: Duration = Duration::from_secs(10);
 /// Cancel requests that wait to be passed on, at most; more wait with their clients.
 const REQUESTS: usize = 64;
 
+/// Asks this process to take the place of another.
+#[derive(Debug)]
+pub(super) struct Summons {
+    pid: u32,
+    stream: UnixStream,
+}
+
 /// The process whose place this one is to take.
 #[derive(Debug)]
 pub(super) struct Former {
     /// Its number.
     pub(super) pid: u32,
-    stream: UnixStream,
+    link: Link,
 }
 
-impl Former {
+impl Summons {
     /// The process that has started this one to take its place, if one has, and its sockets. To be asked before there
     /// are threads.
     pub(super) fn from_environment() -> Result<Option<(Self, Inherited)>, String> {
@@ -45,10 +52,25 @@ impl Former {
         Ok(Some((Self { pid: number, stream }, Inherited::sort(offers)?)))
     }
 
+    /// Takes up the line to the other process, on the runtime of this thread.
+    pub(super) fn answer(self) -> Result<Former, String> {
+        let link = Link::new(self.stream).map_err(|e| format!("standard input: {e}"))?;
+        Ok(Former { pid: self.pid, link })
+    }
+}
+
+impl Former {
+    /// Waits until the other process has given up, and returns why this one must, too. Before its turn it hears nothing
+    /// else. Cancel safe.
+    pub(super) async fn abandons(&mut self) -> String {
+        while self.link.hear().await.is_some() {}
+        format!("process {} does not hand over its place", self.pid)
+    }
+
     /// Waits for its turn to accept clients. The error says why it does not come.
     pub(super) async fn take_turn(self, proxy: &Proxy) -> Result<Link, String> {
         let gone = |_| format!("process {} does not hand over its place", self.pid);
-        let mut link = Link::new(self.stream).map_err(gone)?;
+        let mut link = self.link;
         link.say(&Line::Ready).await.map_err(gone)?;
         loop {
             match link.hear().await {

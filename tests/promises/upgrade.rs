@@ -175,9 +175,66 @@ fn no_client_notices() {
 
 /// A proxy whose settings are in a file, which can be changed.
 fn with_file(file: &Path, settings: &str) -> RunningProxy {
+    write(file, settings);
+    Tidegate::bare().args(["--log", "info", "--config", file.to_str().unwrap()]).start()
+}
+
+fn write(file: &Path, settings: &str) {
     let url = shared().url(Login::App);
     std::fs::write(file, format!("{settings}\n[database.app]\nurl = \"{url}\"\n")).unwrap();
-    Tidegate::bare().args(["--log", "info", "--config", file.to_str().unwrap()]).start()
+}
+
+#[test]
+fn the_new_process_has_settings_of_its_own() {
+    let folder = tempfile::tempdir().unwrap();
+    let (file, sockets) = (folder.path().join("tidegate.toml"), folder.path().join("sockets"));
+    std::fs::create_dir(&sockets).unwrap();
+    let names = || std::fs::read_dir(&sockets).unwrap().count();
+    let listen = |more: &str| format!("listen = [\"127.0.0.1:0\"{more}]\nadmin = \"127.0.0.1:0\"\n");
+    let both = listen(&format!(", \"{}:6432\"", sockets.display()));
+    let by_file = |settings: &str| write(&file, settings);
+    by_file(&format!("{both}workers = 3"));
+    let mut proxy = Tidegate::by_file(&file).start();
+    let mut pid = proxy.pid();
+    // Fewer workers than sockets, the same, and more.
+    for (settings, count) in [
+        (format!("{}workers = 1", listen("")), 0),
+        (format!("{both}workers = 2"), 2),
+        (format!("{both}workers = 5"), 2),
+    ] {
+        by_file(&settings);
+        let next = upgrade(&mut proxy, pid);
+        support::wait_until("the process before has ended", || !is_alive(pid));
+        assert_eq!(names(), count, "{settings}");
+        (0..20).for_each(|_| assert_eq!(Raw::app(proxy.address()).ok("select 1").value(), "1"));
+        pid = next;
+    }
+    signal(pid, "TERM");
+    support::wait_until("the last one has ended", || !is_alive(pid));
+    assert_eq!(names(), 0);
+}
+
+#[test]
+fn a_new_process_ends_when_nobody_waits_for_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("tidegate.toml");
+    let mut proxy = with_file(&file, "");
+    let nowhere = "postgres://app:secret@127.0.0.1:1/app?tidegate_startup_timeout=3600";
+    std::fs::write(&file, format!("[database.app]\nurl = \"{nowhere}\"\n")).unwrap();
+    proxy.signal("USR2");
+    let mut pid = None;
+    support::wait_until("a new process is started", || {
+        let log = proxy.stderr();
+        pid = log
+            .split_once("the place of this one pid=")
+            .and_then(|(_, rest)| rest.split_once('\n').and_then(|(pid, _)| pid.trim().parse().ok()));
+        pid.is_some()
+    });
+    assert_eq!(Raw::app(proxy.address()).ok("select 1").value(), "1");
+    proxy.signal("TERM");
+    assert_eq!(proxy.wait_exit().code(), Some(0));
+    support::wait_until("the new process has ended", || !is_alive(pid.unwrap()));
+    assert!(proxy.stderr().contains("does not hand over its place"), "{}", proxy.stderr());
 }
 
 #[test]

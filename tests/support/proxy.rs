@@ -41,6 +41,18 @@ impl Tidegate {
         Self { command }
     }
 
+    /// A proxy that takes everything from a file, and says what it does.
+    pub fn by_file(file: &std::path::Path) -> Self {
+        let mut tidegate = Self::bare();
+        let mut command = Command::new(tidegate.command.get_program());
+        for name in FOREIGN_SETTINGS {
+            command.env_remove(name);
+        }
+        command.args(["run", "--log", "info", "--config"]).arg(file);
+        tidegate.command = command;
+        tidegate
+    }
+
     /// A proxy in front of `cluster`, logged in as the user `app`.
     pub fn before(cluster: &LocalCluster) -> Self {
         let mut tidegate = Self::bare().args(["--primary", &cluster.url(Login::App)]);
