@@ -1,5 +1,7 @@
 //! A new process takes the place of one that runs, and no client notices.
 
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -34,6 +36,7 @@ async fn connect(config: &Config) -> Client {
 struct Load {
     schema: String,
     connected: AtomicU64,
+    knocked: AtomicU64,
     transactions: AtomicU64,
     is_over: AtomicBool,
 }
@@ -87,6 +90,20 @@ impl Load {
         }
     }
 
+    /// Connects and asks whether there is encryption, as fast as that goes: somebody always waits to be accepted.
+    fn knock(&self, address: SocketAddr) {
+        while self.goes_on() {
+            let mut knocking = Vec::from_iter((0..8).map(|_| TcpStream::connect(address).unwrap()));
+            for stream in &mut knocking {
+                stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).unwrap();
+                let mut answer = [0];
+                stream.read_exact(&mut answer).expect("who has connected is accepted");
+                assert_eq!(answer, *b"N");
+            }
+            self.knocked.fetch_add(8, Ordering::Relaxed);
+        }
+    }
+
     async fn see(&self, client: &Client, id: i32, written: i32) {
         let sql = format!("select n from {}.t where id = $1", self.schema);
         assert_eq!(
@@ -111,6 +128,7 @@ fn no_client_notices() {
     let load = Arc::new(Load {
         schema,
         connected: AtomicU64::new(0),
+        knocked: AtomicU64::new(0),
         transactions: AtomicU64::new(0),
         is_over: AtomicBool::new(false),
     });
@@ -120,6 +138,11 @@ fn no_client_notices() {
     tcp.host("127.0.0.1").port(proxy.address().port());
     unix.host_path(folder).port(6432);
     let first = proxy.pid();
+    let address = proxy.address();
+    let knocking: Vec<_> = (0..4)
+        .map(|_| Arc::clone(&load))
+        .map(|load| std::thread::spawn(move || load.knock(address)))
+        .collect();
     // This thread may block: the clients run on others.
     let second = block_on(async {
         let mut clients = Vec::new();
@@ -150,6 +173,7 @@ fn no_client_notices() {
         });
         more("beside each other").await;
         load.is_over.store(true, Ordering::Relaxed);
+        knocking.into_iter().for_each(|thread| thread.join().unwrap());
         for client in clients {
             client.await.unwrap();
         }
@@ -170,7 +194,10 @@ fn no_client_notices() {
     signal(third, "TERM");
     support::wait_until("the third process has ended", || !is_alive(third));
     assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0, "nothing is left");
-    println!("connected {:?}, transactions {:?}", load.connected, load.transactions);
+    println!(
+        "connected {:?}, knocked {:?}, transactions {:?}",
+        load.connected, load.knocked, load.transactions
+    );
 }
 
 /// A proxy whose settings are in a file, which can be changed.

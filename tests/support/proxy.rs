@@ -230,11 +230,17 @@ impl Drop for RunningProxy {
             let _ = child.kill();
             let _ = child.wait();
         }
-        for (pid, watchdog) in &mut self.successors {
+        for (_, watchdog) in &mut self.successors {
             let _ = watchdog.kill();
             let _ = watchdog.wait();
-            if is_alive(*pid) {
-                signal(*pid, "KILL");
+        }
+        // Those that nobody waited for, too, if it said that it has started them.
+        let log = self.stderr.text();
+        let started =
+            log.lines().filter_map(|line| line.split_once("the place of this one pid=")?.1.parse().ok());
+        for pid in started.chain(self.successors.iter().map(|(pid, _)| *pid)) {
+            if is_alive(pid) {
+                signal(pid, "KILL");
             }
         }
         if thread::panicking() {
