@@ -93,7 +93,7 @@ impl Load {
     /// Connects and asks whether there is encryption, as fast as that goes: somebody always waits to be accepted.
     fn knock(&self, address: SocketAddr) {
         while self.goes_on() {
-            let mut knocking = Vec::from_iter((0..8).map(|_| TcpStream::connect(address).unwrap()));
+            let mut knocking: Vec<_> = (0..8).map(|_| TcpStream::connect(address).unwrap()).collect();
             for stream in &mut knocking {
                 stream.write_all(&[0, 0, 0, 8, 4, 210, 22, 47]).unwrap();
                 let mut answer = [0];
