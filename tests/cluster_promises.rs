@@ -5,6 +5,8 @@
 
 mod support;
 
+#[path = "promises/activation.rs"]
+mod activation;
 #[path = "promises/backpressure.rs"]
 mod backpressure;
 #[path = "promises/cancel.rs"]
@@ -21,6 +23,8 @@ mod console_pause;
 mod cuts;
 #[path = "promises/cuts_server.rs"]
 mod cuts_server;
+#[path = "promises/drain.rs"]
+mod drain;
 #[path = "promises/explain.rs"]
 mod explain;
 #[path = "promises/failover.rs"]
@@ -83,6 +87,8 @@ mod tokens;
 mod topology;
 #[path = "promises/unix_socket.rs"]
 mod unix_socket;
+#[path = "promises/upgrade.rs"]
+mod upgrade;
 #[path = "promises/upkeep.rs"]
 mod upkeep;
 #[path = "promises/vanishing.rs"]

@@ -32,10 +32,14 @@ pub async fn serve(proxy: Arc<Proxy>, listener: tokio::net::TcpListener) -> std:
     axum::serve(listener, router).await
 }
 
-/// Ready when every database has a node that takes writes.
+/// Ready when every database has a node that takes writes, and new clients are welcome.
 async fn ready(State(proxy): State<Arc<Proxy>>) -> Response {
     let mut text = String::new();
     let mut status = StatusCode::OK;
+    if !proxy.door.is_open() {
+        status = StatusCode::SERVICE_UNAVAILABLE;
+        text.push_str("shutting down\n");
+    }
     for (name, database) in proxy.databases().iter() {
         let word = if let Some(primary) = database.cluster.primary() {
             format!("primary {}", primary.name)

@@ -1,57 +1,32 @@
-//! What signals and the console have the program do while it runs.
-
-use tokio::signal::unix::{Signal, SignalKind, signal};
+//! What the console has the program do while it runs.
 
 use super::reload::Reloader;
-use super::run::wait_for_signal;
-use super::running::Running;
-use crate::session::{Control, Order, Orders, Reply};
+use super::signals::Asked;
+use crate::session::{Control, Order, Orders, Proxy, Reply};
 
-/// How the process is to end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stop {
-    /// When clients have finished their transactions.
-    Gently,
-    /// Whatever they do.
-    AtOnce,
-}
-
-/// Reads the configuration again whenever SIGHUP or the console says so, until a signal or the console says that the
-/// process is to end.
-pub(super) async fn until_stopped(reloader: &mut Reloader, running: &Running) -> Stop {
-    let mut hangup = signal(SignalKind::hangup()).ok();
-    let mut orders = running.proxy.controls.take();
-    let mut signalled = std::pin::pin!(wait_for_signal());
-    loop {
-        let order = tokio::select! {
-            () = &mut signalled => return Stop::Gently,
-            () = hung_up(&mut hangup) => None,
-            order = next(&mut orders) => Some(order),
-        };
-        let stop = match order.as_ref().map(|order| order.control) {
-            Some(Control::Shutdown) => Some(Stop::Gently),
-            Some(Control::ShutdownNow) => Some(Stop::AtOnce),
-            Some(Control::Reload) | None => None,
-        };
-        let reply = match stop {
-            Some(_) => Ok(Vec::new()),
-            None => tokio::select! {
-                () = &mut signalled => return Stop::Gently,
-                reply = reload(reloader, running) => reply,
-            },
-        };
-        if let Some(order) = order {
-            order.reply(reply);
-        }
-        if let Some(stop) = stop {
-            return stop;
+impl From<Control> for Asked {
+    fn from(control: Control) -> Self {
+        match control {
+            Control::Reload => Self::Reload,
+            Control::Shutdown => Self::Stop,
+            Control::ShutdownNow => Self::StopNow,
         }
     }
 }
 
+/// The next order, if there ever is one. Cancel safe.
+pub(super) async fn next(orders: &mut Option<Orders>) -> Order {
+    if let Some(orders) = orders
+        && let Some(order) = orders.recv().await
+    {
+        return order;
+    }
+    std::future::pending().await
+}
+
 /// Reads the configuration again, and says in the log what came of it. Cancel safe.
-async fn reload(reloader: &mut Reloader, running: &Running) -> Reply {
-    match reloader.reload(&running.proxy).await {
+pub(super) async fn reload(reloader: &mut Reloader, proxy: &std::sync::Arc<Proxy>) -> Reply {
+    match reloader.reload(proxy).await {
         Ok(outcome) => {
             let lines = outcome.lines();
             if outcome.pending.is_empty() {
@@ -66,20 +41,4 @@ async fn reload(reloader: &mut Reloader, running: &Running) -> Reply {
             Err(refusal.to_string())
         }
     }
-}
-
-async fn hung_up(hangup: &mut Option<Signal>) {
-    match hangup {
-        Some(hangup) => drop(hangup.recv().await),
-        None => std::future::pending().await,
-    }
-}
-
-async fn next(orders: &mut Option<Orders>) -> Order {
-    if let Some(orders) = orders
-        && let Some(order) = orders.recv().await
-    {
-        return order;
-    }
-    std::future::pending().await
 }

@@ -263,6 +263,11 @@ impl Cluster {
         }
     }
 
+    /// Whether any session uses `synchronous_commit = off`, or has.
+    pub fn is_asynchronous(&self) -> bool {
+        self.async_commit.load(Ordering::Relaxed)
+    }
+
     /// Whether a transaction that does not say otherwise may be serializable, which no standby takes.
     pub fn is_serializable(&self) -> bool {
         self.serializable.load(Ordering::Relaxed)

@@ -11,8 +11,8 @@ use super::rule::RuleSettings;
 use super::secret::Secret;
 use super::settings::{
     ClientAuth, DEFAULT_ADMIN, DEFAULT_LISTEN, DEFAULT_LOG, DEFAULT_MAX_CLIENTS, DEFAULT_PREPARED_PER_SERVER,
-    DEFAULT_SHUTDOWN_TIMEOUT, DEFAULT_STARTUP_TIMEOUT, DatabaseSettings, PoolSettings, Settings,
-    UserSettings,
+    DEFAULT_SHUTDOWN_DELAY, DEFAULT_SHUTDOWN_TIMEOUT, DEFAULT_STARTUP_TIMEOUT, DEFAULT_UPGRADE_TIMEOUT,
+    DatabaseSettings, PoolSettings, Settings, UserSettings,
 };
 use super::top::{Admin, TopLayer};
 use super::topology::{Place, TopologySettings};
@@ -47,6 +47,8 @@ pub(super) fn settings(
         databases,
         warnings: Vec::new(),
         shutdown_timeout: top.shutdown_timeout.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),
+        shutdown_delay: top.shutdown_delay.unwrap_or(DEFAULT_SHUTDOWN_DELAY),
+        upgrade_timeout: top.upgrade_timeout.unwrap_or(DEFAULT_UPGRADE_TIMEOUT),
         log_statements: top.log_statements.unwrap_or(false),
         console_users,
     }

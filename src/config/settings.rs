@@ -20,6 +20,8 @@ pub(super) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Add
 pub(super) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6433);
 pub(super) const DEFAULT_LOG: &str = "warn";
 pub(super) const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const DEFAULT_SHUTDOWN_DELAY: Duration = Duration::ZERO;
+pub(super) const DEFAULT_UPGRADE_TIMEOUT: Duration = Duration::from_mins(10);
 pub(super) const DEFAULT_STARTUP_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const DEFAULT_MAX_CLIENTS: usize = 10_000;
 pub(super) const DEFAULT_PREPARED_PER_SERVER: usize = 500;
@@ -43,6 +45,10 @@ pub struct Settings {
     pub warnings: Vec<String>,
     /// Longest time that a shutdown waits for clients to finish their transactions.
     pub shutdown_timeout: Duration,
+    /// How long clients are still accepted after a shutdown was asked for, while readiness says no.
+    pub shutdown_delay: Duration,
+    /// Longest time that a process serves the clients it has after another one has taken its place.
+    pub upgrade_timeout: Duration,
     /// Whether logs may contain the text of statements. When false, literals are never logged.
     pub log_statements: bool,
     /// Who may use the console; none twice.

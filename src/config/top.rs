@@ -32,11 +32,13 @@ layer! {
         shutdown_timeout: Duration,
         console_users: Vec<String>,
         console_password: Secret,
+        shutdown_delay: Duration,
+        upgrade_timeout: Duration,
     }
 }
 
 /// The keys of a file that [`TopLayer::set`] understands.
-pub(super) const KEYS: [&str; 9] = [
+pub(super) const KEYS: [&str; 11] = [
     "listen",
     "admin",
     "workers",
@@ -44,6 +46,8 @@ pub(super) const KEYS: [&str; 9] = [
     "log",
     "log_statements",
     "shutdown_timeout",
+    "shutdown_delay",
+    "upgrade_timeout",
     "console_users",
     "console_password",
 ];
@@ -86,6 +90,8 @@ impl TopLayer {
             "console_password" => {
                 self.console_password = Some(Secret::new(value)).filter(|_| !value.is_empty());
             }
+            "shutdown_delay" => self.shutdown_delay = Some(duration(value)?),
+            "upgrade_timeout" => self.upgrade_timeout = Some(duration(value)?),
             _ => return Err(super::keys::unknown("setting", key, KEYS)),
         }
         Ok(())

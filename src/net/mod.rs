@@ -1,5 +1,6 @@
 //! Sockets: one stream type for TCP, Unix and, in tests, memory; and reading without a buffer per idle peer.
 
+pub mod handover;
 mod keepalive;
 mod listener;
 mod unix;

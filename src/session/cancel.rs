@@ -35,8 +35,10 @@ enum Running {
 enum Ends {
     /// As soon as it is outside a transaction.
     Idle = 1,
-    /// Whatever it does.
-    AtOnce = 2,
+    /// Whatever it does: an administrator has said so.
+    Killed = 2,
+    /// Whatever it does: the proxy stops, and has waited for as long as it may.
+    Cut = 3,
 }
 
 /// What one session runs where.
@@ -45,7 +47,7 @@ pub(super) struct Slot {
     secret: Vec<u8>,
     running: Mutex<Running>,
     done: Notify,
-    /// When the session is to end: 0, or one of [`Ends`].
+    /// When the session is to end: 0, or one of [`Ends`]; it only grows.
     ends: AtomicU8,
     /// It waits for something before a server can work for it.
     is_waiting: AtomicBool,
@@ -78,12 +80,17 @@ impl Slot {
 
     /// Whether the session is to end; `busy`: it is in a transaction, or a server works for it.
     pub(super) fn is_to_end(&self, busy: bool) -> bool {
-        self.ends.load(Ordering::Relaxed) >= if busy { Ends::AtOnce } else { Ends::Idle } as u8
+        self.ends.load(Ordering::Relaxed) >= if busy { Ends::Killed } else { Ends::Idle } as u8
     }
 
     /// Whether the session is to end whatever it does.
     pub(super) fn is_killed(&self) -> bool {
         self.is_to_end(true)
+    }
+
+    /// Whether that is because a stop has waited for as long as it may.
+    pub(super) fn is_cut(&self) -> bool {
+        self.ends.load(Ordering::Relaxed) == Ends::Cut as u8
     }
 
     /// Tells the session to end when it is outside a transaction.
@@ -93,7 +100,7 @@ impl Slot {
 
     /// Tells the session to end, whatever it does.
     pub(super) fn kill(&self) {
-        self.tell(Ends::AtOnce);
+        self.tell(Ends::Killed);
     }
 
     fn tell(&self, when: Ends) {
@@ -297,14 +304,17 @@ impl Cancels {
         lock(&self.slots).get(&pid).cloned().filter(|slot| slot.entry().is_some())
     }
 
-    /// Cancels what the session with this key runs. A wrong key is ignored, as PostgreSQL does.
-    pub(super) async fn cancel(&self, key: &CancelKey) {
+    /// Tells all sessions there are to end at once: a stop has waited for as long as it may.
+    pub(super) fn cut_all(&self) {
+        lock(&self.slots).values().for_each(|slot| slot.tell(Ends::Cut));
+    }
+
+    /// Cancels what the session with this key runs. False if there is none: a wrong key is ignored, as PostgreSQL does.
+    pub(super) async fn cancel(&self, key: &CancelKey) -> bool {
         let slot = lock(&self.slots).get(&key.pid).cloned();
-        if let Some(slot) = slot.filter(|slot| same(&slot.secret, &key.secret)) {
-            slot.cancel().await;
-        } else {
-            tracing::debug!(pid = key.pid, "cancel request with an unknown key");
-        }
+        let Some(slot) = slot.filter(|slot| same(&slot.secret, &key.secret)) else { return false };
+        slot.cancel().await;
+        true
     }
 }
 

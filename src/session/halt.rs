@@ -4,6 +4,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::task::Poll;
+use std::time::Duration;
 
 use super::cancel::Slot;
 use super::client::Client;
@@ -12,6 +13,8 @@ use super::serve::Session;
 
 /// What a client that waits may send ahead, in bytes.
 const AHEAD: usize = 64 * 1024;
+/// How long a server may take to accept the request to cancel what it runs.
+const CANCEL: Duration = Duration::from_secs(1);
 
 impl Session {
     /// Whether what the client wants must wait for its database to be resumed. A session that keeps connections for
@@ -56,17 +59,19 @@ impl Session {
         ended(&self.registered.slot)
     }
 
-    /// The session was told to end. What the server works on for it is cancelled; that can only be in vain where the
-    /// session was to end at once.
+    /// Ends the session, as it was told to. What it runs is cancelled, as PostgreSQL does at a fast shutdown; what it has left
+    /// open is rolled back when the session parts with its connections.
     pub(super) async fn halt(&mut self, client: &mut Client) -> End {
-        let Some(leased) = self.leased.as_mut().filter(|l| !l.exchange.is_settled()) else {
-            return self.ended().into();
-        };
-        leased.hand_over(client);
-        let torn = leased.arriving > 0;
-        self.registered.slot.cancel().await;
-        // To a client that has half of a row nothing more can be said.
-        if torn { End::Client } else { self.ended().into() }
+        let told = self.ended();
+        let Some(l) = &mut self.leased else { return told.into() };
+        l.commit(client);
+        l.hand_over(client);
+        let (works, is_torn) = (l.exchange.is_working(), l.arriving > 0);
+        if works {
+            let _ = tokio::time::timeout(CANCEL, self.registered.slot.cancel()).await;
+        }
+        // A client that has half of a row can be told nothing more.
+        if is_torn { End::Client } else { told.into() }
     }
 }
 
@@ -80,12 +85,22 @@ pub(super) async fn unless_ended<T>(slot: &Slot, awaited: impl Future<Output = T
 }
 
 fn ended(slot: &Slot) -> Failure {
-    if slot.is_killed() { killed() } else { stopped() }
+    match slot.is_killed() {
+        _ if slot.is_cut() => cut_off(),
+        true => killed(),
+        false => stopped(),
+    }
 }
 
 /// The proxy stops.
 pub(super) fn stopped() -> Failure {
     Failure::fatal("57P01", "the proxy is shutting down")
+}
+
+/// The proxy's stop has waited as long as it may.
+fn cut_off() -> Failure {
+    Failure::fatal("57P01", "terminating connection: the proxy is shutting down and waits no longer")
+        .with_hint("A transaction that was open is rolled back, unless its COMMIT was sent. Connect again.")
 }
 
 /// The console has ended the session, in PostgreSQL's words.

@@ -49,7 +49,10 @@ pub(super) async fn greet(proxy: &Arc<Proxy>, client: &mut Client) -> Result<Gre
                 client.flush().await;
             }
             Startup::Cancel(key) => {
-                proxy.cancels.cancel(&key).await;
+                let pid = key.pid;
+                if !proxy.cancels.cancel(&key).await && !proxy.door.forward(key).await {
+                    tracing::debug!(pid, "cancel request with an unknown key");
+                }
                 return Ok(Greeted::Canceller);
             }
             Startup::Session(parameters) => break parameters,

@@ -12,6 +12,7 @@ mod cancel;
 mod client;
 mod console;
 mod control;
+mod door;
 mod due;
 mod exchange;
 mod explain;
@@ -65,6 +66,7 @@ mod understand;
 mod verify;
 
 pub use control::{Control, Controls, Order, Orders, Reply};
+pub use door::{Door, Forwarded};
 pub use gate::{Gate, Passage};
 pub use keep::keep;
 pub use listener::{BACKLOG, accept, bind, hand_out};

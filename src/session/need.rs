@@ -78,11 +78,15 @@ impl Session {
 
     /// The level and the scope that hold for a segment.
     pub(super) fn promised(&self, summary: &Summary) -> (Level, Scope) {
-        if let (Some(level), Some(scope)) = (summary.level, summary.scope) {
-            return (level, scope);
-        }
-        let Defaults { level, scope, .. } = self.defaults(None);
-        (summary.level.unwrap_or(level), summary.scope.unwrap_or(scope))
+        let (level, scope) = if let (Some(level), Some(scope)) = (summary.level, summary.scope) {
+            (level, scope)
+        } else {
+            let Defaults { level, scope, .. } = self.defaults(None);
+            (summary.level.unwrap_or(level), summary.scope.unwrap_or(scope))
+        };
+        // No mark of this process stands for what another one writes.
+        let by_anybody = level == Level::Session && self.proxy.door.is_shared();
+        (if by_anybody { Level::Strong } else { level }, scope)
     }
 
     /// What a segment is promised.

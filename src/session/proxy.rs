@@ -11,6 +11,7 @@ use super::alike::Alike;
 use super::cancel::Cancels;
 use super::console::Administrators;
 use super::control::Controls;
+use super::door::Door;
 use super::due::Proven;
 use super::gate::Gate;
 use super::greeting::Greetings;
@@ -50,6 +51,8 @@ pub struct Proxy {
     pub controls: Controls,
     /// Becomes true when the proxy is to stop: idle sessions end at once, the others when they are idle.
     pub(super) stopping: watch::Sender<bool>,
+    /// Whether clients come in.
+    pub door: Door,
 }
 
 /// Databases by the name clients ask for.
@@ -134,6 +137,7 @@ impl Proxy {
             administrators: ArcSwap::from_pointee(Administrators::new(&settings.console_users)),
             controls: Controls::default(),
             stopping: watch::Sender::new(false),
+            door: Door::default(),
         };
         let databases = settings.databases.iter();
         let databases = databases.map(|d| (d.name.clone(), Arc::new(Database::new(d, &proxy)))).collect();
@@ -177,16 +181,21 @@ impl Proxy {
         self.statements.size()
     }
 
-    /// Asks every session to end at once, whatever it does.
-    pub fn stop_now(&self) {
-        self.stop();
-        self.cancels.all().iter().for_each(|(_, slot)| slot.kill());
-    }
-
     /// Asks every session to end as soon as it is outside a transaction.
     pub fn stop(&self) {
+        self.door.close();
         self.stopping.send_replace(true);
         self.cancels.end_all();
+    }
+
+    /// Ends every session, whatever it does. To be asked after [`Proxy::stop`].
+    pub fn cut_off(&self) {
+        self.cancels.cut_all();
+    }
+
+    /// Cancels what the session with this key runs. A wrong key is ignored.
+    pub async fn cancel(&self, key: &crate::wire::CancelKey) {
+        self.cancels.cancel(key).await;
     }
 }
 

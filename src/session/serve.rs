@@ -310,6 +310,10 @@ impl Session {
         }
         let Self { leased, timer, registered, .. } = self;
         let happens = poll_fn(|cx| {
+            // First: there may always be something else.
+            if registered.slot.is_killed() {
+                return Poll::Ready(Event::Stop);
+            }
             let event = match leased {
                 Some(leased) => poll_both(cx, client, leased, ahead),
                 None => poll_client(cx, client, ahead),
@@ -331,7 +335,7 @@ impl Session {
                 // A server that says nothing any more, or whose word does not count.
                 return Poll::Ready(Event::ServerGone(io::ErrorKind::ConnectionAborted.into()));
             }
-            if registered.slot.is_to_end(busy) {
+            if !busy && registered.slot.is_to_end(false) {
                 Poll::Ready(Event::Stop)
             } else if leased.is_none() && client.rests() {
                 Poll::Ready(Event::Rest)
