@@ -161,6 +161,8 @@ fn writes_wait_for_a_primary_that_is_disabled() {
     let mut ops = console(&proxy);
     let mut raw = Raw::app(proxy.address());
     raw.ok("insert into facts values (1)");
+    let fresh = "select current_setting('app.node') from facts";
+    support::wait_until("a replica shows it", || raw.ok(fresh).value().starts_with('r'));
     let primary = node_address(cluster.primary());
     let answer = ops.ok(&format!("disable node {primary}"));
     let notice = answer.0.iter().find(|m| m.tag == b'N').expect("a notice").field(b'M').unwrap();
