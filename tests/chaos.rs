@@ -15,6 +15,8 @@ mod args;
 mod client;
 #[path = "soak_drivers/dice.rs"]
 mod dice;
+#[path = "chaos/former.rs"]
+mod former;
 #[path = "chaos/ledger.rs"]
 mod ledger;
 #[path = "chaos/link.rs"]

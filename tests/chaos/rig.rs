@@ -6,9 +6,10 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use tempfile::TempDir;
-use tidegate::local::{LocalCluster, LocalNode, Login};
+use tidegate::local::{LocalCluster, LocalNode, Login, StopMode};
 use tokio::runtime::Handle;
 
+use super::former::Former;
 use super::link::Link;
 use super::load::schema;
 use super::stage::{Site, Stage, connect};
@@ -108,6 +109,13 @@ impl Rig {
         drop(self.proxy.borrow_mut().take());
     }
 
+    /// Stops the proxy (SIGTERM) and waits until it has ended.
+    pub fn stop_proxy(&self) {
+        let mut proxy = self.proxy.borrow_mut().take().unwrap();
+        proxy.signal("TERM");
+        proxy.wait_exit();
+    }
+
     /// What the proxy has logged, if one runs.
     pub fn log(&self) -> Option<String> {
         self.proxy.borrow().as_ref().map(RunningProxy::stderr)
@@ -159,6 +167,28 @@ impl Rig {
         });
         self.reigning.set(chosen);
         accepting
+    }
+
+    /// Waits until the primary acknowledges a commit, and returns the instant.
+    pub fn accepting(&self) -> Instant {
+        self.runtime.block_on(takes_writes(&self.primary().url))
+    }
+
+    /// Makes a former primary, running or not, a replica of the one there is now.
+    pub fn rejoin(&self, index: usize) {
+        let node = self.node(index);
+        // A clean end would wait for standbys that it has lost.
+        node.stop(StopMode::Immediate).unwrap();
+        Former { node, folder: self.cluster.folder(), rewind: self.cluster.bin().program("pg_rewind") }
+            .becomes_replica_of(self.node(self.reigning()));
+        node.start().unwrap();
+        let streaming = format!(
+            "select count(*) from pg_stat_replication where application_name = '{}' and state = 'streaming'",
+            node.name()
+        );
+        support::wait_until("the former primary follows the new one", || {
+            self.node(self.reigning()).psql(&streaming).unwrap().trim() == "1"
+        });
     }
 }
 

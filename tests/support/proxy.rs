@@ -163,6 +163,11 @@ impl RunningProxy {
         status.unwrap()
     }
 
+    /// Whether it has ended, by itself or after a signal.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     fn announced(&mut self, prefix: &str, lines: &Receiver<String>) -> SocketAddr {
         let deadline = Instant::now() + PATIENCE;
         loop {

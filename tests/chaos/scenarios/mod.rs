@@ -1,11 +1,54 @@
-//! Every scenario, in the order in which they are played: those that leave the cluster as it was come first.
+//! Every scenario, in the order in which they are played. Each begins with a primary and two replicas that the proxy sees in
+//! their roles, and leaves them so.
 
+mod clients;
+mod network;
+mod primary;
+mod proxy;
 mod replica;
 
-use super::scene::Scenario;
+use super::rig::Rig;
+use super::scene::{Depth, Errors, Leaves, Play, Scenario, Scene, Skipped};
 
 pub fn all() -> Vec<Scenario> {
     let mut all = Vec::new();
-    all.extend(replica::SCENARIOS);
+    all.extend(replica::scenarios());
+    all.extend(network::scenarios());
+    all.extend(primary::scenarios());
+    all.extend(proxy::scenarios());
+    all.extend(clients::scenarios());
     all
+}
+
+/// Nobody notices.
+const UNNOTICED: [Errors; 3] = [Errors::None; 3];
+/// What was under way on the primary is lost, as a connection to PostgreSQL would be. A write in a transaction may be told of
+/// it at its next statement.
+const UNDER_WAY: [Errors; 3] = [Errors::Each(1); 3];
+
+/// A scenario of the short run that leaves its stage as it was.
+fn short(
+    name: &'static str,
+    what: &'static str,
+    errors: [Errors; 3],
+    play: fn(&Scene<'_>, &Rig) -> Result<(), Skipped>,
+) -> Scenario {
+    Scenario { name, what, depth: Depth::Short, leaves: Leaves::AsItWas, errors, play: Play::Streaming(play) }
+}
+
+/// The same, for `make chaos` only.
+fn full(
+    name: &'static str,
+    what: &'static str,
+    errors: [Errors; 3],
+    play: fn(&Scene<'_>, &Rig) -> Result<(), Skipped>,
+) -> Scenario {
+    Scenario { depth: Depth::Full, ..short(name, what, errors, play) }
+}
+
+/// The replica is in its role, and is used.
+fn serves_again(scene: &Scene<'_>, rig: &Rig, index: usize) {
+    let before = rig.served(index);
+    let what = format!("{} serves as a replica", rig.node(index).name());
+    scene.expect(&what, || rig.is_seen_as(index, "replica") && rig.served(index) > before);
 }

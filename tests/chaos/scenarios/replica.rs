@@ -1,38 +1,51 @@
-//! A replica dies, and comes back.
+//! A replica dies, lags, is slow, has no room, or is another database; and comes back.
 
-use tidegate::local::StopMode;
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
 
+use tidegate::local::{Error, LocalNode, StopMode};
+
+use super::{UNNOTICED, full, serves_again, short};
+use crate::link::Flow;
+use crate::load::schema;
 use crate::progress::KINDS;
 use crate::rig::Rig;
-use crate::scene::{Depth, Errors, Leaves, Play, Scenario, Scene, Skipped};
+use crate::scene::{Scenario, Scene, Skipped};
+use crate::support;
 
-/// Nobody notices that a replica has gone.
-const UNNOTICED: [Errors; 3] = [Errors::None; 3];
+pub fn scenarios() -> [Scenario; 6] {
+    [
+        short(
+            "replica-killed",
+            "a replica is killed (SIGKILL), and started again",
+            UNNOTICED,
+            |scene, rig| dies(scene, rig, LocalNode::kill),
+        ),
+        short(
+            "replica-stopped",
+            "a replica is stopped (fast), and started again",
+            UNNOTICED,
+            |scene, rig| dies(scene, rig, |node| node.stop(StopMode::Fast)),
+        ),
+        short("replica-paused", "a replica's replay is paused, and goes on", UNNOTICED, paused),
+        short("replica-slow", "a replica's answers take 200 ms longer", UNNOTICED, slow),
+        full(
+            "replica-full",
+            "a replica's disk is full: it can write nothing and crashes",
+            UNNOTICED,
+            no_room,
+        ),
+        short(
+            "replica-other-system",
+            "another database system answers at a replica's address",
+            UNNOTICED,
+            other_system,
+        ),
+    ]
+}
 
-pub const SCENARIOS: [Scenario; 2] = [
-    Scenario {
-        name: "replica-killed",
-        what: "a replica is killed (SIGKILL), and started again",
-        depth: Depth::Short,
-        leaves: Leaves::AsItWas,
-        errors: UNNOTICED,
-        play: Play::Streaming(|scene, rig| dies(scene, rig, |node| node.kill())),
-    },
-    Scenario {
-        name: "replica-stopped",
-        what: "a replica is stopped (fast), and started again",
-        depth: Depth::Short,
-        leaves: Leaves::AsItWas,
-        errors: UNNOTICED,
-        play: Play::Streaming(|scene, rig| dies(scene, rig, |node| node.stop(StopMode::Fast))),
-    },
-];
-
-fn dies(
-    scene: &Scene<'_>,
-    rig: &Rig,
-    end: fn(&tidegate::local::LocalNode) -> Result<(), tidegate::local::Error>,
-) -> Result<(), Skipped> {
+fn dies(scene: &Scene<'_>, rig: &Rig, end: fn(&LocalNode) -> Result<(), Error>) -> Result<(), Skipped> {
     let index = rig.a_replica();
     scene.fault(|| end(rig.node(index)).unwrap());
     scene.go_on(&KINDS);
@@ -42,10 +55,71 @@ fn dies(
     Ok(())
 }
 
-/// The replica is back in its role, and is used.
-pub fn serves_again(scene: &Scene<'_>, rig: &Rig, index: usize) {
-    let before = rig.served(index);
-    scene.expect("the replica serves again", || {
-        rig.is_seen_as(index, "replica") && rig.served(index) > before
+fn paused(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
+    let index = rig.a_replica();
+    scene.fault(|| rig.node(index).pause_replay().unwrap());
+    scene.go_on(&KINDS);
+    scene.hold();
+    rig.node(index).resume_replay().unwrap();
+    serves_again(scene, rig, index);
+    Ok(())
+}
+
+fn slow(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
+    let index = rig.a_replica();
+    let half = Flow::Late(Duration::from_millis(100));
+    scene.fault(|| rig.link(index).flow(half, half));
+    scene.go_on(&KINDS);
+    scene.hold();
+    rig.link(index).heal();
+    serves_again(scene, rig, index);
+    Ok(())
+}
+
+/// An ordinary user can fill no disk of its own. A limit of nought on the size of files makes every write of the server
+/// fail in the same places, though with another error of the system (`EFBIG`, not `ENOSPC`).
+fn no_room(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
+    let index = rig.a_replica();
+    let node = rig.node(index);
+    let backends = node.psql("select pid from pg_stat_activity").unwrap();
+    let postmaster = node.pid().unwrap().to_string();
+    let limited = scene.fault(|| {
+        backends.lines().chain([postmaster.as_str()]).all(|pid| {
+            // A backend may have gone; the postmaster has not.
+            let set = Command::new("prlimit").args(["--pid", pid, "--fsize=0:"]).output();
+            set.is_ok_and(|set| set.status.success() || pid != postmaster)
+        })
     });
+    if !limited {
+        return Err(Skipped("there is no prlimit that may limit the server".to_owned()));
+    }
+    scene.go_on(&KINDS);
+    scene.hold();
+    node.kill().unwrap();
+    node.start().unwrap();
+    serves_again(scene, rig, index);
+    Ok(())
+}
+
+fn other_system(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
+    let index = rig.a_replica();
+    let mut options = support::options();
+    options.replicas = 0;
+    let other = support::exclusive_cluster(&options);
+    // The same tables and users, and other contents: whoever reads there is told something wrong.
+    other.primary().psql(&format!("{}; update facts set n = -1", schema())).unwrap();
+    let link = rig.link(index);
+    scene.fault(|| {
+        link.lead_to(SocketAddr::from(([127, 0, 0, 1], other.primary().port())));
+        link.reset();
+    });
+    scene.go_on(&KINDS);
+    scene.hold();
+    scene.expect("the other system is not used", || {
+        !rig.is_seen_as(index, "replica") && !rig.is_seen_as(index, "primary")
+    });
+    link.lead_to(SocketAddr::from(([127, 0, 0, 1], rig.node(index).port())));
+    link.reset();
+    serves_again(scene, rig, index);
+    Ok(())
 }
