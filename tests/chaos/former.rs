@@ -1,5 +1,6 @@
 //! A node that was the primary, and has to follow the one that took its place.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::os::unix::process::CommandExt;
@@ -7,6 +8,14 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use tidegate::local::LocalNode;
+
+/// A program run by the account that runs the node.
+pub fn as_owner_of(node: &LocalNode, program: impl AsRef<OsStr>) -> Command {
+    let owner = fs::metadata(node.data_dir()).unwrap();
+    let mut command = Command::new(program);
+    command.uid(owner.uid()).gid(owner.gid()).current_dir("/");
+    command
+}
 
 pub struct Former<'a> {
     /// It is not running.
@@ -25,6 +34,8 @@ impl Former<'_> {
         let own = fs::read(data.join("node.conf")).unwrap();
         let source =
             format!("host={} port={} user=postgres", self.folder.join("socket").display(), primary.port());
+        // Until its next checkpoint, a node that was promoted says that it is on its old timeline, and nothing is rewound.
+        primary.psql("checkpoint").unwrap();
         self.rewind(&format!("{source} dbname=postgres"));
         // Rewinding has copied the settings of the other one, too.
         self.write("node.conf", &own);
@@ -39,15 +50,11 @@ impl Former<'_> {
     }
 
     fn rewind(&self, source: &str) {
-        let owner = fs::metadata(self.node.data_dir()).unwrap();
-        let output = Command::new(&self.rewind)
+        // It refuses to run as root.
+        let output = as_owner_of(self.node, &self.rewind)
             .arg("--no-sync")
             .arg(format!("--target-pgdata={}", self.node.data_dir().display()))
             .arg(format!("--source-server={source}"))
-            // It refuses to run as root.
-            .uid(owner.uid())
-            .gid(owner.gid())
-            .current_dir(self.folder)
             .env("LC_ALL", "C")
             .stdin(Stdio::null())
             .output()

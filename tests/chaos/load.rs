@@ -15,6 +15,8 @@ use super::progress::{Kind, Progress, Summary};
 
 const WRITERS: [Way; 4] = [Way::Simple, Way::Prepared, Way::SimpleBlock, Way::PreparedBlock];
 const READERS: [Way; 3] = [Way::Simple, Way::Prepared, Way::SimpleBlock];
+/// Not in a transaction: what it will read is not known at its BEGIN, so it would be a read of what was written.
+const READERS_AT_REST: [Way; 3] = [Way::Simple, Way::Prepared, Way::Prepared];
 
 /// What the load needs on the cluster, as the superuser.
 pub fn schema() -> String {
@@ -63,13 +65,15 @@ impl Load {
         }
         for way in READERS {
             load.add(Work::ReadBack(Arc::clone(&accounts)), Kind::ReadBack, way, seed);
+        }
+        for way in READERS_AT_REST {
             load.add(Work::Rest, Kind::Rest, way, seed);
         }
         load
     }
 
     fn add(&mut self, work: Work, kind: Kind, way: Way, seed: u64) {
-        let progress = Arc::new(Progress::new(kind));
+        let progress = Arc::new(Progress::new(kind, way));
         let dice = Dice::new(seed, self.clients.len(), 0);
         let (shared, of_client) = (Arc::clone(&self.shared), Arc::clone(&progress));
         let actor = Actor { shared, progress: of_client, work, way, dice };

@@ -4,6 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
+use super::client::Way;
+
 /// What a client does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -29,6 +31,8 @@ struct Deed {
 #[derive(Debug)]
 pub struct Progress {
     pub kind: Kind,
+    /// For people.
+    pub way: Way,
     begun: Instant,
     deeds: Mutex<Vec<Deed>>,
 }
@@ -37,8 +41,8 @@ pub struct Progress {
 pub const NO_CONNECTION: &str = "no connection";
 
 impl Progress {
-    pub fn new(kind: Kind) -> Self {
-        Self { kind, begun: Instant::now(), deeds: Mutex::default() }
+    pub fn new(kind: Kind, way: Way) -> Self {
+        Self { kind, way, begun: Instant::now(), deeds: Mutex::default() }
     }
 
     fn deeds(&self) -> MutexGuard<'_, Vec<Deed>> {
@@ -76,6 +80,13 @@ impl Progress {
         longest
     }
 
+    /// Errors it was told of, without those to connect.
+    pub fn told(&self) -> BTreeMap<String, usize> {
+        let mut told = self.failures();
+        told.retain(|why, _| !why.starts_with(NO_CONNECTION));
+        told
+    }
+
     /// What failed, counted by why.
     fn failures(&self) -> BTreeMap<String, usize> {
         let mut failures = BTreeMap::new();
@@ -89,26 +100,17 @@ impl Progress {
 /// What clients of one kind went through.
 #[derive(Clone, Debug)]
 pub struct Summary {
-    pub successes: usize,
     pub longest_gap: Duration,
     /// By why, of all clients.
     pub failures: BTreeMap<String, usize>,
-    /// The most of one client, without those to connect.
-    pub most_failures: usize,
 }
 
 impl Summary {
     pub fn of<'a>(clients: impl IntoIterator<Item = &'a Progress>, end: Instant) -> Self {
-        let mut sum =
-            Self { successes: 0, longest_gap: Duration::ZERO, failures: BTreeMap::new(), most_failures: 0 };
+        let mut sum = Self { longest_gap: Duration::ZERO, failures: BTreeMap::new() };
         for client in clients {
-            sum.successes += client.successes();
             sum.longest_gap = sum.longest_gap.max(client.longest_gap(end));
-            let failures = client.failures();
-            let told =
-                failures.iter().filter(|(why, _)| !why.starts_with(NO_CONNECTION)).map(|(_, n)| n).sum();
-            sum.most_failures = sum.most_failures.max(told);
-            for (why, times) in failures {
+            for (why, times) in client.failures() {
                 *sum.failures.entry(why).or_default() += times;
             }
         }

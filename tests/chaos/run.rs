@@ -9,10 +9,10 @@ use tokio::runtime::{Handle, Runtime};
 use super::aftermath::{self, Aftermath};
 use super::args::Args;
 use super::load::Load;
-use super::progress::{KINDS, Kind};
+use super::progress::KINDS;
 use super::report::{self, Outcome, Played};
 use super::rig::{NODES, Rig};
-use super::scene::{Errors, Leaves, Play, Scenario, Scene};
+use super::scene::{Play, Scenario, Scene};
 use super::stage::Stage;
 use super::support;
 
@@ -92,7 +92,7 @@ impl House {
             let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("it panicked");
             Outcome::Broken(said.to_owned())
         });
-        if scenario.leaves == Leaves::AsItWas && !outcome.is_failure() {
+        if !outcome.is_failure() {
             self.rig = Some(rig);
         }
         outcome
@@ -128,7 +128,7 @@ fn perform(
     });
     let pid = stage.proxy().pid();
     let before = aftermath::memory(pid);
-    let scene = Scene::new(stage, &load, args.hold);
+    let scene = Scene::new(&load, args.hold);
     let skipped = play(&scene);
     let end = Instant::now();
     let stopped = load.stop();
@@ -142,9 +142,7 @@ fn perform(
     if !stopped {
         all.push("a client is still at work, and cannot be stopped".to_owned());
     }
-    for kind in KINDS {
-        all.extend(too_many(kind, scenario.errors[kind.index()], &clients[kind.index()]));
-    }
+    all.extend(too_many(&load, scenario));
     let after = aftermath::memory(stage.proxy().pid());
     // A proxy that was restarted has a level of its own.
     let before = if stage.proxy().pid() == pid { before } else { after };
@@ -155,23 +153,27 @@ fn perform(
         writes: load.tally(),
         connections,
         memory: [before, after],
-        complaints: all,
+        complaints: judge(scenario, all),
     }))
 }
 
-/// Why clients were told of too many errors, if they were.
-fn too_many(kind: Kind, may: Errors, clients: &super::progress::Summary) -> Option<String> {
-    let most = match may {
-        Errors::None => 0,
-        Errors::Each(most) => most,
-        Errors::Any => return None,
-    };
-    (clients.most_failures > most).then(|| {
-        format!(
-            "{}: a client was told of {} errors, not {most} or less; of all clients {:?}",
-            kind.name(),
-            clients.most_failures,
-            clients.failures
-        )
-    })
+/// Clients who were told of too many errors.
+fn too_many(load: &Load, scenario: &Scenario) -> Vec<String> {
+    let clients = KINDS.into_iter().flat_map(|kind| load.of(kind));
+    let judged = clients.filter_map(|client| {
+        let (kind, way, told) = (client.kind, client.way, client.told());
+        let most = scenario.errors[kind.index()].most(way.is_block());
+        (told.values().sum::<usize>() > most)
+            .then(|| format!("{} ({way:?}): one client was told of {told:?}, and {most} may be", kind.name()))
+    });
+    judged.collect()
+}
+
+/// Whether the checks have found what they must.
+fn judge(scenario: &Scenario, complaints: Vec<String>) -> Vec<String> {
+    match scenario.must_find {
+        None => complaints,
+        Some(part) if complaints.iter().any(|complaint| complaint.contains(part)) => Vec::new(),
+        Some(part) => vec![format!("the checks must find \"{part}\", and found {complaints:?}")],
+    }
 }

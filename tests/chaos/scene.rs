@@ -6,7 +6,6 @@ use std::time::{Duration, Instant};
 use super::load::Load;
 use super::progress::{KINDS, Kind};
 use super::rig::Rig;
-use super::stage::Stage;
 
 /// When the scenario is part of a run.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,25 +16,18 @@ pub enum Depth {
     Full,
 }
 
-/// How a scenario leaves its stage.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Leaves {
-    /// The next one may use it.
-    AsItWas,
-    /// It is taken down.
-    InRuins,
-}
-
 /// How many errors one client may be told of.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Errors {
     None,
+    /// One in a transaction: it dies with the node that it runs on. None outside.
+    InBlocks,
     /// So many: what was under way when a connection of PostgreSQL's would have broken, too.
     Each(usize),
     Any,
 }
 
-/// A fault under load, and what is asked of the proxy. How many errors there may be is told in the order of
+/// A fault under load, and what is asked of the proxy. It leaves everything as it was. How many errors there may be is told in the order of
 /// [`KINDS`].
 pub struct Scenario {
     /// For `--only`.
@@ -43,8 +35,9 @@ pub struct Scenario {
     /// What happens, for people.
     pub what: &'static str,
     pub depth: Depth,
-    pub leaves: Leaves,
     pub errors: [Errors; 3],
+    /// What the checks must find, if the scenario is there to show that they find it.
+    pub must_find: Option<&'static str>,
     pub play: Play,
 }
 
@@ -65,7 +58,6 @@ const CURIOSITY: Duration = Duration::from_secs(40);
 
 /// A scenario being played.
 pub struct Scene<'a> {
-    pub stage: &'a dyn Stage,
     pub load: &'a Load,
     /// How long a fault lasts at least.
     hold: Duration,
@@ -80,10 +72,22 @@ struct Notes {
     complaints: Vec<String>,
 }
 
+impl Errors {
+    /// How many one client may be told of.
+    pub fn most(self, is_block: bool) -> usize {
+        match self {
+            Self::None => 0,
+            Self::InBlocks => usize::from(is_block),
+            Self::Each(most) => most,
+            Self::Any => usize::MAX,
+        }
+    }
+}
+
 impl<'a> Scene<'a> {
-    pub fn new(stage: &'a dyn Stage, load: &'a Load, hold: Duration) -> Self {
+    pub fn new(load: &'a Load, hold: Duration) -> Self {
         let notes = Notes { fault: [Instant::now(); 2], back: [None; 3], complaints: Vec::new() };
-        Self { stage, load, hold, notes: RefCell::new(notes) }
+        Self { load, hold, notes: RefCell::new(notes) }
     }
 
     /// Does harm.

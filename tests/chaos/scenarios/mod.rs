@@ -6,12 +6,14 @@ mod network;
 mod primary;
 mod proxy;
 mod replica;
+mod sabotage;
 
 use super::rig::Rig;
-use super::scene::{Depth, Errors, Leaves, Play, Scenario, Scene, Skipped};
+use super::scene::{Depth, Errors, Play, Scenario, Scene, Skipped};
 
 pub fn all() -> Vec<Scenario> {
     let mut all = Vec::new();
+    all.extend(sabotage::scenarios());
     all.extend(replica::scenarios());
     all.extend(network::scenarios());
     all.extend(primary::scenarios());
@@ -20,20 +22,22 @@ pub fn all() -> Vec<Scenario> {
     all
 }
 
+/// Nobody notices, but for a READ ONLY transaction that runs on the replica that is lost.
+const OF_REPLICA: [Errors; 3] = [Errors::InBlocks, Errors::InBlocks, Errors::None];
 /// Nobody notices.
 const UNNOTICED: [Errors; 3] = [Errors::None; 3];
 /// What was under way on the primary is lost, as a connection to PostgreSQL would be. A write in a transaction may be told of
 /// it at its next statement.
 const UNDER_WAY: [Errors; 3] = [Errors::Each(1); 3];
 
-/// A scenario of the short run that leaves its stage as it was.
+/// A scenario of the short run.
 fn short(
     name: &'static str,
     what: &'static str,
     errors: [Errors; 3],
     play: fn(&Scene<'_>, &Rig) -> Result<(), Skipped>,
 ) -> Scenario {
-    Scenario { name, what, depth: Depth::Short, leaves: Leaves::AsItWas, errors, play: Play::Streaming(play) }
+    Scenario { name, what, depth: Depth::Short, errors, must_find: None, play: Play::Streaming(play) }
 }
 
 /// The same, for `make chaos` only.

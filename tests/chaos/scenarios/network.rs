@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use super::{UNDER_WAY, UNNOTICED, full, serves_again, short};
+use super::{OF_REPLICA, UNDER_WAY, full, serves_again, short};
 use crate::link::{Entry, Flow};
 use crate::progress::{KINDS, Kind};
 use crate::rig::Rig;
@@ -19,16 +19,16 @@ pub fn scenarios() -> [Scenario; 8] {
         short(
             "replica-reset",
             "connections to a replica are reset, and new ones refused",
-            UNNOTICED,
+            OF_REPLICA,
             replica_reset,
         ),
-        short("replica-silent", "a replica falls silent in both directions", UNNOTICED, |scene, rig| {
+        short("replica-silent", "a replica falls silent in both directions", OF_REPLICA, |scene, rig| {
             replica_silent(scene, rig, SILENT, SILENT)
         }),
-        full("replica-deaf", "nothing reaches a replica any more, silently", UNNOTICED, |scene, rig| {
+        full("replica-deaf", "nothing reaches a replica any more, silently", OF_REPLICA, |scene, rig| {
             replica_silent(scene, rig, SILENT, PASSES)
         }),
-        full("replica-mute", "nothing comes from a replica any more, silently", UNNOTICED, |scene, rig| {
+        full("replica-mute", "nothing comes from a replica any more, silently", OF_REPLICA, |scene, rig| {
             replica_silent(scene, rig, PASSES, SILENT)
         }),
         full(

@@ -52,7 +52,7 @@ pub fn scenarios() -> [Scenario; 7] {
     ]
 }
 
-fn others(index: usize) -> Vec<usize> {
+pub fn others(index: usize) -> Vec<usize> {
     NODES.into_iter().filter(|other| *other != index).collect()
 }
 
@@ -67,7 +67,7 @@ fn lose_primary(scene: &Scene<'_>, rig: &Rig, end: impl FnOnce(usize)) -> usize 
     old
 }
 
-fn rejoins(scene: &Scene<'_>, rig: &Rig, old: usize) {
+pub fn rejoins(scene: &Scene<'_>, rig: &Rig, old: usize) {
     rig.rejoin(old);
     for index in others(rig.reigning()) {
         serves_again(scene, rig, index);

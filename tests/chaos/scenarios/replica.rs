@@ -1,12 +1,12 @@
 //! A replica dies, lags, is slow, has no room, or is another database; and comes back.
 
 use std::net::SocketAddr;
-use std::process::Command;
 use std::time::Duration;
 
 use tidegate::local::{Error, LocalNode, StopMode};
 
-use super::{UNNOTICED, full, serves_again, short};
+use super::{OF_REPLICA, UNNOTICED, full, serves_again, short};
+use crate::former::as_owner_of;
 use crate::link::Flow;
 use crate::load::schema;
 use crate::progress::KINDS;
@@ -19,13 +19,13 @@ pub fn scenarios() -> [Scenario; 6] {
         short(
             "replica-killed",
             "a replica is killed (SIGKILL), and started again",
-            UNNOTICED,
+            OF_REPLICA,
             |scene, rig| dies(scene, rig, LocalNode::kill),
         ),
         short(
             "replica-stopped",
             "a replica is stopped (fast), and started again",
-            UNNOTICED,
+            OF_REPLICA,
             |scene, rig| dies(scene, rig, |node| node.stop(StopMode::Fast)),
         ),
         short("replica-paused", "a replica's replay is paused, and goes on", UNNOTICED, paused),
@@ -33,13 +33,13 @@ pub fn scenarios() -> [Scenario; 6] {
         full(
             "replica-full",
             "a replica's disk is full: it can write nothing and crashes",
-            UNNOTICED,
+            OF_REPLICA,
             no_room,
         ),
         short(
             "replica-other-system",
             "another database system answers at a replica's address",
-            UNNOTICED,
+            OF_REPLICA,
             other_system,
         ),
     ]
@@ -86,7 +86,7 @@ fn no_room(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
     let limited = scene.fault(|| {
         backends.lines().chain([postmaster.as_str()]).all(|pid| {
             // A backend may have gone; the postmaster has not.
-            let set = Command::new("prlimit").args(["--pid", pid, "--fsize=0:"]).output();
+            let set = as_owner_of(node, "prlimit").args(["--pid", pid, "--fsize=0:"]).output();
             set.is_ok_and(|set| set.status.success() || pid != postmaster)
         })
     });
