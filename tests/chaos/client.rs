@@ -16,6 +16,10 @@ use super::progress::{NO_CONNECTION, Progress};
 pub const PATIENCE: Duration = Duration::from_secs(20);
 /// Pause after a connection was refused.
 const AGAIN: Duration = Duration::from_millis(20);
+/// The connection ended, without a word, under something that the client did.
+pub const HUNG_UP: &str = "hung up";
+/// The same, when it did nothing.
+const HUNG_UP_IDLE: &str = "hung up when idle";
 /// How many of a writer's last writes a read looks for.
 const LOOKS_BACK: usize = 20;
 /// Rows of the table that nobody writes; the row `id` says [`fact`].
@@ -115,7 +119,7 @@ impl Failed {
         match self {
             Self::NoAnswer => "no answer".to_owned(),
             Self::Told(error) => {
-                error.code().map_or_else(|| "hung up".to_owned(), |code| code.code().to_owned())
+                error.code().map_or_else(|| HUNG_UP.to_owned(), |code| code.code().to_owned())
             }
         }
     }
@@ -126,7 +130,7 @@ impl Failed {
     /// been done. A server that is stopped (`57P01`, `57P02`) says so also after a commit.
     fn fate(&self) -> Fate {
         let why = self.why();
-        let vague = ["no answer", "hung up", "08007", "40003", "57P01", "57P02"];
+        let vague = ["no answer", HUNG_UP, "08007", "40003", "57P01", "57P02"];
         if vague.contains(&why.as_str()) || why.starts_with("XX") || why.starts_with("58") {
             Fate::Unknown(why)
         } else {
@@ -162,8 +166,16 @@ impl Actor {
     }
 
     async fn work_on(&mut self, session: &Session) {
-        while !self.shared.is_over() && !session.client.is_closed() {
+        // A session that ended with an error has been told of it.
+        let mut was_told = false;
+        while !self.shared.is_over() {
             let begun = Instant::now();
+            if session.client.is_closed() {
+                if !was_told {
+                    self.progress.note(begun, Some(HUNG_UP_IDLE.to_owned()));
+                }
+                return;
+            }
             let failed = match self.work.clone() {
                 Work::Write(account) => self.write(session, &account).await,
                 Work::ReadBack(accounts) => {
@@ -173,6 +185,7 @@ impl Actor {
                 Work::Rest => self.rest(session).await,
             };
             let why = failed.as_ref().map(Failed::why);
+            was_told = why.is_some();
             self.progress.note(begun, why);
             match failed {
                 Some(Failed::NoAnswer) => return,

@@ -1,8 +1,10 @@
 //! A scenario, and what it does to time: faults begin, services come back.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
+use super::client::HUNG_UP;
 use super::load::Load;
 use super::progress::{KINDS, Kind};
 use super::rig::Rig;
@@ -22,10 +24,16 @@ pub enum Errors {
     None,
     /// One in a transaction: it dies with the node that it runs on. None outside.
     InBlocks,
-    /// So many: what was under way when a connection of PostgreSQL's would have broken, too.
-    Each(usize),
+    /// One, of what was under way when a connection of PostgreSQL's would have broken, too. What was not sent yet waits,
+    /// and whoever is between two transactions keeps its connection.
+    UnderWay,
+    /// One of any kind.
+    One,
     Any,
 }
+
+/// What a client may be told of what was under way.
+const OF_UNDER_WAY: [&str; 5] = ["08006", "08007", "57P01", "57P02", HUNG_UP];
 
 /// A fault under load, and what is asked of the proxy. It leaves everything as it was. How many errors there may be is told in the order of
 /// [`KINDS`].
@@ -36,6 +44,8 @@ pub struct Scenario {
     pub what: &'static str,
     pub depth: Depth,
     pub errors: [Errors; 3],
+    /// Longest time in which a service must be back.
+    pub limit: Duration,
     /// What the checks must find, if the scenario is there to show that they find it.
     pub must_find: Option<&'static str>,
     pub play: Play,
@@ -51,8 +61,8 @@ pub enum Play {
 #[derive(Debug)]
 pub struct Skipped(pub String);
 
-/// Longest time in which a service must be back. Generous: the machine may be busy with something else.
-const LIMIT: Duration = Duration::from_secs(5);
+/// Generous: the machine may be busy with something else.
+pub const LIMIT: Duration = Duration::from_secs(5);
 /// How long it is waited for all the same, so that it is known how long it takes.
 const CURIOSITY: Duration = Duration::from_secs(40);
 
@@ -61,6 +71,7 @@ pub struct Scene<'a> {
     pub load: &'a Load,
     /// How long a fault lasts at least.
     hold: Duration,
+    limit: Duration,
     notes: RefCell<Notes>,
 }
 
@@ -73,21 +84,23 @@ struct Notes {
 }
 
 impl Errors {
-    /// How many one client may be told of.
-    pub fn most(self, is_block: bool) -> usize {
+    /// Whether one client, which works in transactions or not, may have been told of these.
+    pub fn allow(self, is_block: bool, told: &BTreeMap<String, usize>) -> bool {
+        let number: usize = told.values().sum();
         match self {
-            Self::None => 0,
-            Self::InBlocks => usize::from(is_block),
-            Self::Each(most) => most,
-            Self::Any => usize::MAX,
+            Self::None => number == 0,
+            Self::InBlocks => number <= usize::from(is_block),
+            Self::UnderWay => number <= 1 && told.keys().all(|why| OF_UNDER_WAY.contains(&why.as_str())),
+            Self::One => number <= 1,
+            Self::Any => true,
         }
     }
 }
 
 impl<'a> Scene<'a> {
-    pub fn new(load: &'a Load, hold: Duration) -> Self {
+    pub fn new(load: &'a Load, hold: Duration, limit: Duration) -> Self {
         let notes = Notes { fault: [Instant::now(); 2], back: [None; 3], complaints: Vec::new() };
-        Self { load, hold, notes: RefCell::new(notes) }
+        Self { load, hold, limit, notes: RefCell::new(notes) }
     }
 
     /// Does harm.
@@ -117,11 +130,11 @@ impl<'a> Scene<'a> {
                 continue;
             };
             let took = at.duration_since(from);
-            if took > LIMIT {
+            if took > self.limit {
                 self.complain(format!(
                     "{name} came back after {:.1} s, the limit is {} s",
                     took.as_secs_f64(),
-                    LIMIT.as_secs()
+                    self.limit.as_secs()
                 ));
             }
             let back = &mut self.notes.borrow_mut().back[kind.index()];

@@ -11,7 +11,7 @@ use crate::stage::Stage;
 use crate::support::raw::{Raw, V3_0, bind, execute, flush, parse, query, startup, sync, tagged};
 
 /// Whoever is connected is hung up on.
-const ONCE: [Errors; 3] = [Errors::Each(1); 3];
+const ONCE: [Errors; 3] = [Errors::One; 3];
 
 pub fn scenarios() -> [Scenario; 3] {
     [

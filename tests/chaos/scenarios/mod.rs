@@ -9,7 +9,7 @@ mod replica;
 mod sabotage;
 
 use super::rig::Rig;
-use super::scene::{Depth, Errors, Play, Scenario, Scene, Skipped};
+use super::scene::{Depth, Errors, LIMIT, Play, Scenario, Scene, Skipped};
 
 pub fn all() -> Vec<Scenario> {
     let mut all = Vec::new();
@@ -26,9 +26,8 @@ pub fn all() -> Vec<Scenario> {
 const OF_REPLICA: [Errors; 3] = [Errors::InBlocks, Errors::InBlocks, Errors::None];
 /// Nobody notices.
 const UNNOTICED: [Errors; 3] = [Errors::None; 3];
-/// What was under way on the primary is lost, as a connection to PostgreSQL would be. A write in a transaction may be told of
-/// it at its next statement.
-const UNDER_WAY: [Errors; 3] = [Errors::Each(1); 3];
+/// What was under way on the primary is lost, as a connection to PostgreSQL would be.
+const UNDER_WAY: [Errors; 3] = [Errors::UnderWay; 3];
 
 /// A scenario of the short run.
 fn short(
@@ -37,7 +36,15 @@ fn short(
     errors: [Errors; 3],
     play: fn(&Scene<'_>, &Rig) -> Result<(), Skipped>,
 ) -> Scenario {
-    Scenario { name, what, depth: Depth::Short, errors, must_find: None, play: Play::Streaming(play) }
+    Scenario {
+        name,
+        what,
+        depth: Depth::Short,
+        errors,
+        limit: LIMIT,
+        must_find: None,
+        play: Play::Streaming(play),
+    }
 }
 
 /// The same, for `make chaos` only.

@@ -9,7 +9,7 @@ use crate::scene::{Errors, Scenario, Scene, Skipped};
 use crate::stage::Stage;
 
 /// Whoever is connected is hung up on, or told so once.
-const ONCE: [Errors; 3] = [Errors::Each(1); 3];
+const ONCE: [Errors; 3] = [Errors::One; 3];
 
 pub fn scenarios() -> [Scenario; 3] {
     [

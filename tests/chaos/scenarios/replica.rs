@@ -11,7 +11,7 @@ use crate::link::Flow;
 use crate::load::schema;
 use crate::progress::KINDS;
 use crate::rig::Rig;
-use crate::scene::{Scenario, Scene, Skipped};
+use crate::scene::{LIMIT, Scenario, Scene, Skipped};
 use crate::support;
 
 pub fn scenarios() -> [Scenario; 6] {
@@ -28,7 +28,12 @@ pub fn scenarios() -> [Scenario; 6] {
             OF_REPLICA,
             |scene, rig| dies(scene, rig, |node| node.stop(StopMode::Fast)),
         ),
-        short("replica-paused", "a replica's replay is paused, and goes on", UNNOTICED, paused),
+        Scenario {
+            // A READ ONLY transaction that has begun there stays there, waits for as long as `connect_timeout`, and is then
+            // refused (40001).
+            limit: LIMIT * 2,
+            ..short("replica-paused", "a replica's replay is paused, and goes on", OF_REPLICA, paused)
+        },
         short("replica-slow", "a replica's answers take 200 ms longer", UNNOTICED, slow),
         full(
             "replica-full",
