@@ -124,6 +124,14 @@ impl Failed {
         }
     }
 
+    /// Whether there is nothing more to do on this connection.
+    fn ends_session(&self) -> bool {
+        match self {
+            Self::NoAnswer => true,
+            Self::Told(error) => error.as_db_error().is_some_and(|told| told.severity() != "ERROR"),
+        }
+    }
+
     /// What is to be believed of a write, or of a COMMIT, that ended so.
     ///
     /// `08006` is taken at its word: documented as "cannot have written, run it again", it must not come for what may have
@@ -188,7 +196,7 @@ impl Actor {
             was_told = why.is_some();
             self.progress.note(begun, why);
             match failed {
-                Some(Failed::NoAnswer) => return,
+                Some(failed) if failed.ends_session() => return,
                 Some(Failed::Told(_)) if self.way.is_block() && !session.client.is_closed() => {
                     let rollback = session.client.batch_execute("rollback");
                     if !matches!(tokio::time::timeout(PATIENCE, rollback).await, Ok(Ok(()))) {

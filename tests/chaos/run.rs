@@ -1,7 +1,7 @@
 //! Plays scenarios one after the other and says what came of them.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 use std::time::{Duration, Instant};
 
 use tokio::runtime::{Handle, Runtime};
@@ -53,7 +53,7 @@ pub fn run(scenarios: &[&Scenario], args: &Args) -> ExitCode {
         args.seed
     );
     if let Some(page) = &args.page {
-        report::write(page, &table).unwrap();
+        report::write(page, &format!("{}\n\n{table}", conditions(args))).unwrap();
     }
     let failed: Vec<_> = rows.iter().filter(|(_, o)| o.is_failure()).map(|(s, _)| s.name).collect();
     if failed.is_empty() {
@@ -61,6 +61,19 @@ pub fn run(scenarios: &[&Scenario], args: &Args) -> ExitCode {
     }
     println!("failed: {}", failed.join(", "));
     ExitCode::FAILURE
+}
+
+/// What the figures depend on.
+fn conditions(args: &Args) -> String {
+    let asked = Command::new(support::pg_bin().program("postgres")).arg("--version").output().unwrap();
+    let version = String::from_utf8_lossy(&asked.stdout);
+    let version = version.split_whitespace().nth(2).unwrap_or("?");
+    let cores = std::thread::available_parallelism().map_or(0, usize::from);
+    format!(
+        "PostgreSQL {version}, {cores} cores for everything, debug build; faults of {} s or more, seed {}.",
+        args.hold.as_secs(),
+        args.seed
+    )
 }
 
 /// Keeps a stage for the next scenario as long as it is as it was.
