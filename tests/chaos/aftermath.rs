@@ -86,7 +86,7 @@ fn pool_connections(metrics: &str, node: &str, state: &str) -> u64 {
     let series = metrics.lines().filter(|line| {
         line.starts_with("tidegate_pool_connections{") && line.contains(&at) && line.contains(&state)
     });
-    series.filter_map(|line| line.rsplit_once(' ')?.1.parse::<f64>().ok()).map(|value| value as u64).sum()
+    series.filter_map(|line| line.rsplit_once(' ')?.1.parse::<u64>().ok()).sum()
 }
 
 /// Why this is too much memory, if it is.

@@ -148,7 +148,9 @@ impl Load {
         let mut found = Vec::new();
         for account in &*self.accounts {
             let mut rows = by_writer.get(&account.writer).unwrap_or(&none).clone();
-            rows.values_mut().for_each(|parts| parts.sort_unstable());
+            for parts in rows.values_mut() {
+                parts.sort_unstable();
+            }
             found.extend(account.audit(&rows));
         }
         found

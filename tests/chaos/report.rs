@@ -14,7 +14,7 @@ const END: &str = "<!-- chaos: end -->";
 /// What came of a scenario.
 pub enum Outcome {
     Played(Box<Played>),
-    Skipped(String),
+    Skipped(&'static str),
     /// The scenario itself could not go on.
     Broken(String),
 }

@@ -136,7 +136,7 @@ fn perform(
     args: &Args,
     runtime: &Handle,
     round: usize,
-    play: impl FnOnce(&Scene<'_>) -> Result<(), super::scene::Skipped>,
+    play: impl FnOnce(&Scene<'_>),
 ) -> Outcome {
     let load = Load::start(runtime, stage.url(), args.seed, round);
     support::wait_until("every client was served", || {
@@ -145,11 +145,11 @@ fn perform(
     let pid = stage.proxy().pid();
     let before = aftermath::memory(pid);
     let scene = Scene::new(&load, args.hold, scenario.limit);
-    let skipped = play(&scene);
+    play(&scene);
     let end = Instant::now();
     let stopped = load.stop();
-    if let Err(skipped) = skipped {
-        return Outcome::Skipped(skipped.0);
+    if let Some(why) = scene.skipped() {
+        return Outcome::Skipped(why);
     }
     let Aftermath { connections, complaints } = aftermath::look(stage, &load, runtime);
     let clients = KINDS.map(|kind| load.summary(kind, end));

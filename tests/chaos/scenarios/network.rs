@@ -5,11 +5,11 @@
 
 use std::time::Instant;
 
-use super::{OF_REPLICA, UNDER_WAY, full, serves_again, short};
+use super::{OF_REPLICA, UNDER_WAY, full, serves_again, short, wanted};
 use crate::link::{Entry, Flow};
 use crate::progress::{KINDS, Kind};
 use crate::rig::Rig;
-use crate::scene::{Scenario, Scene, Skipped};
+use crate::scene::{Scenario, Scene};
 
 const SILENT: Flow = Flow::Silent;
 const PASSES: Flow = Flow::Passes;
@@ -22,14 +22,14 @@ pub fn scenarios() -> [Scenario; 8] {
             OF_REPLICA,
             replica_reset,
         ),
-        short("replica-silent", "a replica falls silent in both directions", OF_REPLICA, |scene, rig| {
-            replica_silent(scene, rig, SILENT, SILENT)
+        wanted("replica-silent", "a replica falls silent in both directions", OF_REPLICA, |scene, rig| {
+            replica_silent(scene, rig, SILENT, SILENT);
         }),
         full("replica-deaf", "nothing reaches a replica any more, silently", OF_REPLICA, |scene, rig| {
-            replica_silent(scene, rig, SILENT, PASSES)
+            replica_silent(scene, rig, SILENT, PASSES);
         }),
         full("replica-mute", "nothing comes from a replica any more, silently", OF_REPLICA, |scene, rig| {
-            replica_silent(scene, rig, PASSES, SILENT)
+            replica_silent(scene, rig, PASSES, SILENT);
         }),
         full(
             "primary-reset",
@@ -38,18 +38,18 @@ pub fn scenarios() -> [Scenario; 8] {
             primary_reset,
         ),
         short("primary-silent", "the primary falls silent in both directions", UNDER_WAY, |scene, rig| {
-            primary_silent(scene, rig, SILENT, SILENT)
+            primary_silent(scene, rig, SILENT, SILENT);
         }),
         full("primary-deaf", "nothing reaches the primary any more, silently", UNDER_WAY, |scene, rig| {
-            primary_silent(scene, rig, SILENT, PASSES)
+            primary_silent(scene, rig, SILENT, PASSES);
         }),
         full("primary-mute", "nothing comes from the primary any more, silently", UNDER_WAY, |scene, rig| {
-            primary_silent(scene, rig, PASSES, SILENT)
+            primary_silent(scene, rig, PASSES, SILENT);
         }),
     ]
 }
 
-fn replica_reset(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
+fn replica_reset(scene: &Scene<'_>, rig: &Rig) {
     let index = rig.a_replica();
     scene.fault(|| {
         rig.link(index).entry(Entry::Reset);
@@ -59,20 +59,18 @@ fn replica_reset(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
     scene.hold();
     rig.link(index).heal();
     serves_again(scene, rig, index);
-    Ok(())
 }
 
-fn replica_silent(scene: &Scene<'_>, rig: &Rig, up: Flow, down: Flow) -> Result<(), Skipped> {
+fn replica_silent(scene: &Scene<'_>, rig: &Rig, up: Flow, down: Flow) {
     let index = rig.a_replica();
     scene.fault(|| rig.link(index).flow(up, down));
     scene.go_on(&KINDS);
     scene.hold();
     rig.link(index).heal();
     serves_again(scene, rig, index);
-    Ok(())
 }
 
-fn primary_reset(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
+fn primary_reset(scene: &Scene<'_>, rig: &Rig) {
     let link = rig.link(rig.reigning());
     scene.fault(|| {
         link.entry(Entry::Reset);
@@ -82,10 +80,9 @@ fn primary_reset(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
     scene.hold();
     link.heal();
     scene.return_after(Instant::now(), &[Kind::ReadBack, Kind::Write]);
-    Ok(())
 }
 
-fn primary_silent(scene: &Scene<'_>, rig: &Rig, up: Flow, down: Flow) -> Result<(), Skipped> {
+fn primary_silent(scene: &Scene<'_>, rig: &Rig, up: Flow, down: Flow) {
     let link = rig.link(rig.reigning());
     scene.fault(|| link.flow(up, down));
     scene.go_on(&[Kind::Rest]);
@@ -93,5 +90,4 @@ fn primary_silent(scene: &Scene<'_>, rig: &Rig, up: Flow, down: Flow) -> Result<
     // What was held back arrives now, late.
     link.heal();
     scene.return_after(Instant::now(), &[Kind::ReadBack, Kind::Write]);
-    Ok(())
 }

@@ -2,18 +2,18 @@
 
 use tidegate::local::{Error, LocalNode, StopMode};
 
-use super::{UNDER_WAY, full, serves_again, short};
+use super::{UNDER_WAY, full, serves_again, short, wanted};
 use crate::link::Flow;
 use crate::progress::{KINDS, Kind};
 use crate::rig::{NODES, Rig};
-use crate::scene::{Errors, Scenario, Scene, Skipped};
+use crate::scene::{Errors, Scenario, Scene};
 
 /// Until the node is told otherwise, it refuses writes: that is not the proxy's error.
 const READ_ONLY: [Errors; 3] = [Errors::None, Errors::None, Errors::Any];
 
 pub fn scenarios() -> [Scenario; 7] {
     [
-        short(
+        wanted(
             "primary-killed",
             "the primary is killed (SIGKILL), a replica promoted; the old one rejoins as a replica",
             UNDER_WAY,
@@ -25,23 +25,23 @@ pub fn scenarios() -> [Scenario; 7] {
             UNDER_WAY,
             |scene, rig| fails_over(scene, rig, |node| node.stop(StopMode::Fast)),
         ),
-        short(
+        wanted(
             "primary-returns",
             "the primary is killed, a replica promoted; the old one comes back as a primary",
             UNDER_WAY,
             returns,
         ),
-        short(
+        wanted(
             "primary-isolated",
             "the primary falls silent and lives on, a replica is promoted; the network heals: two primaries",
             UNDER_WAY,
             isolated,
         ),
         short("primary-restarted", "the primary is restarted (fast)", UNDER_WAY, |scene, rig| {
-            restarted(scene, rig, StopMode::Fast)
+            restarted(scene, rig, StopMode::Fast);
         }),
         full("primary-crashed", "the primary is restarted (immediate)", UNDER_WAY, |scene, rig| {
-            restarted(scene, rig, StopMode::Immediate)
+            restarted(scene, rig, StopMode::Immediate);
         }),
         short(
             "primary-read-only",
@@ -74,10 +74,9 @@ pub fn rejoins(scene: &Scene<'_>, rig: &Rig, old: usize) {
     }
 }
 
-fn fails_over(scene: &Scene<'_>, rig: &Rig, end: fn(&LocalNode) -> Result<(), Error>) -> Result<(), Skipped> {
+fn fails_over(scene: &Scene<'_>, rig: &Rig, end: fn(&LocalNode) -> Result<(), Error>) {
     let old = lose_primary(scene, rig, |index| end(rig.node(index)).unwrap());
     rejoins(scene, rig, old);
-    Ok(())
 }
 
 /// As long as there are two, the one that was passed over gets nothing.
@@ -100,34 +99,31 @@ fn is_fenced(scene: &Scene<'_>, rig: &Rig, old: usize) {
     }
 }
 
-fn returns(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
+fn returns(scene: &Scene<'_>, rig: &Rig) {
     let old = lose_primary(scene, rig, |index| rig.node(index).kill().unwrap());
     rig.node(old).start().unwrap();
     is_fenced(scene, rig, old);
     rejoins(scene, rig, old);
-    Ok(())
 }
 
-fn isolated(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
+fn isolated(scene: &Scene<'_>, rig: &Rig) {
     let old = lose_primary(scene, rig, |index| rig.link(index).flow(Flow::Silent, Flow::Silent));
     // What was held back arrives now, at a node that still believes itself the primary.
     rig.link(old).heal();
     is_fenced(scene, rig, old);
     rejoins(scene, rig, old);
-    Ok(())
 }
 
-fn restarted(scene: &Scene<'_>, rig: &Rig, mode: StopMode) -> Result<(), Skipped> {
+fn restarted(scene: &Scene<'_>, rig: &Rig, mode: StopMode) {
     let index = rig.reigning();
     scene.fault(|| rig.node(index).stop(mode).unwrap());
     rig.node(index).start().unwrap();
     let accepting = rig.accepting();
     scene.go_on(&[Kind::Rest]);
     scene.return_after(accepting, &[Kind::ReadBack, Kind::Write]);
-    Ok(())
 }
 
-fn read_only(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
+fn read_only(scene: &Scene<'_>, rig: &Rig) {
     let node = rig.node(rig.reigning());
     let set = "alter system set default_transaction_read_only = on; select pg_reload_conf()";
     scene.fault(|| node.psql(set).unwrap());
@@ -135,5 +131,4 @@ fn read_only(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
     scene.hold();
     node.psql("alter system reset default_transaction_read_only; select pg_reload_conf()").unwrap();
     scene.return_after(rig.accepting(), &[Kind::Write]);
-    Ok(())
 }

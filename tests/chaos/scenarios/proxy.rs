@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 use super::{UNNOTICED, full, short};
 use crate::progress::KINDS;
 use crate::rig::Rig;
-use crate::scene::{Errors, Scenario, Scene, Skipped};
+use crate::scene::{Errors, Scenario, Scene};
 use crate::stage::Stage;
 
 /// Whoever is connected is hung up on, or told so once.
@@ -24,28 +24,26 @@ pub fn scenarios() -> [Scenario; 3] {
     ]
 }
 
-fn killed(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
+fn killed(scene: &Scene<'_>, rig: &Rig) {
     scene.fault(|| rig.kill_proxy());
     rig.start_proxy();
     scene.return_after(Instant::now(), &KINDS);
-    Ok(())
 }
 
-fn stopped(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
+fn stopped(scene: &Scene<'_>, rig: &Rig) {
     scene.fault(|| rig.stop_proxy());
     rig.start_proxy();
     scene.return_after(Instant::now(), &KINDS);
-    Ok(())
 }
 
-fn reload(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
+fn reload(scene: &Scene<'_>, rig: &Rig) {
     // Only a proxy of its own tells whether this one would survive it.
     let mut other = rig.another_proxy();
     other.signal("HUP");
     let begun = Instant::now();
     while begun.elapsed() < Duration::from_secs(1) {
         if other.has_ended() {
-            return Err(Skipped("this proxy ends at SIGHUP".to_owned()));
+            return scene.skip("this proxy ends at SIGHUP");
         }
         std::thread::sleep(Duration::from_millis(20));
     }
@@ -67,5 +65,4 @@ fn reload(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
     scene.go_on(&KINDS);
     rig.configure("");
     rig.proxy().signal("HUP");
-    Ok(())
 }

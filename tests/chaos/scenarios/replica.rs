@@ -11,7 +11,7 @@ use crate::link::Flow;
 use crate::load::schema;
 use crate::progress::KINDS;
 use crate::rig::Rig;
-use crate::scene::{LIMIT, Scenario, Scene, Skipped};
+use crate::scene::{LIMIT, Scenario, Scene};
 use crate::support;
 
 pub fn scenarios() -> [Scenario; 6] {
@@ -50,27 +50,25 @@ pub fn scenarios() -> [Scenario; 6] {
     ]
 }
 
-fn dies(scene: &Scene<'_>, rig: &Rig, end: fn(&LocalNode) -> Result<(), Error>) -> Result<(), Skipped> {
+fn dies(scene: &Scene<'_>, rig: &Rig, end: fn(&LocalNode) -> Result<(), Error>) {
     let index = rig.a_replica();
     scene.fault(|| end(rig.node(index)).unwrap());
     scene.go_on(&KINDS);
     scene.hold();
     rig.node(index).start().unwrap();
     serves_again(scene, rig, index);
-    Ok(())
 }
 
-fn paused(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
+fn paused(scene: &Scene<'_>, rig: &Rig) {
     let index = rig.a_replica();
     scene.fault(|| rig.node(index).pause_replay().unwrap());
     scene.go_on(&KINDS);
     scene.hold();
     rig.node(index).resume_replay().unwrap();
     serves_again(scene, rig, index);
-    Ok(())
 }
 
-fn slow(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
+fn slow(scene: &Scene<'_>, rig: &Rig) {
     let index = rig.a_replica();
     let half = Flow::Late(Duration::from_millis(100));
     scene.fault(|| rig.link(index).flow(half, half));
@@ -78,12 +76,11 @@ fn slow(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
     scene.hold();
     rig.link(index).heal();
     serves_again(scene, rig, index);
-    Ok(())
 }
 
 /// An ordinary user can fill no disk of its own. A limit of nought on the size of files makes every write of the server
 /// fail in the same places, though with another error of the system (`EFBIG`, not `ENOSPC`).
-fn no_room(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
+fn no_room(scene: &Scene<'_>, rig: &Rig) {
     let index = rig.a_replica();
     let node = rig.node(index);
     let backends = node.psql("select pid from pg_stat_activity").unwrap();
@@ -96,17 +93,16 @@ fn no_room(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
         })
     });
     if !limited {
-        return Err(Skipped("there is no prlimit that may limit the server".to_owned()));
+        return scene.skip("there is no prlimit that may limit the server");
     }
     scene.go_on(&KINDS);
     scene.hold();
     node.kill().unwrap();
     node.start().unwrap();
     serves_again(scene, rig, index);
-    Ok(())
 }
 
-fn other_system(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
+fn other_system(scene: &Scene<'_>, rig: &Rig) {
     let index = rig.a_replica();
     let mut options = support::options();
     options.replicas = 0;
@@ -126,5 +122,4 @@ fn other_system(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
     link.lead_to(SocketAddr::from(([127, 0, 0, 1], rig.node(index).port())));
     link.reset();
     serves_again(scene, rig, index);
-    Ok(())
 }

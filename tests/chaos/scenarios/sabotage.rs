@@ -6,7 +6,7 @@ use super::primary::{others, rejoins};
 use super::short;
 use crate::progress::KINDS;
 use crate::rig::Rig;
-use crate::scene::{Errors, Scenario, Scene, Skipped};
+use crate::scene::{Errors, Scenario, Scene};
 
 const ANY: [Errors; 3] = [Errors::Any; 3];
 
@@ -33,7 +33,7 @@ pub fn scenarios() -> [Scenario; 2] {
     ]
 }
 
-fn eventual(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
+fn eventual(scene: &Scene<'_>, rig: &Rig) {
     let replica = rig.node(rig.a_replica());
     rig.configure("consistency = \"eventual\"");
     rig.kill_proxy();
@@ -46,10 +46,9 @@ fn eventual(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
     rig.configure("");
     rig.kill_proxy();
     rig.start_proxy();
-    Ok(())
 }
 
-fn asynchronous(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
+fn asynchronous(scene: &Scene<'_>, rig: &Rig) {
     let old = rig.reigning();
     let set = "alter system set synchronous_standby_names = ''; select pg_reload_conf()";
     rig.node(old).psql(set).unwrap();
@@ -65,5 +64,4 @@ fn asynchronous(scene: &Scene<'_>, rig: &Rig) -> Result<(), Skipped> {
     }
     rig.fail_over(&others(old));
     rejoins(scene, rig, old);
-    Ok(())
 }
