@@ -1,5 +1,8 @@
 //! The primary dies and another node is promoted, or it comes back by itself, or takes no writes.
 
+use std::collections::BTreeMap;
+use std::time::Instant;
+
 use tidegate::local::{Error, LocalNode, StopMode};
 
 use super::{UNDER_WAY, full, serves_again, short, wanted};
@@ -7,11 +10,14 @@ use crate::link::Flow;
 use crate::progress::{KINDS, Kind};
 use crate::rig::{NODES, Rig};
 use crate::scene::{Errors, Scenario, Scene};
+use crate::stage::Stage;
+use crate::support::PATIENCE;
+use crate::support::raw::Raw;
 
 /// Until the node is told otherwise, it refuses writes: that is not the proxy's error.
 const READ_ONLY: [Errors; 3] = [Errors::None, Errors::None, Errors::Any];
 
-pub fn scenarios() -> [Scenario; 7] {
+pub fn scenarios() -> [Scenario; 8] {
     [
         wanted(
             "primary-killed",
@@ -36,6 +42,12 @@ pub fn scenarios() -> [Scenario; 7] {
             "the primary falls silent and lives on, a replica is promoted; the network heals: two primaries",
             UNDER_WAY,
             isolated,
+        ),
+        wanted(
+            "primary-read-under-way",
+            "the primary is killed, a replica promoted, READ ONLY transactions being open on both replicas",
+            UNDER_WAY,
+            read_under_way,
         ),
         short("primary-restarted", "the primary is restarted (fast)", UNDER_WAY, |scene, rig| {
             restarted(scene, rig, StopMode::Fast);
@@ -111,6 +123,31 @@ fn isolated(scene: &Scene<'_>, rig: &Rig) {
     // What was held back arrives now, at a node that still believes itself the primary.
     rig.link(old).heal();
     is_fenced(scene, rig, old);
+    rejoins(scene, rig, old);
+}
+
+/// A standby that is promoted ends no transaction, and neither may the proxy.
+fn read_under_way(scene: &Scene<'_>, rig: &Rig) {
+    let mut readers = BTreeMap::new();
+    let begun = Instant::now();
+    while readers.len() < 2 && begun.elapsed() < PATIENCE {
+        let mut reader = Raw::app(rig.proxy().address());
+        reader.ok("begin read only");
+        let node = reader.ok("select current_setting('cluster_name')").value();
+        if node != rig.node(rig.reigning()).name() {
+            readers.insert(node, reader);
+        }
+    }
+    let old = lose_primary(scene, rig, |index| rig.node(index).kill().unwrap());
+    for (node, mut reader) in readers {
+        let begun = Instant::now();
+        let answer = reader.query("select count(*) from ledger");
+        if let Some((code, text)) = answer.error() {
+            let after = begun.elapsed().as_secs_f64();
+            scene.complain(format!("a transaction on {node} was told after {after:.1} s: {code}, {text}"));
+        }
+        reader.terminate();
+    }
     rejoins(scene, rig, old);
 }
 
