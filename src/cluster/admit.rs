@@ -63,6 +63,7 @@ impl Cluster {
         }
         if state == State::Primary {
             self.crowned.notify_waiters();
+            self.progressed();
         }
         if before != state {
             tracing::info!(node = %node.name, ?state, timeline = identity.timeline, "node seen");

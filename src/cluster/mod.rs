@@ -245,15 +245,6 @@ impl Cluster {
         tokio::time::timeout(within, wait).await.is_ok()
     }
 
-    /// Waits until everything acknowledged before `mark` is visible on a node. Cancel safe. False when it was not in
-    /// time.
-    pub async fn passes(&self, node: &Node, mark: Tick, within: Duration) -> bool {
-        node.horizon() >= mark || {
-            self.want(mark);
-            self.progress_within(within, || node.horizon() >= mark).await
-        }
-    }
-
     /// A session uses `synchronous_commit = off`: from now on samples take the insert position.
     pub fn commits_asynchronously(&self) {
         if !self.async_commit.swap(true, Ordering::Relaxed) {

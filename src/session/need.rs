@@ -8,7 +8,7 @@ use super::rules::Defaults;
 use super::segment::Ending;
 use super::serve::Session;
 use super::summary::Summary;
-use crate::cluster::{Lost, footprint};
+use crate::cluster::{Lost, Node, State, footprint};
 use crate::freshness::{Footprint, Group, Position, Tick};
 use crate::routing::{Need, Promise, Wants};
 use crate::server::Settings;
@@ -144,7 +144,8 @@ impl Session {
     /// Whether the segment reads in a transaction on a replica that has not replayed what it must see.
     pub(super) fn is_ahead(&self, summary: &Summary) -> bool {
         let reads = |l: &&Leased| l.serves_as == ServesAs::Replica && summary.wants != Wants::Transaction;
-        self.leased.as_ref().filter(reads).is_some_and(|l| l.node.node().horizon() < summary.need.mark)
+        let shows = |l: &Leased| shows(l.node.node(), summary.need.mark);
+        self.leased.as_ref().filter(reads).is_some_and(|l| !shows(l))
     }
 
     /// In a READ ONLY transaction on a replica every statement sees what was acknowledged before it. The transaction
@@ -152,7 +153,9 @@ impl Session {
     pub(super) async fn await_replay(&self, summary: &Summary) -> Result<(), Failure> {
         let Some(leased) = &self.leased else { return Ok(()) };
         let wait = self.database.settings.pool.connect_timeout;
-        if self.database.cluster.passes(leased.node.node(), summary.need.mark, wait).await {
+        let (cluster, node, mark) = (&self.database.cluster, leased.node.node(), summary.need.mark);
+        cluster.want(mark);
+        if cluster.progress_within(wait, || shows(node, mark)).await {
             return Ok(());
         }
         let name = &leased.node.node().name;
@@ -173,6 +176,11 @@ impl Session {
         self.located = Some(Located { position, term, mark });
         Ok(mark)
     }
+}
+
+/// Whether a node shows everything acknowledged before `mark`: it has replayed that, or has become the primary.
+fn shows(node: &Node, mark: Tick) -> bool {
+    node.horizon() >= mark || node.state() == State::Primary
 }
 
 /// Why what a token stands for cannot be waited for.

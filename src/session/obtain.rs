@@ -13,7 +13,7 @@ use super::serve::Session;
 use super::settings::{difference, renewal};
 use super::stale::{Room, can_serve};
 use super::summary::Summary;
-use crate::cluster::{Node, Outstanding};
+use crate::cluster::{Node, Outstanding, State};
 use crate::pool::{Lease, LeaseError};
 use crate::routing::{NodeId, Target};
 use crate::server::ConnectError;
@@ -157,7 +157,7 @@ impl Session {
         again: Option<Rerun>,
     ) -> Result<(), Unfit> {
         let outstanding = node.begin();
-        let is_fit = || !on_replica || can_serve(node, summary);
+        let is_fit = || if on_replica { can_serve(node, summary) } else { node.state() == State::Primary };
         let tenure = Tenure { life: node.life(), abandonments: node.abandonments() };
         let serves_as = if on_replica { ServesAs::Replica } else { ServesAs::Primary };
         if let Some(i) = self.parked.iter().position(|(id, _)| *id == node.id) {

@@ -118,7 +118,7 @@ impl Tidegate {
             admin: unknown,
             child,
             watchdog,
-            lines,
+            lines: Mutex::new(lines),
             successors: Vec::new(),
             stderr,
         }
@@ -133,7 +133,7 @@ pub struct RunningProxy {
     child: Child,
     watchdog: Child,
     /// What it says on standard output.
-    lines: Receiver<String>,
+    lines: Mutex<Receiver<String>>,
     /// Processes that have taken its place, each with a watchdog.
     successors: Vec<(u32, Child)>,
     stderr: Log,
@@ -199,6 +199,11 @@ impl RunningProxy {
         status.unwrap()
     }
 
+    /// Whether it has ended, by itself or after a signal.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
     /// Waits until it says where it listens.
     pub fn wait_started(&mut self) {
         let address = |text: &str| text.trim().parse().unwrap_or_else(|_| panic!("no address: {text}"));
@@ -210,7 +215,8 @@ impl RunningProxy {
     pub fn announced(&mut self, prefix: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match self.lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            match self.lines.lock().unwrap().recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            {
                 Ok(line) => {
                     if let Some(address) = line.strip_prefix(prefix) {
                         return address.to_owned();
