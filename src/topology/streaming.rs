@@ -146,7 +146,12 @@ impl Streaming {
         });
         match address {
             Some(address) => NodeSettings::tcp(address, port),
-            None => Some(NodeSettings { port, declared: None, ..node.clone() }),
+            None => Some(NodeSettings {
+                port,
+                declared: None,
+                weight: crate::config::DEFAULT_WEIGHT,
+                ..node.clone()
+            }),
         }
     }
 
