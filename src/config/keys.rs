@@ -67,7 +67,7 @@ const IGNORED: [(&str, &str); 24] = [
     ("keepalives_idle", "keepalive is set by the proxy"),
     ("keepalives_interval", "keepalive is set by the proxy"),
     ("keepalives_count", "keepalive is set by the proxy"),
-    ("tcp_user_timeout", "keepalive is set by the proxy"),
+    ("tcp_user_timeout", "a peer that does not read for a while is not gone; keepalive finds one that is"),
     ("channel_binding", "connections to the servers are not encrypted in this version"),
     ("gssencmode", "connections to the servers are not encrypted in this version"),
     ("sslcert", "connections to the servers are not encrypted in this version"),

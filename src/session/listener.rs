@@ -14,7 +14,7 @@ use super::failure::End;
 use super::handshake::{Greeted, greet};
 use super::proxy::Proxy;
 use super::rest::{self, Served};
-use crate::net::{Accepted, Bound, Listener};
+use crate::net::{Accepted, Bound, Kept, Listener, keep_alive};
 use crate::wire::Severity;
 
 /// Time for a client to log in.
@@ -30,6 +30,7 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.set_nonblocking(true)?;
     // Small messages must not wait for each other's acknowledgements. Accepted sockets inherit it.
     socket.set_tcp_nodelay(true)?;
+    keep_alive(&socket, Kept::Client)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
@@ -151,10 +152,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn small_messages_do_not_wait() {
+    async fn small_messages_do_not_wait_and_who_vanishes_is_noticed() {
         let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
         let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, _) = listener.accept().await.unwrap();
         assert!(socket.nodelay().unwrap());
+        assert!(socket2::SockRef::from(&socket).keepalive().unwrap());
+        assert_eq!(socket2::SockRef::from(&socket).tcp_keepalive_time().unwrap(), Duration::from_mins(1));
     }
 }

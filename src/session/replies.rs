@@ -205,6 +205,10 @@ impl Session {
         if fatal {
             l.fate = Fate::HangingUp;
         }
+        if code == "25006" && l.serves_as != ServesAs::Replica {
+            // A primary takes writes: perhaps it is none any more.
+            l.node.node().wake();
+        }
         if l.rerun.is_some() {
             l.hide(len);
             return Looked::Next;
