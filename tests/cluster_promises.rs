@@ -11,6 +11,12 @@ mod backpressure;
 mod cancel;
 #[path = "promises/catalog.rs"]
 mod catalog;
+#[path = "promises/console.rs"]
+mod console;
+#[path = "promises/console_operations.rs"]
+mod console_operations;
+#[path = "promises/console_pause.rs"]
+mod console_pause;
 #[path = "promises/cuts.rs"]
 mod cuts;
 #[path = "promises/cuts_server.rs"]
@@ -23,6 +29,8 @@ mod failover;
 mod freshness;
 #[path = "promises/healed.rs"]
 mod healed;
+#[path = "promises/health.rs"]
+mod health;
 #[path = "promises/idle.rs"]
 mod idle;
 #[path = "promises/large.rs"]

@@ -7,6 +7,7 @@ pub mod explain;
 mod interrupt;
 pub mod logging;
 mod nodes;
+mod orders;
 mod reload;
 pub mod remote;
 pub mod run;

@@ -4,6 +4,7 @@ use std::process::ExitCode;
 
 use tokio::signal::unix::{SignalKind, signal};
 
+use super::orders::{Stop, until_stopped};
 use super::reload::Reloader;
 use super::running::Running;
 use super::{logging, refuse};
@@ -60,37 +61,13 @@ async fn serve(mut reloader: Reloader) -> ExitCode {
     if let Some(address) = running.admin {
         println!("admin on {address}");
     }
-    reload_until_stopped(&mut reloader, &running).await;
-    tracing::info!("stopping");
-    running.stop(reloader.settings.shutdown_timeout).await;
-    ExitCode::SUCCESS
-}
-
-/// Reads the configuration again whenever SIGHUP says so, until SIGTERM or SIGINT.
-async fn reload_until_stopped(reloader: &mut Reloader, running: &Running) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return wait_for_signal().await };
-    let mut stop = std::pin::pin!(wait_for_signal());
-    loop {
-        tokio::select! {
-            () = &mut stop => return,
-            _ = hangup.recv() => {}
-        }
-        let outcome = tokio::select! {
-            () = &mut stop => return,
-            outcome = reloader.reload(&running.proxy) => outcome,
-        };
-        match outcome {
-            Ok(outcome) if outcome.pending.is_empty() => {
-                tracing::info!("configuration reloaded: {}", outcome.lines().join("; "));
-            }
-            Ok(outcome) => tracing::warn!("configuration reloaded: {}", outcome.lines().join("; ")),
-            Err(refusal) => {
-                tracing::error!(
-                    "the configuration cannot be used, and the one before stays in force: {refusal}"
-                );
-            }
-        }
+    let stop = until_stopped(&mut reloader, &running).await;
+    tracing::info!(?stop, "stopping");
+    match stop {
+        Stop::Gently => running.stop(reloader.settings.shutdown_timeout).await,
+        Stop::AtOnce => running.stop_now(reloader.settings.shutdown_timeout).await,
     }
+    ExitCode::SUCCESS
 }
 
 /// Waits for SIGTERM or SIGINT.

@@ -33,6 +33,9 @@ pub struct Running {
 /// How long the start waits for the monitors to have seen a primary: one answer, as a rule.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
 
+/// Time for clients to be told that the process ends at once.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+
 /// Workers when none are configured. One serves tens of thousands of transactions a second and leaves the other cores
 /// to whom they belong; see `docs/performance.md`.
 fn default_workers() -> usize {
@@ -71,6 +74,12 @@ impl Running {
             tokio::spawn(hand_out(Arc::clone(&proxy), bound, workers));
         }
         Ok(Self { proxy, listen, admin, files })
+    }
+
+    /// Ends every session at once; they have a moment to be told.
+    pub async fn stop_now(self, patience: Duration) {
+        self.proxy.stop_now();
+        self.stop(patience.min(LAST_WORDS)).await;
     }
 
     /// Lets sessions end when they are outside a transaction, for so long at most.

@@ -39,7 +39,7 @@ impl Cluster {
             None => self.claims(node, identity),
             unfit => unfit,
         };
-        let before = node.state();
+        let before = node.seen();
         let state = match objection {
             Some(objection) => {
                 self.refuse(node, objection);
@@ -53,9 +53,6 @@ impl Cluster {
         };
         if identity.in_recovery {
             self.office().withdraw(node);
-        }
-        if state != State::Refused {
-            node.set_objection(None);
         }
         if state == State::Replica && before != State::Replica {
             node.forget_horizon();
@@ -75,13 +72,13 @@ impl Cluster {
     }
 
     fn refuse(&self, node: &Arc<Node>, objection: String) {
-        let is_news = node.state() != State::Refused || node.objection().as_deref() != Some(&objection);
+        let is_news = node.seen() != State::Refused || !node.is_out_because(&objection);
         if is_news {
             tracing::error!(node = %node.name, "node refused: {objection}");
         }
         let was_primary = self.primary.load().as_ref().is_some_and(|primary| primary.id == node.id);
         self.resign_as(node, State::Refused);
-        node.set_objection(Some(objection));
+        node.is_out(&objection);
         if was_primary {
             self.depose(node);
         }
@@ -164,7 +161,7 @@ impl Cluster {
         drop(office);
         let (rivals, text) = text?;
         for rival in self.nodes().iter().filter(|rival| rivals.contains(&rival.id)) {
-            if rival.state() == State::Primary {
+            if rival.seen() == State::Primary {
                 self.refuse(rival, text.clone());
                 rival.wake();
             }

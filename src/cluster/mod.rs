@@ -6,6 +6,7 @@
 mod admit;
 pub mod catalog;
 mod clock;
+mod health;
 mod history;
 mod identity;
 mod members;
@@ -18,10 +19,11 @@ mod roles;
 mod sampler;
 mod survey;
 mod under_way;
+mod vitals;
 mod wait_for;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use std::time::Duration;
 
@@ -40,6 +42,7 @@ pub use under_way::UnderWay;
 
 use crate::config::DatabaseSettings;
 use crate::freshness::{Flights, Footprint, Group, Marks, Sample, Tick};
+use crate::health::Limits;
 use crate::routing::{NodeId, ReplicaView};
 use crate::sql::catalog::Tables;
 
@@ -88,6 +91,12 @@ pub struct Cluster {
     nudge: Notify,
     /// Told when there is no primary any more: whoever names the nodes may know more by now.
     pub orphaned: Notify,
+    /// A replica has become usable.
+    arrivals: Notify,
+    /// When replicas are taken out, and how they come back.
+    limits: ArcSwap<Limits>,
+    /// The causes that are not followed.
+    overruled: AtomicU8,
     system: std::sync::Mutex<Option<String>>,
 }
 
@@ -133,14 +142,30 @@ impl Cluster {
             hurry: Notify::new(),
             nudge: Notify::new(),
             orphaned: Notify::new(),
+            arrivals: Notify::new(),
+            limits: ArcSwap::from_pointee(settings.health),
+            overruled: AtomicU8::new(0),
             system: std::sync::Mutex::new(None),
             clock,
         }
     }
 
-    /// The node that takes writes, if one does.
+    /// The node that takes writes, if one does and was not taken out by hand.
     pub fn primary(&self) -> Option<Arc<Node>> {
         self.primary.load_full().filter(|primary| primary.state() == State::Primary)
+    }
+
+    /// Takes a node out by hand: it gets nothing new until it is enabled. It is watched as before.
+    pub fn disable(&self, node: &Node) {
+        node.set_disabled(true);
+    }
+
+    /// Takes back a node that was taken out by hand.
+    pub fn enable(&self, node: &Node) {
+        node.set_disabled(false);
+        // Somebody may wait for just this one.
+        self.crowned.notify_waiters();
+        self.progressed();
     }
 
     /// The node that takes writes, waited for a while, in the order of the calls. Cancel safe.
@@ -246,6 +271,8 @@ impl Cluster {
     /// A connection to the node failed: it serves nothing until the monitor has seen it healthy again.
     pub fn lost(&self, id: NodeId, why: &dyn std::fmt::Display) {
         let Some(node) = self.node(id) else { return };
+        node.failed();
+        node.is_out(why);
         if node.suspect() {
             tracing::warn!(node = %node.name, error = %why, "connection lost, node taken out until it is seen healthy");
         }

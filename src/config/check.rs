@@ -1,5 +1,7 @@
 //! From layers laid over each other to checked values: what only shows when everything is known.
 
+use super::console;
+use super::health;
 use super::layer::{DatabaseLayer, RuleLayer, Tuning, UserLayer};
 use super::limits::LimitSettings;
 use super::listen::{ListenAddress, check_directory, clash};
@@ -28,18 +30,38 @@ pub(super) fn settings(
         Admin::Off => None,
         Admin::At(address) => Some(address),
     };
-    let databases: Vec<DatabaseSettings> =
+    let mut databases: Vec<DatabaseSettings> =
         databases.into_iter().map(|(name, layer)| database(name, layer, fallback, findings)).collect();
+    if let Some(locality) = &top.locality {
+        place(locality, &mut databases, findings);
+    }
     addresses(&listen, admin, &databases, findings);
+    let console_users =
+        console::users(top.console_users, top.console_password.as_ref(), &databases, findings);
     Settings {
         listen,
         admin,
         workers: top.workers,
+        locality: top.locality,
         log: top.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()),
         databases,
         warnings: Vec::new(),
         shutdown_timeout: top.shutdown_timeout.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),
         log_statements: top.log_statements.unwrap_or(false),
+        console_users,
+    }
+}
+
+/// Finds out which nodes are where the proxy is.
+fn place(locality: &str, databases: &mut [DatabaseSettings], findings: &mut Findings) {
+    for database in databases {
+        for node in &mut database.nodes {
+            node.is_near = node.zone.as_deref() == Some(locality);
+        }
+        if !database.nodes.iter().any(|node| node.is_near) {
+            let warning = format!("no node of database {} is in the zone {locality}", database.name);
+            findings.warn(&Origin::new("locality"), warning);
+        }
     }
 }
 
@@ -101,6 +123,7 @@ fn database(
     let users: Vec<_> = users.map(|layer| user(layer, &tuning, broken, fallback, findings)).collect();
     let database_connection_limit = tuning.database_connection_limit.filter(|limit| *limit > 0);
     check_least(&origin, database_connection_limit, &users, findings);
+    let health = health::limits(&tuning);
     let server_settings = server_settings(&origin, tuning.application_name, tuning.options, findings);
     let defaults = PoolSettings::default();
     DatabaseSettings {
@@ -129,6 +152,7 @@ fn database(
         max_clients: tuning.max_clients.unwrap_or(DEFAULT_MAX_CLIENTS),
         prepared_per_server: tuning.prepared_statements_per_server.unwrap_or(DEFAULT_PREPARED_PER_SERVER),
         startup_timeout: tuning.startup_timeout.unwrap_or(DEFAULT_STARTUP_TIMEOUT),
+        health,
         server_settings,
         rules: rules.into_iter().map(|layer| layer.rule).collect(),
     }

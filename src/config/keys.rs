@@ -3,6 +3,7 @@
 //! What libpq or Prisma know too has their name in both places. What only this proxy knows starts with `tidegate_` in a
 //! URL, so that a driver that is given the same URL by mistake complains.
 
+use super::health;
 use super::layer::Tuning;
 use super::mistake::Problem;
 use super::options;
@@ -21,7 +22,7 @@ const SHARED: [&str; 6] =
     ["connection_limit", "pool_timeout", "connect_timeout", "application_name", "options", "sslmode"];
 
 /// Settings with [`PREFIX`] in URLs and without it in files.
-const OURS: [&str; 24] = [
+const OURS: [&str; 29] = [
     "mode",
     "pool_mode",
     "consistency",
@@ -46,10 +47,15 @@ const OURS: [&str; 24] = [
     "patroni_interval",
     "discover_replicas",
     "discovered_port",
+    "slow_start",
+    "max_replica_lag",
+    "max_error_percent",
+    "max_latency_factor",
+    "max_holdback",
 ];
 
 /// Words of a URL that [`super::url`] reads itself.
-const PLACES: [&str; 5] = ["host", "port", "user", "password", "dbname"];
+const PLACES: [&str; 7] = ["host", "port", "user", "password", "dbname", "tidegate_weight", "tidegate_zone"];
 
 /// Parameters of libpq and Prisma that are harmless, with why they mean nothing here.
 const IGNORED: [(&str, &str); 24] = [
@@ -198,6 +204,11 @@ fn set(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
         "patroni_interval" => tuning.patroni_interval = Some(positive_duration(value)?),
         "discover_replicas" => tuning.discover_replicas = Some(switch(value)?),
         "discovered_port" => tuning.discovered_port = Some(port(value)?),
+        "slow_start" => tuning.slow_start = Some(limit(value)?),
+        "max_replica_lag" => tuning.max_replica_lag = Some(health::lag(value)?),
+        "max_error_percent" => tuning.max_error_percent = Some(health::number(value, 1, 99)?),
+        "max_latency_factor" => tuning.max_latency_factor = Some(health::number(value, 2, 1000)?),
+        "max_holdback" => tuning.max_holdback = Some(health::holdback(value)?),
         _ => return Err(unknown("setting", key, file_keys())),
     }
     Ok(())

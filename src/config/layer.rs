@@ -80,6 +80,12 @@ layer! {
         discover_replicas: bool,
         // Zero stands for "that of the node they stream from".
         discovered_port: u16,
+        // Zero stands for "off" in these.
+        slow_start: Duration,
+        max_replica_lag: Duration,
+        max_error_percent: usize,
+        max_latency_factor: usize,
+        max_holdback: Duration,
     }
 }
 

@@ -42,8 +42,12 @@ pub struct Given {
     pub admin: Option<String>,
     /// `TIDEGATE_WORKERS` or `--workers`.
     pub workers: Option<String>,
+    /// `TIDEGATE_LOCALITY` or `--locality`.
+    pub locality: Option<String>,
     /// `TIDEGATE_LOG` or `--log`.
     pub log: Option<String>,
+    /// `TIDEGATE_CONSOLE_USERS` or `--console-users`, a name each.
+    pub console_users: Vec<String>,
 }
 
 impl Sources {
@@ -61,7 +65,7 @@ pub fn load(sources: &Sources) -> Result<Settings, Mistakes> {
     let file = sources.file.as_ref().map(|path| file::read(path, &mut findings));
     let FileLayer { top, mut databases, broken } = file.unwrap_or_default();
     let env = top_layer(&sources.env, |key| format!("TIDEGATE_{}", key.to_ascii_uppercase()), &mut findings);
-    let flags = top_layer(&sources.flags, |key| format!("--{key}"), &mut findings);
+    let flags = top_layer(&sources.flags, |key| format!("--{}", key.replace('_', "-")), &mut findings);
     match Cluster::from(sources, &mut findings) {
         Some(cluster) => cluster.place(&mut databases, broken, &mut findings),
         None if !databases.is_empty() || broken => {}
@@ -80,9 +84,16 @@ pub fn load(sources: &Sources) -> Result<Settings, Mistakes> {
 
 fn top_layer(given: &Given, name: impl Fn(&str) -> String, findings: &mut Findings) -> TopLayer {
     let mut layer = TopLayer::default();
-    let single = [("admin", &given.admin), ("workers", &given.workers), ("log", &given.log)];
+    let single = [
+        ("admin", &given.admin),
+        ("workers", &given.workers),
+        ("locality", &given.locality),
+        ("log", &given.log),
+    ];
     let said = single.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
-    for (key, value) in given.listen.iter().map(|value| ("listen", value)).chain(said) {
+    let listed = given.listen.iter().map(|value| ("listen", value));
+    let listed = listed.chain(given.console_users.iter().map(|value| ("console_users", value)));
+    for (key, value) in listed.chain(said) {
         let result = layer.set(key, value);
         findings.keep(&Origin::new(name(key)), result);
     }

@@ -10,8 +10,10 @@
 
 mod check;
 pub mod consistency;
+mod console;
 mod document;
 mod file;
+mod health;
 mod keys;
 mod layer;
 mod limits;
@@ -34,6 +36,7 @@ mod value;
 mod tests;
 
 pub use consistency::{Level, OnStale, Overflow, Scope};
+pub use console::{CONSOLE_NAMES, ConsoleUser};
 pub use limits::LimitSettings;
 pub use listen::{ListenAddress, socket_path};
 pub use load::{Given, Sources, load};
@@ -45,4 +48,5 @@ pub use secret::Secret;
 pub use settings::{
     ClientAuth, DatabaseSettings, Mode, PoolMode, PoolSettings, Settings, UserSettings, UserTuning,
 };
+pub use suggest::nearest;
 pub use topology::{DiscoverySettings, NodeSource, TopologySettings};

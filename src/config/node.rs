@@ -5,10 +5,13 @@ use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
 use super::mistake::{Problem, may_hold_password, quoted};
+use super::value::count;
 use crate::sql::words::words;
 
 /// PostgreSQL's port where none is given.
 pub(super) const DEFAULT_PORT: u16 = 5432;
+const DEFAULT_WEIGHT: u32 = 1;
+const MOST_WEIGHT: usize = 1000;
 
 /// One server of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -19,10 +22,14 @@ pub struct NodeSettings {
     pub port: u16,
     /// Which of the host's addresses it is; `None` means whatever its name leads to.
     pub address: Option<Address>,
-    /// Whether reads may be sent to it while it is a replica.
-    pub serves_reads: bool,
     /// The role that the configuration says it has; `None` means found out by asking the node.
     pub declared: Option<Role>,
+    /// How much of the reads is for it while it is a replica, beside the weights of the others; 0: none, ever.
+    pub weight: u32,
+    /// Where it is, if that was said.
+    pub zone: Option<String>,
+    /// Whether that is where the proxy is.
+    pub is_near: bool,
 }
 
 /// One address of a host whose name was looked up ahead.
@@ -47,7 +54,15 @@ impl NodeSettings {
     /// A server reached by TCP; `None` if that is no name or address of a host.
     pub fn tcp(host: &str, port: u16) -> Option<Self> {
         let host = parse_host(host).ok().filter(|host| matches!(host, Host::Tcp(_)))?;
-        Some(Self { host, port, address: None, serves_reads: true, declared: None })
+        Some(Self {
+            host,
+            port,
+            address: None,
+            declared: None,
+            weight: DEFAULT_WEIGHT,
+            zone: None,
+            is_near: false,
+        })
     }
 
     /// What to connect to: the one address that is meant, where there is one.
@@ -117,7 +132,33 @@ pub(super) fn node(host: &str, port: &str) -> Result<NodeSettings, Problem> {
             "Write it as host:5432",
         )
     })?;
-    Ok(NodeSettings { host, port, address: None, serves_reads: true, declared: None })
+    Ok(NodeSettings {
+        host,
+        port,
+        address: None,
+        declared: None,
+        weight: DEFAULT_WEIGHT,
+        zone: None,
+        is_near: false,
+    })
+}
+
+/// How much of the reads a replica gets, beside the others.
+pub(super) fn weight(text: &str) -> Result<u32, Problem> {
+    Ok(u32::try_from(count(text, 0, MOST_WEIGHT)?).unwrap_or(DEFAULT_WEIGHT))
+}
+
+/// The name of a place: a zone, a rack, a region.
+pub(super) fn zone(text: &str) -> Result<String, Problem> {
+    let is_name = (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'/'));
+    if is_name {
+        return Ok(text.to_owned());
+    }
+    Err(Problem::new(
+        format!("{} is not the name of a zone", quoted(text)),
+        "Write at most 64 letters, digits and . - _ /, such as eu-west-1a",
+    ))
 }
 
 /// `host`, `host:port`, `[ipv6]:port` or `/socket/directory:port`, not percent-encoded.

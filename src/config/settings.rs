@@ -4,12 +4,14 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::consistency::{Level, OnStale, Overflow, Scope};
+use super::console::ConsoleUser;
 use super::limits::LimitSettings;
 use super::listen::ListenAddress;
 use super::node::NodeSettings;
 use super::rule::RuleSettings;
 use super::secret::Secret;
 use super::topology::TopologySettings;
+use crate::health::Limits;
 use crate::sql::words::words;
 
 /// Where clients connect unless told otherwise.
@@ -31,6 +33,8 @@ pub struct Settings {
     pub admin: Option<SocketAddr>,
     /// Number of worker threads; `None` means decided at start from the cores there are.
     pub workers: Option<usize>,
+    /// The zone that the proxy runs in: replicas of the same one are preferred.
+    pub locality: Option<String>,
     /// Log filter in the syntax of `tracing_subscriber::EnvFilter`.
     pub log: String,
     /// The databases clients can ask for, at least one, each with its own name.
@@ -41,6 +45,8 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     /// Whether logs may contain the text of statements. When false, literals are never logged.
     pub log_statements: bool,
+    /// Who may use the console; none twice.
+    pub console_users: Vec<ConsoleUser>,
 }
 
 /// One database as clients see it, and the cluster behind it.
@@ -81,6 +87,8 @@ pub struct DatabaseSettings {
     pub startup_timeout: Duration,
     /// Session settings given to every server connection at its start: (name, value), no name twice.
     pub server_settings: Vec<(String, String)>,
+    /// When replicas are taken out, and how they come back.
+    pub health: Limits,
     /// What the operator says about where statements go; of two that say something, the first counts.
     pub rules: Vec<RuleSettings>,
 }

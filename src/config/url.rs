@@ -9,7 +9,7 @@ use percent_encoding::percent_decode_str;
 use super::keys::{self, Said};
 use super::layer::{DatabaseLayer, NodesLayer, Tuning, UserLayer};
 use super::mistake::{Findings, Origin, Problem};
-use super::node::{Host, NodeSettings, node, split_port};
+use super::node::{Host, NodeSettings, node, split_port, weight, zone};
 use super::secret::Secret;
 use super::settings::UserTuning;
 use super::topology::{PATRONI_PORT, Place};
@@ -128,6 +128,8 @@ struct Raw {
     hosts: Vec<(String, String)>,
     other_hosts: Option<String>,
     other_ports: Option<String>,
+    weights: Option<String>,
+    zones: Option<String>,
 }
 
 struct Reader<'a> {
@@ -187,6 +189,8 @@ impl Reader<'_> {
             "dbname" => &mut self.raw.database,
             "host" => &mut self.raw.other_hosts,
             "port" => &mut self.raw.other_ports,
+            "tidegate_weight" => &mut self.raw.weights,
+            "tidegate_zone" => &mut self.raw.zones,
             _ => return self.tune(key, &value),
         };
         if slot.as_ref().is_some_and(|known| *known != value) {
@@ -245,7 +249,40 @@ impl Reader<'_> {
                 None => self.broken = true,
             }
         }
+        if !self.broken {
+            let (weights, zones) = (self.raw.weights.take(), self.raw.zones.take());
+            let set_weight = |node: &mut NodeSettings, text: &str| {
+                node.weight = weight(text)?;
+                Ok(())
+            };
+            let set_zone = |node: &mut NodeSettings, text: &str| {
+                node.zone = Some(zone(text)?);
+                Ok(())
+            };
+            self.each("tidegate_weight", weights, &mut nodes, set_weight);
+            self.each("tidegate_zone", zones, &mut nodes, set_zone);
+        }
         nodes
+    }
+
+    /// What is said of the nodes: once for all, or of each, in their order. Of one of them nothing may be said.
+    fn each(
+        &mut self,
+        name: &str,
+        said: Option<String>,
+        nodes: &mut [NodeSettings],
+        set: impl Fn(&mut NodeSettings, &str) -> Result<(), Problem>,
+    ) {
+        let said = said.unwrap_or_default();
+        let said: Vec<&str> = said.split(',').map(str::trim).collect();
+        if said.len() != 1 && said.len() != nodes.len() {
+            let problem = format!("{} of it are given for {} hosts", said.len(), nodes.len());
+            let advice = "Give one for all hosts, or one for each";
+            return self.findings.mistake(&self.origin.inside(name), Problem::new(problem, advice));
+        }
+        for (node, text) in nodes.iter_mut().zip(said.iter().cycle()).filter(|(_, text)| !text.is_empty()) {
+            self.findings.keep(&self.origin.inside(name), set(node, text));
+        }
     }
 
     fn mistake(&mut self, problem: Problem) {

@@ -113,6 +113,7 @@ async fn enter(proxy: Arc<Proxy>, mut client: Client) -> Option<Box<Served>> {
     let end = match tokio::time::timeout(LOGIN, greet(&proxy, &mut client)).await.ok()? {
         Ok(Greeted::Session(session)) => return Some(Box::new(Served { session, client })),
         Ok(Greeted::Replication(replication)) => Box::pin(replication.serve(&mut client)).await,
+        Ok(Greeted::Console(console)) => Box::pin(console.serve(&mut client)).await,
         Ok(Greeted::Canceller) => return None,
         Err(end) => end,
     };

@@ -9,7 +9,10 @@ use tokio::sync::watch;
 
 use super::alike::Alike;
 use super::cancel::Cancels;
+use super::console::Administrators;
+use super::control::Controls;
 use super::due::Proven;
+use super::gate::Gate;
 use super::greeting::Greetings;
 use super::pins::PinList;
 use super::rules::Rules;
@@ -42,6 +45,9 @@ pub struct Proxy {
     pub(super) mock: Verifier,
     pub(super) logins: Logins,
     pub(super) log_statements: AtomicBool,
+    pub(super) administrators: ArcSwap<Administrators>,
+    /// What the console asks of the program.
+    pub controls: Controls,
     /// Becomes true when the proxy is to stop: idle sessions end at once, the others when they are idle.
     pub(super) stopping: watch::Sender<bool>,
 }
@@ -64,6 +70,8 @@ pub struct Database {
     pub(super) rules: Arc<Rules>,
     pub(super) budget: Budget,
     pub(super) quotas: Vec<(NodeId, Arc<Quota>)>,
+    /// Whether its statements pass, and new clients are let in.
+    pub gate: Arc<Gate>,
     clients: Arc<AtomicUsize>,
 }
 
@@ -123,6 +131,8 @@ impl Proxy {
             cancels: Arc::default(),
             mock: Verifier::derive(&format!("{:x}", rand::random::<u128>())),
             log_statements: AtomicBool::new(settings.log_statements),
+            administrators: ArcSwap::from_pointee(Administrators::new(&settings.console_users)),
+            controls: Controls::default(),
             stopping: watch::Sender::new(false),
         };
         let databases = settings.databases.iter();
@@ -165,6 +175,12 @@ impl Proxy {
     /// How many shapes of statements are known, and the bytes they take, about.
     pub fn known_shapes(&self) -> (usize, usize) {
         self.statements.size()
+    }
+
+    /// Asks every session to end at once, whatever it does.
+    pub fn stop_now(&self) {
+        self.stop();
+        self.cancels.all().iter().for_each(|(_, slot)| slot.kill());
     }
 
     /// Asks every session to end as soon as it is outside a transaction.
@@ -219,6 +235,7 @@ impl Database {
             cluster,
             rules: Arc::new(Rules::new(settings.statement_rules(), |text| proxy.statements.shape(text))),
             budget,
+            gate: before.map_or_else(Arc::default, |before| Arc::clone(&before.gate)),
             settings: settings.clone(),
             quotas,
             clients: before.map_or_else(Arc::default, |before| Arc::clone(&before.clients)),

@@ -86,7 +86,8 @@ impl Member {
     /// The server of this member, if it is known where that is.
     fn server(&self) -> Option<NodeSettings> {
         let node = NodeSettings::tcp(self.host.as_deref()?, self.port.unwrap_or(POSTGRES_PORT))?;
-        Some(NodeSettings { serves_reads: !self.has("noloadbalance"), ..node })
+        let weight = if self.has("noloadbalance") { 0 } else { node.weight };
+        Some(NodeSettings { weight, ..node })
     }
 
     /// Whether it has this tag. People write `true` with quotation marks and without.
@@ -107,8 +108,7 @@ mod tests {
 
     fn shown(text: &str) -> (Vec<String>, Vec<String>) {
         let members = Members::read(text.as_bytes()).unwrap();
-        let node =
-            |node: &NodeSettings| format!("{node}{}", if node.serves_reads { "" } else { " no reads" });
+        let node = |node: &NodeSettings| format!("{node}{}", if node.weight > 0 { "" } else { " no reads" });
         (members.nodes.iter().map(node).collect(), members.hosts.iter().map(ToString::to_string).collect())
     }
 

@@ -146,7 +146,7 @@ impl Streaming {
         });
         match address {
             Some(address) => NodeSettings::tcp(address, port),
-            None => Some(NodeSettings { port, declared: None, serves_reads: true, ..node.clone() }),
+            None => Some(NodeSettings { port, declared: None, ..node.clone() }),
         }
     }
 

@@ -12,6 +12,7 @@
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 pub mod cutting;
+pub mod faulty;
 pub mod metrics;
 pub mod patroni;
 pub mod proxy;

@@ -14,12 +14,14 @@ use tidegate::local::{LocalCluster, Login};
 use super::{PATIENCE, metrics};
 
 /// What Tidegate would otherwise take from the environment of the tests.
-const FOREIGN_SETTINGS: [&str; 7] = [
+const FOREIGN_SETTINGS: [&str; 9] = [
     "DATABASE_URL",
     "PGPASSWORD",
     "TIDEGATE_ADMIN",
     "TIDEGATE_CONFIG",
+    "TIDEGATE_CONSOLE_USERS",
     "TIDEGATE_LISTEN",
+    "TIDEGATE_LOCALITY",
     "TIDEGATE_LOG",
     "TIDEGATE_WORKERS",
 ];
