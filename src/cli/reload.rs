@@ -101,7 +101,7 @@ fn changes(before: &Settings, now: &Settings) -> Vec<String> {
         match find(before, &database.name) {
             None => changes.push(format!("database {}: added", database.name)),
             Some(before) if before != *database => {
-                changes.push(format!("database {}: changed", database.name))
+                changes.push(format!("database {}: changed", database.name));
             }
             Some(_) => {}
         }

@@ -164,7 +164,9 @@ impl Running {
 /// The monitors begin, and have had a first look if they find somebody.
 async fn watch_nodes(proxy: &Arc<Proxy>) {
     let databases: Vec<_> = proxy.databases().values().cloned().collect();
-    databases.iter().for_each(|database| proxy.watch(database));
+    for database in &databases {
+        proxy.watch(database);
+    }
     for database in &databases {
         if database.cluster.primary_within(FIRST_LOOK).await.is_none() {
             tracing::warn!(database = %database.settings.name, "starting without a primary");

@@ -42,7 +42,7 @@ impl Cluster {
         let before = node.seen();
         let state = match objection {
             Some(objection) => {
-                self.refuse(node, objection);
+                self.refuse(node, &objection);
                 State::Refused
             }
             None if identity.in_recovery => State::Replica,
@@ -72,8 +72,8 @@ impl Cluster {
         state
     }
 
-    fn refuse(&self, node: &Arc<Node>, objection: String) {
-        let is_news = node.seen() != State::Refused || !node.is_out_because(&objection);
+    fn refuse(&self, node: &Arc<Node>, objection: &str) {
+        let is_news = node.seen() != State::Refused || !node.is_out_because(objection);
         if is_news {
             tracing::error!(node = %node.name, "node refused: {objection}");
         }
@@ -163,7 +163,7 @@ impl Cluster {
         let (rivals, text) = text?;
         for rival in self.nodes().iter().filter(|rival| rivals.contains(&rival.id)) {
             if rival.seen() == State::Primary {
-                self.refuse(rival, text.clone());
+                self.refuse(rival, &text);
                 rival.wake();
             }
         }

@@ -39,10 +39,10 @@ impl Cluster {
     }
 
     /// Watches these nodes from now on, and the others no longer. To be called by one at a time.
-    pub fn replace_members(self: &Arc<Self>, members: Members) {
-        let before = self.members.swap(Arc::clone(&members));
+    pub fn replace_members(self: &Arc<Self>, members: &Members) {
+        let before = self.members.swap(Arc::clone(members));
         let is_in = |list: &Members, node: &Arc<Node>| list.iter().any(|other| other.id == node.id);
-        for gone in before.iter().filter(|node| !is_in(&members, node)) {
+        for gone in before.iter().filter(|node| !is_in(members, node)) {
             tracing::info!(node = %gone.name, "node removed");
             gone.retire();
             self.resign(gone);

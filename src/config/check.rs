@@ -15,7 +15,7 @@ use super::settings::{
     DatabaseSettings, PoolSettings, Settings, UserSettings,
 };
 use super::top::{Admin, TopLayer};
-use super::topology::{Place, TopologySettings};
+use super::topology::{NodeSource, Place, TopologySettings};
 use std::net::SocketAddr;
 
 /// Checks everything and fills in defaults. The warnings are left to the caller.
@@ -59,6 +59,9 @@ fn place(locality: &str, databases: &mut [DatabaseSettings], findings: &mut Find
     for database in databases {
         for node in &mut database.nodes {
             node.is_near = node.zone.as_deref() == Some(locality);
+        }
+        if let NodeSource::Hosts(hosts) = &mut database.topology.source {
+            hosts.clone_from(&database.nodes);
         }
         if !database.nodes.iter().any(|node| node.is_near) {
             let warning = format!("no node of database {} is in the zone {locality}", database.name);

@@ -84,7 +84,8 @@ pub(super) async fn unless_ended<T>(slot: &Slot, awaited: impl Future<Output = T
     }
 }
 
-fn ended(slot: &Slot) -> Failure {
+/// What a client is told whose session ends because somebody has said so.
+pub(super) fn ended(slot: &Slot) -> Failure {
     match slot.is_killed() {
         _ if slot.is_cut() => cut_off(),
         true => killed(),

@@ -74,13 +74,13 @@ impl Session {
                 }
             };
             let node = match target {
-                Target::Replica(id) => match self.database.cluster.node(id) {
-                    Some(node) => node,
-                    None => {
+                Target::Replica(id) => {
+                    let Some(node) = self.database.cluster.node(id) else {
                         attempts -= 1;
                         continue;
-                    }
-                },
+                    };
+                    node
+                }
                 Target::Nowhere => return Err(Self::none_fresh(taken.decision.reason).into()),
                 Target::Primary | Target::Held | Target::Wait(_) => {
                     let unsettled = self.unsettled(summary);

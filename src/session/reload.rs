@@ -10,6 +10,7 @@ use super::console::Administrators;
 use super::failure::Failure;
 use super::keep::keep_pool;
 use super::proxy::{Database, Databases, Proxy};
+use super::rules::Ruled;
 use super::serve::Session;
 use super::timer::Timer;
 use crate::cluster::{self, Control, Members};
@@ -62,8 +63,10 @@ impl Proxy {
             databases.insert(now.name.clone(), Arc::new(database));
         }
         let new = self.follow(&before, databases);
-        lists.into_iter().for_each(|(cluster, members)| cluster.replace_members(members));
-        self.keep(new);
+        for (cluster, members) in lists {
+            cluster.replace_members(&members);
+        }
+        self.keep(&new);
         for (name, gone) in before.iter() {
             let is_kept = self.database(name).is_some_and(|now| Arc::ptr_eq(&now.cluster, &gone.cluster));
             if !is_kept {
@@ -94,8 +97,8 @@ impl Proxy {
         databases.insert(name.to_owned(), Arc::new(followed));
         let new = self.follow(&before, databases);
         // Whoever is sent to a new node has a pool for it by now.
-        database.cluster.replace_members(members);
-        self.keep(new);
+        database.cluster.replace_members(&members);
+        self.keep(&new);
     }
 
     /// Puts these databases in the place of those before, and closes the pools that none of them has. Returns the new ones.
@@ -114,13 +117,17 @@ impl Proxy {
                 self.stats.gauge("tidegate_pool_connections", &labels).set(0.0);
             }
         }
-        before.values().for_each(|database| self.forget_nodes(database));
+        for database in before.values() {
+            self.forget_nodes(database);
+        }
         new
     }
 
     /// Tends pools whose nodes are there by now.
-    fn keep(&self, new: NewPools) {
-        new.iter().for_each(|(database, node, pool)| keep_pool(self, database, *node, pool));
+    fn keep(&self, new: &NewPools) {
+        for (database, node, pool) in new {
+            keep_pool(self, database, *node, pool);
+        }
     }
 
     /// Gauges say what was last said: of nodes that are gone, that they are not there. Those that are there are asked anew.
@@ -189,7 +196,7 @@ impl Session {
         // What a session pool has kept for the client stays good, as long as its server does.
         self.parked.retain(|(node, _)| user.pool(*node).is_some());
         (self.database, self.user) = (database, user);
-        (self.standing, self.ruled) = (None, Default::default());
+        (self.standing, self.ruled) = (None, Ruled::default());
         Ok(())
     }
 }

@@ -305,7 +305,6 @@ fn what_is_not_understood_does_nothing() {
         ("kill app'", "42601", "a quotation mark is not closed", "Close it"),
         ("resume", "55000", "database \"app\" is not paused", ""),
         ("enable app", "55000", "is not disabled", ""),
-        ("reload", "55000", "cannot be read again", ""),
     ] {
         let answer = ops.query(text);
         let (got, said, advice) = refused(&answer);

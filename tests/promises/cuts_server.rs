@@ -224,7 +224,9 @@ fn whatever_a_server_says_the_client_gets_an_error_or_the_end() {
             let (said, torn) = messages(&bytes);
             let name = format!("tag {:?}, length {length:#x}: {said:?}, {torn:?}", char::from(tag));
             assert!(torn.is_empty() || matches!(torn[0], b'D' | b'd' | b'V'), "{name}");
-            assert!(said.iter().filter(|m| m.tag == b'D').all(|m| m.body.len() < 10), "{name}");
+            // The read has no effect, so it may have been run again, and answered in full.
+            let is_right = |m: &Message| m.body.len() < 10 || m.body.ends_with(b"asked");
+            assert!(said.iter().filter(|m| m.tag == b'D').all(is_right), "{name}");
         }
         // At the login: there is a second try, unless it is the server's own refusal.
         cool(&proxy, &server);

@@ -9,7 +9,7 @@ use tempfile::TempDir;
 use tidegate::local::LocalNode;
 
 use super::support::proxy::{RunningProxy, Tidegate};
-use super::support::raw::{Raw, V3_0, query};
+use super::support::raw::{Answer, Raw, V3_0, query};
 use super::support::wait_until;
 use super::{WHERE, block_on, connect, is_in_rotation, role, shared, wait_both, wait_open};
 
@@ -152,6 +152,30 @@ fn what_cannot_be_used_changes_nothing_and_what_needs_a_restart_is_said() {
     assert!(it.said("workers: needs a restart") == 1 && it.said("listen") == 0, "{}", it.proxy.stderr());
     it.reload(&file(2, ""));
     assert_eq!(it.said("nothing has changed"), 2, "{}", it.proxy.stderr());
+}
+
+#[test]
+fn the_console_reloads_and_says_what_came_of_it() {
+    let console = "console_users = ['app']\n".to_owned();
+    let it = Reloaded::start(&(console.clone() + &file(1, "")));
+    let login = [("user", "app"), ("database", "tidegate")];
+    let mut ops = Raw::log_in(it.proxy.address(), V3_0, &login, "secret").unwrap();
+    let mut reload = |text: String| {
+        std::fs::write(&it.file, text).unwrap();
+        ops.query("RELOAD")
+    };
+    let said = |answer: &Answer| format!("{answer:?}");
+    assert!(said(&reload(console.clone() + &file(2, "")).ok()).contains("database app: changed"));
+    wait_both(&it.proxy);
+    let mistaken = reload(console.clone() + &file(2, "connection_limit = 'many'\n"));
+    assert!(said(&mistaken).contains("whole number"), "{mistaken:?}");
+    assert!(
+        said(&reload(console + "workers = 7\n" + &file(2, "")).ok()).contains("workers: needs a restart")
+    );
+    // Who may use it is what the configuration says.
+    let refused = reload(file(2, ""));
+    refused.ok();
+    assert!(Raw::log_in(it.proxy.address(), V3_0, &login, "secret").is_err());
 }
 
 #[test]

@@ -22,7 +22,7 @@ use self::extended::Desk;
 use super::cancel::Registered;
 use super::client::Client;
 use super::failure::{End, Failure};
-use super::halt::killed;
+use super::halt::{ended, killed};
 use super::handshake::{prove, refused, register};
 use super::proxy::Proxy;
 use super::roster::{Entry, Who};
@@ -137,7 +137,7 @@ impl Console {
                     };
                     tokio::select! {
                         filled = more => if filled.is_err() { return End::Client },
-                        () = slot.killed() => return killed().into(),
+                        () = slot.ends(false) => return ended(slot).into(),
                     }
                 }
                 Err(end) => return end,
