@@ -108,6 +108,10 @@ pub struct SourceArgs {
     /// What to log: off, error, warn, info, debug, trace, or target=level,… [default: warn].
     #[arg(long, value_name = "FILTER", env = "TIDEGATE_LOG")]
     pub log: Option<String>,
+
+    /// Number of this instance among several that stand side by side.
+    #[arg(long, value_name = "N", env = "TIDEGATE_PEER_ID")]
+    pub peer_id: Option<String>,
 }
 
 /// What is to be explained.
@@ -249,9 +253,10 @@ impl SourceArgs {
         *pick(place("admin"), env, flags, |given| &mut given.admin) = self.admin;
         *pick(place("workers"), env, flags, |given| &mut given.workers) = self.workers;
         *pick(place("log"), env, flags, |given| &mut given.log) = self.log;
+        *pick(place("peer_id"), env, flags, |given| &mut given.peer_id) = self.peer_id;
         env.url = env.url.take().filter(|url| !url.expose().is_empty());
         env.listen.retain(|address| !address.is_empty());
-        for value in [&mut env.admin, &mut env.workers, &mut env.log] {
+        for value in [&mut env.admin, &mut env.workers, &mut env.log, &mut env.peer_id] {
             *value = value.take().filter(|value| !value.is_empty());
         }
         sources

@@ -5,6 +5,7 @@ use super::limits::LimitSettings;
 use super::listen::{ListenAddress, check_directory, clash};
 use super::mistake::{Findings, Origin, Problem};
 use super::node::{NodeSettings, Role};
+use super::peers;
 use super::rule::RuleSettings;
 use super::secret::Secret;
 use super::settings::{
@@ -30,6 +31,8 @@ pub(super) fn settings(
     let databases: Vec<DatabaseSettings> =
         databases.into_iter().map(|(name, layer)| database(name, layer, fallback, findings)).collect();
     addresses(&listen, admin, &databases, findings);
+    let others = top.peers.unwrap_or_default();
+    peers::check(top.peer_id, &others, &listen, findings);
     Settings {
         listen,
         admin,
@@ -39,6 +42,8 @@ pub(super) fn settings(
         warnings: Vec::new(),
         shutdown_timeout: top.shutdown_timeout.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),
         log_statements: top.log_statements.unwrap_or(false),
+        peer_id: top.peer_id,
+        peers: others,
     }
 }
 

@@ -92,6 +92,15 @@ impl Walker<'_> {
                         self.findings.keep(&origin, result);
                     }
                 }
+                "peers" => {
+                    for (number, value, span) in self.tables(&origin, value, "[peers]") {
+                        let origin = self.at(&span).inside(&format!("peers.{number}"));
+                        if let Some(address) = self.scalar(&origin, value) {
+                            let result = layer.top.add_peer(number, &address);
+                            self.findings.keep(&origin, result);
+                        }
+                    }
+                }
                 key if top::KEYS.contains(&key) => {
                     if let Some(text) = self.scalar(&origin, value) {
                         let result = layer.top.set(key, &text);
@@ -99,7 +108,7 @@ impl Walker<'_> {
                     }
                 }
                 _ => {
-                    let known = top::KEYS.into_iter().chain(["database"]);
+                    let known = top::KEYS.into_iter().chain(["database", "peers"]);
                     self.findings.mistake(&origin, keys::unknown("setting", key, known));
                 }
             }

@@ -43,6 +43,8 @@ pub struct Given {
     pub workers: Option<String>,
     /// `TIDEGATE_LOG` or `--log`.
     pub log: Option<String>,
+    /// `TIDEGATE_PEER_ID` or `--peer-id`.
+    pub peer_id: Option<String>,
 }
 
 impl Sources {
@@ -60,7 +62,7 @@ pub fn load(sources: &Sources) -> Result<Settings, Mistakes> {
     let file = sources.file.as_ref().map(|path| file::read(path, &mut findings));
     let FileLayer { top, mut databases, broken } = file.unwrap_or_default();
     let env = top_layer(&sources.env, |key| format!("TIDEGATE_{}", key.to_ascii_uppercase()), &mut findings);
-    let flags = top_layer(&sources.flags, |key| format!("--{key}"), &mut findings);
+    let flags = top_layer(&sources.flags, |key| format!("--{}", key.replace('_', "-")), &mut findings);
     match Cluster::from(sources, &mut findings) {
         Some(cluster) => cluster.place(&mut databases, broken, &mut findings),
         None if !databases.is_empty() || broken => {}
@@ -79,7 +81,12 @@ pub fn load(sources: &Sources) -> Result<Settings, Mistakes> {
 
 fn top_layer(given: &Given, name: impl Fn(&str) -> String, findings: &mut Findings) -> TopLayer {
     let mut layer = TopLayer::default();
-    let single = [("admin", &given.admin), ("workers", &given.workers), ("log", &given.log)];
+    let single = [
+        ("admin", &given.admin),
+        ("workers", &given.workers),
+        ("log", &given.log),
+        ("peer_id", &given.peer_id),
+    ];
     let said = single.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
     for (key, value) in given.listen.iter().map(|value| ("listen", value)).chain(said) {
         let result = layer.set(key, value);

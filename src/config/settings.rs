@@ -7,6 +7,7 @@ use super::consistency::{Level, OnStale, Overflow, Scope};
 use super::limits::LimitSettings;
 use super::listen::ListenAddress;
 use super::node::NodeSettings;
+use super::peers::{PeerId, PeerSettings};
 use super::rule::RuleSettings;
 use super::secret::Secret;
 use crate::sql::words::words;
@@ -40,6 +41,10 @@ pub struct Settings {
     pub shutdown_timeout: Duration,
     /// Whether logs may contain the text of statements. When false, literals are never logged.
     pub log_statements: bool,
+    /// The number of this instance among its peers; `None` when it has none.
+    pub peer_id: Option<PeerId>,
+    /// Instances that stand beside this one, which may be among them; none twice.
+    pub peers: Vec<PeerSettings>,
 }
 
 /// One database as clients see it, and the cluster behind it.

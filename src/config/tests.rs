@@ -12,6 +12,7 @@ use super::*;
 
 mod files;
 mod listen;
+mod peers;
 mod rules;
 mod urls;
 

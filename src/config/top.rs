@@ -8,6 +8,7 @@ use tracing_subscriber::EnvFilter;
 use super::layer::layer;
 use super::listen::{ListenAddress, parse_listen, parse_tcp};
 use super::mistake::{Problem, quoted};
+use super::peers::{PeerId, PeerSettings, parse_id, parse_peer};
 use super::suggest::nearest;
 use super::value::{count, duration, switch};
 
@@ -27,12 +28,14 @@ layer! {
         log: String,
         log_statements: bool,
         shutdown_timeout: Duration,
+        peer_id: PeerId,
+        peers: Vec<PeerSettings>,
     }
 }
 
 /// The keys of a file that [`TopLayer::set`] understands.
-pub(super) const KEYS: [&str; 6] =
-    ["listen", "admin", "workers", "log", "log_statements", "shutdown_timeout"];
+pub(super) const KEYS: [&str; 7] =
+    ["listen", "admin", "workers", "log", "log_statements", "shutdown_timeout", "peer_id"];
 
 impl TopLayer {
     /// Sets what `key`, one of [`KEYS`], says. Several listening addresses come one at a time.
@@ -55,8 +58,22 @@ impl TopLayer {
             "log" => self.log = Some(filter(value)?),
             "log_statements" => self.log_statements = Some(switch(value)?),
             "shutdown_timeout" => self.shutdown_timeout = Some(duration(value)?),
+            "peer_id" => self.peer_id = Some(parse_id(value)?),
             _ => return Err(super::keys::unknown("setting", key, KEYS)),
         }
+        Ok(())
+    }
+}
+
+impl TopLayer {
+    /// Adds one of the peers.
+    pub(super) fn add_peer(&mut self, number: &str, address: &str) -> Result<(), Problem> {
+        let peer = parse_peer(number, address)?;
+        let known = self.peers.get_or_insert_default();
+        if known.iter().any(|other| other.id == peer.id) {
+            return Err(Problem::new(format!("the number {} is given twice", peer.id), "Give it once"));
+        }
+        known.push(peer);
         Ok(())
     }
 }

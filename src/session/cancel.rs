@@ -12,8 +12,11 @@ use std::task::Waker;
 use tokio::sync::Notify;
 
 use super::lock::lock;
+use super::peers::process_number;
+use crate::config::PeerId;
 use crate::pool::Pool;
 use crate::server;
+use crate::stats::CancelOutcome;
 use crate::wire::CancelKey;
 
 #[derive(Debug, Default)]
@@ -95,10 +98,11 @@ impl Slot {
         }
     }
 
-    /// Cancels what runs on the connection.
-    pub(super) async fn cancel(self: &Arc<Self>) {
-        if let Some(under_way) = UnderWay::begin(Arc::clone(self)) {
-            under_way.send().await;
+    /// Cancels what runs on the connection, if anything does. False if the server was not reached.
+    pub(super) async fn cancel(self: &Arc<Self>) -> bool {
+        match UnderWay::begin(Arc::clone(self)) {
+            Some(under_way) => under_way.send().await,
+            None => true,
         }
     }
 
@@ -128,10 +132,13 @@ impl UnderWay {
         Some(Self { slot, pool, key })
     }
 
-    async fn send(self) {
-        if let Err(error) = server::cancel(self.pool.endpoint(), &self.key).await {
+    /// Whether it was delivered.
+    async fn send(self) -> bool {
+        let sent = server::cancel(self.pool.endpoint(), &self.key).await;
+        if let Err(error) = &sent {
             tracing::warn!(pool = self.pool.name(), %error, "cancel request was not delivered");
         }
+        sent.is_ok()
     }
 }
 
@@ -146,9 +153,16 @@ impl Drop for UnderWay {
 #[derive(Debug, Default)]
 pub(super) struct Cancels {
     slots: Mutex<HashMap<u32, Arc<Slot>>>,
+    /// What the process numbers say of whose they are.
+    own: Option<PeerId>,
 }
 
 impl Cancels {
+    /// None yet. If the instance has a number, their process numbers will say it.
+    pub(super) fn new(own: Option<PeerId>) -> Self {
+        Self { slots: Mutex::default(), own }
+    }
+
     /// A slot under a new key with a secret of `secret_len` random bytes (4 in protocol 3.0).
     pub(super) fn register(self: &Arc<Self>, secret_len: usize) -> Registered {
         let mut secret = vec![0; secret_len];
@@ -161,8 +175,9 @@ impl Cancels {
             waker: Mutex::default(),
         });
         let mut slots = lock(&self.slots);
+        // There are more numbers than a process can have open files.
         let pid = loop {
-            let pid = rand::random::<u32>() & 0x7fff_ffff;
+            let pid = process_number(self.own, rand::random());
             if pid != 0 && !slots.contains_key(&pid) {
                 break pid;
             }
@@ -186,12 +201,12 @@ impl Cancels {
     }
 
     /// Cancels what the session with this key runs. A wrong key is ignored, as PostgreSQL does.
-    pub(super) async fn cancel(&self, key: &CancelKey) {
+    pub(super) async fn cancel(&self, key: &CancelKey) -> CancelOutcome {
         let slot = lock(&self.slots).get(&key.pid).cloned();
-        if let Some(slot) = slot.filter(|slot| same(&slot.secret, &key.secret)) {
-            slot.cancel().await;
-        } else {
-            tracing::debug!(pid = key.pid, "cancel request with an unknown key");
+        match slot.filter(|slot| same(&slot.secret, &key.secret)) {
+            None => CancelOutcome::Unknown,
+            Some(slot) if slot.cancel().await => CancelOutcome::Served,
+            Some(_) => CancelOutcome::Failed,
         }
     }
 }

@@ -45,7 +45,7 @@ pub(super) async fn greet(proxy: &Arc<Proxy>, client: &mut Client) -> Result<Gre
                 client.flush().await;
             }
             Startup::Cancel(key) => {
-                proxy.cancels.cancel(&key).await;
+                proxy.deal_with_cancel(key).await;
                 return Ok(Greeted::Canceller);
             }
             Startup::Session(parameters) => break parameters,

@@ -32,6 +32,7 @@ mod need;
 mod obtain;
 mod overdue;
 mod own;
+mod peers;
 mod pins;
 mod proxy;
 mod relay;

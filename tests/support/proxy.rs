@@ -14,13 +14,14 @@ use tidegate::local::{LocalCluster, Login};
 use super::{PATIENCE, metrics};
 
 /// What Tidegate would otherwise take from the environment of the tests.
-const FOREIGN_SETTINGS: [&str; 7] = [
+const FOREIGN_SETTINGS: [&str; 8] = [
     "DATABASE_URL",
     "PGPASSWORD",
     "TIDEGATE_ADMIN",
     "TIDEGATE_CONFIG",
     "TIDEGATE_LISTEN",
     "TIDEGATE_LOG",
+    "TIDEGATE_PEER_ID",
     "TIDEGATE_WORKERS",
 ];
 
