@@ -186,6 +186,13 @@ impl Cancels {
         Registered { key: CancelKey { pid, secret }, slot, registry: Arc::clone(self) }
     }
 
+    /// How many there are, and the lock, which a test may poison.
+    #[cfg(test)]
+    pub(super) fn hold(&self) -> (usize, impl Drop) {
+        let slots = lock(&self.slots);
+        (slots.len(), slots)
+    }
+
     /// Wakes all sessions that wait for something: what they wait for may never come.
     pub(super) fn wake_all(&self) {
         for slot in lock(&self.slots).values() {

@@ -14,6 +14,7 @@ mod due;
 mod exchange;
 mod explain;
 mod failure;
+mod fault;
 mod finish;
 mod generations;
 mod greeting;

@@ -15,6 +15,7 @@ use bytes::BytesMut;
 
 use super::client::Client;
 use super::failure::End;
+use super::fault::contain;
 use super::segment::Item;
 use super::serve::{LONG, Session};
 use super::statements::Prepared;
@@ -98,7 +99,7 @@ async fn work() -> Infallible {
     loop {
         if let Some(mut served) = HANDED.take() {
             let Served { session, client } = &mut *served;
-            let ended = session.serve(client).await;
+            let ended = contain(session.serve(client)).await;
             HANDED_BACK.set(Some((served, ended)));
         }
         wake_up().await;
