@@ -14,8 +14,8 @@ use std::task::Poll;
 use bytes::BytesMut;
 
 use super::client::Client;
+use super::contain::contain;
 use super::failure::End;
-use super::fault::contain;
 use super::segment::Item;
 use super::serve::{LONG, Session};
 use super::statements::Prepared;
