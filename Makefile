@@ -11,6 +11,7 @@ SECONDS_EACH ?= 60
 SOAK ?= 60
 # make soak-drivers SEED=7: which random sessions
 SEED ?=
+# make chaos ARGS='--only primary-killed --seconds 10 --seed 7', ARGS=--list, ARGS=--write (into docs/availability.md)
 # make oracle CORPUS=orm: only these of regress, contrib, traps, orm
 CORPUS ?=
 # make conformance WAY=transaction: only this of direct, session, transaction
@@ -20,7 +21,7 @@ WAY ?=
 LOAD = --locked --manifest-path bench/load/Cargo.toml --target-dir target/bench-load
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak soak-drivers oracle conformance check fmt pgo instructions bench bench-freshness bench-classify fuzz compose-test
+.PHONY: help setup demo test soak soak-drivers chaos oracle conformance check fmt pgo instructions bench bench-freshness bench-classify fuzz compose-test
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -52,6 +53,10 @@ soak: ## tidegate verify for SOAK seconds at each level, with replicas paused, d
 soak-drivers: ## psycopg, asyncpg, node-postgres, tokio-postgres and sqlx at random for SOAK seconds; SEED=7 for other sessions
 	@scripts/setup.sh test
 	TIDEGATE_SOAK_SECONDS=$(SOAK) TIDEGATE_SOAK_SEED=$(SEED) $(CARGO) test --locked --test soak_drivers -- --nocapture
+
+chaos: ## one fault after the other on real nodes with clients at work: nothing lost, nothing stale, back soon; ARGS=--help
+	@scripts/setup.sh test
+	$(CARGO) test --locked --test chaos -- --full $(ARGS)
 
 oracle: ## the classifier against a real standby: PostgreSQL's regression suite and more; CORPUS=orm for one of them
 	@scripts/setup.sh oracle

@@ -15,10 +15,11 @@ have_venv() { python3 -c 'import ensurepip, venv' >/dev/null 2>&1; }
 
 packages=()
 want() { packages+=("$@"); }
-# Programs that the benchmark starts by itself; Debian would start each as a service, on ports that others may want.
+# Programs that the benchmark and the tests start by themselves; Debian would start each as a service, on ports that others may want.
 daemons=()
+# want_daemon PROGRAM PACKAGE [SERVICE]
 want_daemon() {
-    have "$1" || [ -x "/usr/sbin/$1" ] || { want "$2" && daemons+=("$2"); }
+    have "$1" || [ -x "/usr/sbin/$1" ] || { want "$2" && daemons+=("${3:-$2}"); }
 }
 
 building() {
@@ -47,6 +48,11 @@ for task in "$@"; do
         have npm || want npm
         # counts instructions per transaction; the limits are those of this architecture
         [ "$(uname -m)" != x86_64 ] || have valgrind || want valgrind
+        # a name that leads elsewhere: the system's resolver, told by a file
+        compgen -G '/usr/lib/*/libnss_wrapper.so' >/dev/null || want libnss-wrapper
+        # a cluster that Patroni looks after
+        want_daemon patroni patroni
+        want_daemon etcd etcd-server etcd
         ;;
     oracle)
         # PostgreSQL's source and its build

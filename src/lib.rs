@@ -1,6 +1,6 @@
 //! Tidegate: a PostgreSQL proxy that makes read replicas safe to use without changing the application.
 //!
-//! The pure core (`wire`, `sql`, `freshness`, `routing`, `history`) knows no socket, clock, randomness or global; the
+//! The pure core (`wire`, `sql`, `freshness`, `health`, `routing`, `history`) knows no socket, clock, randomness or global; the
 //! I/O shell (`session`, `server`, `pool`, `cluster`, `admin`) hands facts and instants in. `docs/architecture.md`
 //! walks through it.
 #![forbid(unsafe_code)]
@@ -10,6 +10,7 @@ pub mod cli;
 pub mod cluster;
 pub mod config;
 pub mod freshness;
+pub mod health;
 pub mod history;
 pub mod local;
 pub mod net;
@@ -19,4 +20,5 @@ pub mod server;
 pub mod session;
 pub mod sql;
 pub mod stats;
+pub mod topology;
 pub mod wire;

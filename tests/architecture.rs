@@ -31,17 +31,31 @@ const WALL: &[Row] = &[
     row("wire", Only(&[]), "wire turns bytes into messages and knows nothing of ours"),
     row("sql", Only(&[]), "sql says what a statement may do, never where it goes"),
     row("freshness", Only(&[]), "freshness is instants and positions handed in"),
+    row(
+        "health",
+        Only(&["freshness"]),
+        "health is judged by what was seen, and decides nothing about freshness",
+    ),
     row("history", Only(&[]), "history judges answers by what happened before, and is told what happened"),
     row("routing", Only(&["sql", "freshness"]), "a decision is a pure function over values"),
-    row("config", Only(&["sql", "freshness"]), "settings become types once, before anything starts"),
+    row(
+        "config",
+        Only(&["sql", "freshness", "health"]),
+        "settings become types once, before anything starts",
+    ),
     row("net", Only(&[]), "a socket is a socket"),
     row("stats", Only(&["routing"]), "counters know the reasons they count by, and nobody who counts"),
     row("server", Only(&["wire", "config", "net"]), "a server connection does not know who holds it"),
     row("pool", Only(&["server", "wire", "config"]), "the pool lends connections and does not know to whom"),
     row(
         "cluster",
-        Only(&["server", "freshness", "config", "wire", "sql", "routing"]),
+        Only(&["server", "freshness", "health", "config", "wire", "sql", "routing"]),
         "the cluster is watched without knowing who asks; it fills in routing's view of it",
+    ),
+    row(
+        "topology",
+        Only(&["config", "cluster"]),
+        "who names the nodes asks them too, and does not know what the list is used for",
     ),
     row("session", AllBut(&["cli", "local", "main"]), "a session knows the proxy, not the program around it"),
     row("admin", AllBut(&["cli", "main"]), "admin shows what the proxy publishes"),
@@ -62,7 +76,7 @@ const fn ban(folders: Uses, path: &'static str, because: &'static str) -> Ban {
     Ban { folders, path, because }
 }
 
-const PURE: &[&str] = &["wire", "sql", "freshness", "routing", "history"];
+const PURE: &[&str] = &["wire", "sql", "freshness", "health", "routing", "history"];
 
 const BANS: &[Ban] = &[
     ban(Only(PURE), "tokio", "the pure core knows no runtime"),

@@ -5,16 +5,26 @@
 
 mod support;
 
+#[path = "promises/activation.rs"]
+mod activation;
 #[path = "promises/backpressure.rs"]
 mod backpressure;
 #[path = "promises/cancel.rs"]
 mod cancel;
 #[path = "promises/catalog.rs"]
 mod catalog;
+#[path = "promises/console.rs"]
+mod console;
+#[path = "promises/console_operations.rs"]
+mod console_operations;
+#[path = "promises/console_pause.rs"]
+mod console_pause;
 #[path = "promises/cuts.rs"]
 mod cuts;
 #[path = "promises/cuts_server.rs"]
 mod cuts_server;
+#[path = "promises/drain.rs"]
+mod drain;
 #[path = "promises/explain.rs"]
 mod explain;
 #[path = "promises/failover.rs"]
@@ -23,6 +33,8 @@ mod failover;
 mod freshness;
 #[path = "promises/healed.rs"]
 mod healed;
+#[path = "promises/health.rs"]
+mod health;
 #[path = "promises/idle.rs"]
 mod idle;
 #[path = "promises/large.rs"]
@@ -75,8 +87,12 @@ mod tables;
 mod timeouts;
 #[path = "promises/tokens.rs"]
 mod tokens;
+#[path = "promises/topology.rs"]
+mod topology;
 #[path = "promises/unix_socket.rs"]
 mod unix_socket;
+#[path = "promises/upgrade.rs"]
+mod upgrade;
 #[path = "promises/upkeep.rs"]
 mod upkeep;
 #[path = "promises/vanishing.rs"]

@@ -305,6 +305,9 @@ impl World {
                 catch_up: 0,
                 working_on: Tick::NEVER,
                 life: replica.life,
+                weight: ReplicaView::WHOLE.into(),
+                share: ReplicaView::WHOLE,
+                is_near: false,
             })
             .collect();
         let request = Request {

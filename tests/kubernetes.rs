@@ -127,13 +127,13 @@ fn check_labels(example: &Example, set: &Yaml) {
 
 /// A pod has the time to drain, and a failover does not empty the Service.
 fn check_times(pod: &Yaml, container: &Yaml, settings: &Settings) {
-    let hook: Vec<_> = list(&container["lifecycle"]["preStop"]["exec"]["command"]).iter().map(text).collect();
-    let [program, delay] = &hook[..] else { panic!("{hook:?}") };
-    assert_eq!(program, "sleep");
+    assert!(settings.shutdown_delay >= Duration::from_secs(5), "the cluster needs time to hear of it");
     let seconds = |count: i64| Duration::from_secs(u64::try_from(count).unwrap());
-    let delay = Duration::from_secs(delay.parse().unwrap());
     let grace = seconds(number(&pod["terminationGracePeriodSeconds"]));
-    assert!(grace >= delay + settings.shutdown_timeout + Duration::from_secs(5), "{grace:?}");
+    assert!(
+        grace >= settings.shutdown_delay + settings.shutdown_timeout + Duration::from_secs(5),
+        "{grace:?}"
+    );
     let ready = &container["readinessProbe"];
     let patience = seconds(number(&ready["periodSeconds"]) * number(&ready["failureThreshold"]));
     assert!(patience > settings.databases[0].pool.failover_timeout, "{patience:?}");

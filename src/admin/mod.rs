@@ -2,6 +2,8 @@
 //!
 //! Owns what is shown there. It must not know sessions' insides: it reads counters, nodes and pools.
 
+mod health;
+
 use std::fmt::Write;
 use std::sync::Arc;
 
@@ -14,7 +16,7 @@ use axum::routing::get;
 use crate::cluster;
 use crate::config::Mode;
 use crate::pool::Cause;
-use crate::session::{Database, PinView, Proxy};
+use crate::session::{Database, Passage, PinView, Proxy};
 use crate::stats::HISTOGRAMS;
 
 /// Serves the admin address until the task is dropped.
@@ -30,10 +32,14 @@ pub async fn serve(proxy: Arc<Proxy>, listener: tokio::net::TcpListener) -> std:
     axum::serve(listener, router).await
 }
 
-/// Ready when every database has a node that takes writes.
+/// Ready when every database has a node that takes writes, and new clients are welcome.
 async fn ready(State(proxy): State<Arc<Proxy>>) -> Response {
     let mut text = String::new();
     let mut status = StatusCode::OK;
+    if !proxy.door.is_open() {
+        status = StatusCode::SERVICE_UNAVAILABLE;
+        text.push_str("shutting down\n");
+    }
     for (name, database) in proxy.databases().iter() {
         let word = if let Some(primary) = database.cluster.primary() {
             format!("primary {}", primary.name)
@@ -81,9 +87,11 @@ async fn forget(State(proxy): State<Arc<Proxy>>) -> String {
 async fn metrics(State(proxy): State<Arc<Proxy>>) -> Response {
     for (name, database) in proxy.databases().iter() {
         gauge_nodes(&proxy, name, database);
+        health::gauge(&proxy, name, database);
         gauge_marks(&proxy, name, database);
         let failovers = proxy.stats.counter("tidegate_failovers_total", &[("database", name)]);
         failovers.absolute(database.cluster.failovers());
+        gauge_gate(&proxy, name, database);
         count_decisions(&proxy, name, database);
         gauge_catalog(&proxy, name, database);
         gauge_pools(&proxy, database);
@@ -106,6 +114,7 @@ fn gauge_nodes(proxy: &Proxy, name: &str, database: &Database) {
             proxy.stats.gauge("tidegate_node_up", &labels).set(f64::from(u8::from(state == is)));
         }
         let labels = [("database", name), ("node", node.name.as_str())];
+        proxy.stats.gauge("tidegate_node_disabled", &labels).set(f64::from(u8::from(node.is_disabled())));
         let staleness = match state {
             cluster::State::Replica => {
                 std::time::Duration::from_nanos(now.since(node.horizon())).as_secs_f64()
@@ -116,6 +125,17 @@ fn gauge_nodes(proxy: &Proxy, name: &str, database: &Database) {
         let catch_up = if state == cluster::State::Replica { node.catch_up() as f64 / 1e9 } else { f64::NAN };
         proxy.stats.gauge("tidegate_replica_catch_up_seconds", &labels).set(catch_up);
         proxy.stats.counter("tidegate_monitor_questions_total", &labels).absolute(node.questions());
+    }
+}
+
+/// What was said at the console.
+fn gauge_gate(proxy: &Proxy, name: &str, database: &Database) {
+    let labels = [("database", name)];
+    let is_paused = database.gate.passage() != Passage::Open;
+    for (metric, is_so) in
+        [("tidegate_database_paused", is_paused), ("tidegate_database_disabled", database.gate.is_disabled())]
+    {
+        proxy.stats.gauge(metric, &labels).set(f64::from(u8::from(is_so)));
     }
 }
 

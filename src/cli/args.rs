@@ -105,9 +105,19 @@ pub struct SourceArgs {
     #[arg(long, value_name = "N", env = "TIDEGATE_WORKERS")]
     pub workers: Option<String>,
 
+    /// The zone the proxy runs in: replicas of the same zone are preferred.
+    #[arg(long, value_name = "ZONE", env = "TIDEGATE_LOCALITY")]
+    pub locality: Option<String>,
+
     /// What to log: off, error, warn, info, debug, trace, or target=level,… [default: warn].
     #[arg(long, value_name = "FILTER", env = "TIDEGATE_LOG")]
     pub log: Option<String>,
+
+    /// User who may use the console; repeat it for several [default: nobody].
+    ///
+    /// The console is reached as the database tidegate.
+    #[arg(long, value_name = "NAME", env = "TIDEGATE_CONSOLE_USERS", value_delimiter = ',')]
+    pub console_users: Vec<String>,
 
     /// Number of this instance among several that stand side by side.
     #[arg(long, value_name = "N", env = "TIDEGATE_PEER_ID")]
@@ -252,11 +262,16 @@ impl SourceArgs {
         *pick(place("listen"), env, flags, |given| &mut given.listen) = self.listen;
         *pick(place("admin"), env, flags, |given| &mut given.admin) = self.admin;
         *pick(place("workers"), env, flags, |given| &mut given.workers) = self.workers;
+        *pick(place("locality"), env, flags, |given| &mut given.locality) = self.locality;
         *pick(place("log"), env, flags, |given| &mut given.log) = self.log;
         *pick(place("peer_id"), env, flags, |given| &mut given.peer_id) = self.peer_id;
+        *pick(place("console_users"), env, flags, |given| &mut given.console_users) = self.console_users;
         env.url = env.url.take().filter(|url| !url.expose().is_empty());
-        env.listen.retain(|address| !address.is_empty());
-        for value in [&mut env.admin, &mut env.workers, &mut env.log, &mut env.peer_id] {
+        for list in [&mut env.listen, &mut env.console_users] {
+            list.retain(|value| !value.is_empty());
+        }
+        let single = [&mut env.admin, &mut env.workers, &mut env.locality, &mut env.log, &mut env.peer_id];
+        for value in single {
             *value = value.take().filter(|value| !value.is_empty());
         }
         sources
@@ -307,7 +322,7 @@ mod tests {
     #[test]
     fn flags_become_sources() {
         let args = "run --url postgres://a:b@h --replica postgres://h2 --replica postgres://h3 --listen 127.0.0.1:1,[::1]:1 \
-                    --admin off --workers 3 --log info -c x.toml";
+                    --admin off --workers 3 --log info --console-users ops,app -c x.toml";
         let Ok(Invocation::Run(Sources { file, flags, .. })) =
             parse(&args.split_whitespace().collect::<Vec<_>>())
         else {
@@ -319,6 +334,7 @@ mod tests {
         assert_eq!(flags.listen, ["127.0.0.1:1", "[::1]:1"]);
         assert_eq!((flags.admin.as_deref(), flags.workers.as_deref()), (Some("off"), Some("3")));
         assert_eq!(flags.log.as_deref(), Some("info"));
+        assert_eq!(flags.console_users, ["ops", "app"]);
     }
 
     #[test]

@@ -7,6 +7,7 @@ use crate::cluster::{Finding, Identity, Survey};
 use crate::config::{DatabaseSettings, Settings};
 use crate::freshness::Lsn;
 use crate::session::Proxy;
+use crate::topology;
 
 /// Checks every database and says what was found; the exit code is 0 when all can be served.
 pub fn check(settings: &Settings) -> ExitCode {
@@ -20,6 +21,13 @@ pub fn check(settings: &Settings) -> ExitCode {
 }
 
 async fn all(settings: &Settings) -> ExitCode {
+    let settings = &match topology::located(settings, |_| None).await {
+        Ok(settings) => settings,
+        Err(text) => {
+            eprintln!("cannot serve: {text}");
+            return ExitCode::FAILURE;
+        }
+    };
     let proxy = Proxy::new(settings, std::sync::Arc::default(), crate::cluster::Clock::start());
     let mut faults = Vec::new();
     for database in &settings.databases {

@@ -84,7 +84,7 @@ async fn play(
     screen.say(&report::intro(address, running.admin, args));
     let workload = (!args.no_workload).then(|| Workload::start(address, args.clients));
     let all_well = watch(args, &running, workload, &mut screen, &mut interrupt).await;
-    running.stop(settings.shutdown_timeout).await;
+    running.stop().await;
     Ok(all_well)
 }
 

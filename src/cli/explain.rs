@@ -10,6 +10,7 @@ use super::running::Running;
 use crate::cluster::{Cluster, ProbeError, State};
 use crate::config::{ListenAddress, Settings, UserSettings};
 use crate::sql::{Cause, Strings, Use, parse};
+use crate::topology;
 
 /// Longest wait for the primary and for the catalog.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -77,7 +78,7 @@ async fn explain(
     user: &UserSettings,
     text: &str,
 ) -> Result<Vec<String>, String> {
-    let running = Running::start(settings).await?;
+    let running = Running::start(&topology::located(settings, |_| None).await?).await?;
     let cluster = running.proxy.database(database).map(|d| Arc::clone(&d.cluster)).ok_or("no database")?;
     get_ready(&cluster).await?;
     let address = running.listen.iter().find_map(ListenAddress::tcp).ok_or("no address")?;

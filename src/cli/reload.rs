@@ -4,8 +4,10 @@
 use std::sync::Arc;
 
 use super::logging::Filter;
+use super::nodes::Followers;
 use crate::config::{Mistakes, Settings, Sources, load};
 use crate::session::Proxy;
+use crate::topology;
 
 /// The configuration that is in force, and where it came from.
 pub(super) struct Reloader {
@@ -13,6 +15,18 @@ pub(super) struct Reloader {
     /// What is in force, and what would be after a restart.
     pub(super) settings: Settings,
     filter: Filter,
+    followers: Option<Followers>,
+}
+
+/// Why a configuration is not taken over.
+#[derive(Debug, thiserror::Error)]
+pub enum Refusal {
+    /// It has mistakes.
+    #[error("{0}")]
+    Mistakes(#[from] Mistakes),
+    /// Whoever is to name the nodes of a database does not answer.
+    #[error("{0}")]
+    Nodes(String),
 }
 
 /// What a reload has done, in sentences.
@@ -38,12 +52,19 @@ impl Outcome {
 
 impl Reloader {
     pub(super) fn new(sources: Sources, settings: Settings, filter: Filter) -> Self {
-        Self { sources, settings, filter }
+        Self { sources, settings, filter, followers: None }
     }
 
-    /// Reads the sources again and goes by them. If they cannot be used nothing changes, and the mistakes are returned.
-    pub(super) fn reload(&mut self, proxy: &Arc<Proxy>) -> Result<Outcome, Mistakes> {
+    /// Follows the nodes of every database from now on, beginning with those in these settings.
+    pub(super) fn follow(&mut self, proxy: &Arc<Proxy>, settings: &Settings) {
+        self.followers = Some(Followers::begin(proxy, settings));
+    }
+
+    /// Reads the sources again and goes by them. If they cannot be used nothing changes, and it is returned why. Cancel safe.
+    pub(super) async fn reload(&mut self, proxy: &Arc<Proxy>) -> Result<Outcome, Refusal> {
         let new = load(&self.sources)?;
+        let located = topology::located(&new, |database| proxy.nodes_in_use(database)).await;
+        let located = located.map_err(Refusal::Nodes)?;
         let mut outcome = Outcome { changed: changes(&self.settings, &new), pending: Vec::new() };
         for (name, differs) in [
             ("listen", new.listen != self.settings.listen),
@@ -64,7 +85,8 @@ impl Reloader {
         for warning in new.warnings.iter().filter(|warning| !self.settings.warnings.contains(warning)) {
             tracing::warn!("{warning}");
         }
-        proxy.reload(&new);
+        proxy.reload(&located);
+        self.follow(proxy, &located);
         // What needs a restart is still what it was.
         let Settings { listen, admin, workers, peer_id, .. } = self.settings.clone();
         self.settings = Settings { listen, admin, workers, peer_id, ..new };

@@ -1,14 +1,25 @@
 //! `tidegate run`.
 
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
 
-use tokio::signal::unix::{SignalKind, signal};
-
+use super::inherited::Inherited;
+use super::notify::Notifier;
+use super::pulse::Pulse;
 use super::reload::Reloader;
 use super::running::Running;
-use super::{logging, refuse};
-use crate::cluster::Survey;
+use super::signals::{Asked, Signals};
+use super::takeover::Summons;
+use super::upgrade::{Refusal, Successor, upgrade};
+use super::{logging, orders, refuse};
+use crate::cluster::{State, Survey};
 use crate::config::{Settings, Sources};
+use crate::session::Proxy;
+use crate::topology;
+
+/// How often systemd is told what the proxy does, if it has changed.
+const STATUS: Duration = Duration::from_secs(5);
 
 /// Runs the proxy until it is told to stop.
 pub fn run(settings: &Settings, sources: &Sources) -> ExitCode {
@@ -20,15 +31,74 @@ pub fn run(settings: &Settings, sources: &Sources) -> ExitCode {
     for warning in &settings.warnings {
         tracing::warn!("{warning}");
     }
+    let inherited = match Summons::from_environment() {
+        Ok(Some((summons, inherited))) => Ok((inherited, Some(summons))),
+        Ok(None) => Inherited::from_environment().map(|inherited| (inherited, None)),
+        Err(text) => Err(text),
+    };
+    let (inherited, summons) = match inherited {
+        Ok(inherited) => inherited,
+        Err(text) => return refuse(&text),
+    };
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
     match runtime {
-        Ok(runtime) => runtime.block_on(serve(reloader)),
+        Ok(runtime) => runtime.block_on(serve(reloader, inherited, summons)),
         Err(error) => refuse(&error),
     }
 }
 
-async fn serve(mut reloader: Reloader) -> ExitCode {
-    let settings = &reloader.settings;
+async fn serve(mut reloader: Reloader, inherited: Inherited, summons: Option<Summons>) -> ExitCode {
+    let mut signals = match Signals::listen() {
+        Ok(signals) => signals,
+        Err(error) => return refuse(&format!("cannot listen for signals: {error}")),
+    };
+    let started = tokio::select! {
+        started = start(&mut reloader, inherited, summons) => started,
+        () = signals.stop() => return ExitCode::SUCCESS,
+    };
+    let running = match started {
+        Ok(running) => running,
+        Err(text) => return refuse(&text),
+    };
+    live(running, &mut reloader, &mut signals).await;
+    ExitCode::SUCCESS
+}
+
+async fn start(
+    reloader: &mut Reloader,
+    inherited: Inherited,
+    summons: Option<Summons>,
+) -> Result<Running, String> {
+    let mut former = summons.map(Summons::answer).transpose()?;
+    let abandoned = async {
+        match &mut former {
+            Some(former) => former.abandons().await,
+            None => std::future::pending().await,
+        }
+    };
+    let found = tokio::select! {
+        found = look(&reloader.settings) => found,
+        why = abandoned => return Err(why),
+    };
+    let settings = found?;
+    let pid = former.as_ref().map(|former| former.pid);
+    let running = Running::start_with(&settings, inherited, former).await?;
+    reloader.follow(&running.proxy, &settings);
+    for address in &running.listen {
+        println!("listening on {address}");
+    }
+    if let Some(address) = running.admin {
+        println!("admin on {address}");
+    }
+    if let Some(pid) = pid {
+        println!("process {} has taken the place of {pid}", std::process::id());
+    }
+    Ok(running)
+}
+
+/// Looks at every node. Returns the settings with the nodes there are; the error says what keeps the proxy from starting.
+async fn look(settings: &Settings) -> Result<Settings, String> {
+    let settings = topology::located(settings, |_| None).await?;
     let mut faults = Vec::new();
     for database in &settings.databases {
         let survey = Survey::take_patiently(database).await;
@@ -42,56 +112,123 @@ async fn serve(mut reloader: Reloader) -> ExitCode {
         }
         faults.extend(found);
     }
-    if !faults.is_empty() {
-        return refuse(&faults.join("\ntidegate: "));
-    }
-    let running = match Running::start(settings).await {
-        Ok(running) => running,
-        Err(text) => return refuse(&text),
+    if faults.is_empty() { Ok(settings) } else { Err(faults.join("\ntidegate: ")) }
+}
+
+/// Serves until it is told to stop, or another process has taken its place and no client is left.
+async fn live(mut running: Running, reloader: &mut Reloader, signals: &mut Signals) {
+    let notifier = Arc::new(Notifier::from_environment());
+    notifier.ready(&status(&running.proxy));
+    let (proxy, pulse) = (Arc::clone(&running.proxy), Arc::clone(&running.pulse));
+    let telling = tokio::spawn(tell(Arc::clone(&notifier), proxy, pulse));
+    let mut orders = running.proxy.controls.take();
+    let is_hurried = loop {
+        let (asked, order) = tokio::select! {
+            asked = signals.next() => (asked, None),
+            order = orders::next(&mut orders) => (Asked::from(order.control), Some(order)),
+        };
+        let mut reply = Ok(Vec::new());
+        let stop = match asked {
+            Asked::Stop => Some(false),
+            Asked::StopNow => Some(true),
+            Asked::Reload => {
+                notifier.reloading();
+                reply = tokio::select! {
+                    reply = orders::reload(reloader, &running.proxy) => reply,
+                    () = signals.stop() => break false,
+                };
+                running.set_patience(&reloader.settings);
+                notifier.reloaded(&status(&running.proxy));
+                None
+            }
+            Asked::Upgrade => match upgrade(&running, signals).await {
+                Ok(successor) => {
+                    telling.abort();
+                    notifier.succeeded_by(successor.pid);
+                    let limit = reloader.settings.upgrade_timeout;
+                    serve_the_rest(&mut running, successor, limit, signals).await;
+                    return running.stop_unless(signals.stop()).await;
+                }
+                Err(Refusal::Failed(text)) => {
+                    tracing::error!("no new process takes the place of this one, which goes on: {text}");
+                    None
+                }
+                Err(Refusal::Stop) => Some(false),
+            },
+        };
+        if let Some(order) = order {
+            order.reply(reply);
+        }
+        if let Some(is_hurried) = stop {
+            break is_hurried;
+        }
     };
-    for address in &running.listen {
-        println!("listening on {address}");
-    }
-    if let Some(address) = running.admin {
-        println!("admin on {address}");
-    }
-    reload_until_stopped(&mut reloader, &running).await;
+    telling.abort();
     tracing::info!("stopping");
-    running.stop(reloader.settings.shutdown_timeout).await;
-    ExitCode::SUCCESS
-}
-
-/// Reads the configuration again whenever SIGHUP says so, until SIGTERM or SIGINT.
-async fn reload_until_stopped(reloader: &mut Reloader, running: &Running) {
-    let Ok(mut hangup) = signal(SignalKind::hangup()) else { return wait_for_signal().await };
-    let mut stop = std::pin::pin!(wait_for_signal());
-    loop {
-        tokio::select! {
-            () = &mut stop => return,
-            _ = hangup.recv() => {}
-        }
-        match reloader.reload(&running.proxy) {
-            Ok(outcome) if outcome.pending.is_empty() => {
-                tracing::info!("configuration reloaded: {}", outcome.lines().join("; "));
-            }
-            Ok(outcome) => tracing::warn!("configuration reloaded: {}", outcome.lines().join("; ")),
-            Err(mistakes) => {
-                tracing::error!(
-                    "the configuration cannot be used, and the one before stays in force: {mistakes}"
-                );
-            }
-        }
+    notifier.stopping("waiting for clients to finish their transactions");
+    if is_hurried {
+        running.stop_unless(std::future::ready(())).await;
+    } else {
+        running.stop_unless(signals.stop()).await;
     }
 }
 
-/// Waits for SIGTERM or SIGINT.
-pub(super) async fn wait_for_signal() {
-    let (Ok(mut term), Ok(mut int)) = (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
+/// Another process accepts the clients. Those that are here are served until they leave, within limits.
+async fn serve_the_rest(running: &mut Running, successor: Successor, limit: Duration, signals: &mut Signals) {
+    running.hand_over();
+    let (pid, clients) = (successor.pid, running.proxy.door.present());
+    tracing::info!(
+        pid,
+        clients,
+        "a new process has taken the place of this one, which serves those that are here for at most {limit:?}"
+    );
+    tokio::spawn(successor.attend(Arc::clone(&running.proxy)));
     tokio::select! {
-        _ = term.recv() => {}
-        _ = int.recv() => {}
+        () = running.empty() => {}
+        () = tokio::time::sleep(limit) => {}
+        () = signals.stop() => {}
     }
+    tracing::info!("stopping");
+}
+
+/// Tells systemd that the process lives, all threads of it, and what it does.
+async fn tell(notifier: Arc<Notifier>, proxy: Arc<Proxy>, pulse: Arc<Pulse>) {
+    if !notifier.is_heard() {
+        return;
+    }
+    // Often enough that one answer may be late.
+    let watchdog = notifier.watchdog().map(|limit| limit / 4);
+    let mut beats = tokio::time::interval(watchdog.unwrap_or(STATUS).min(STATUS));
+    let mut told = String::new();
+    loop {
+        beats.tick().await;
+        if watchdog.is_some() {
+            let silent = pulse.silent();
+            if silent.is_empty() {
+                notifier.alive();
+            } else {
+                tracing::warn!(workers = ?silent, "workers do not answer, systemd is not told that the process lives");
+            }
+        }
+        let status = status(&proxy);
+        if status != told {
+            notifier.status(&status);
+            told = status;
+        }
+    }
+}
+
+/// What the proxy does, in a line.
+fn status(proxy: &Proxy) -> String {
+    let all = proxy.databases();
+    let mut databases: Vec<_> = all.iter().collect();
+    databases.sort_by_key(|(name, _)| *name);
+    let about = databases.into_iter().map(|(name, database)| {
+        let cluster = &database.cluster;
+        let primary = cluster.primary().map_or_else(|| "no primary".to_owned(), |node| node.name.clone());
+        let replicas = cluster.nodes().iter().filter(|node| node.state() == State::Replica).count();
+        let clients = database.clients();
+        format!("{name}: {clients} clients, primary {primary}, {replicas} replicas")
+    });
+    about.collect::<Vec<_>>().join("; ")
 }

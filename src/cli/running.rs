@@ -7,11 +7,17 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use tokio::sync::mpsc::Sender;
+use tokio::task::JoinHandle;
 
-use super::sockets::Sockets;
+use super::inherited::Inherited;
+use super::link::{Line, Link};
+use super::pulse::Pulse;
+use super::sockets::{self, Name, Sockets};
+use super::takeover::{self, Former};
 use super::worker;
 use crate::cluster::Clock;
 use crate::config::{ListenAddress, Settings};
+use crate::net::handover::{Offer, Purpose};
 use crate::net::{Accepted, Bound, SocketFile};
 use crate::session::{self, Proxy};
 use crate::stats::Stats;
@@ -26,12 +32,25 @@ pub struct Running {
     pub listen: Vec<ListenAddress>,
     /// Where the admin address is, if there is one.
     pub admin: Option<SocketAddr>,
+    serves_admin: Option<JoinHandle<()>>,
+    /// Whether the workers live.
+    pub(super) pulse: Arc<Pulse>,
     /// The names of Unix sockets, which nobody finds any more once the sockets are closed.
     files: Vec<SocketFile>,
+    /// Copies of the listening sockets, for a process that takes the place of this one.
+    pub(super) offers: Vec<Offer>,
+    shutdown_timeout: Duration,
+    shutdown_delay: Duration,
 }
 
 /// How long the start waits for the monitors to have seen a primary: one answer, as a rule.
 const FIRST_LOOK: Duration = Duration::from_secs(2);
+/// Sessions that are cut off get this long to tell their clients, and to end what their servers do.
+const LAST_WORDS: Duration = Duration::from_secs(2);
+/// Idle sessions get this long to end when all of them are to end at once.
+const AT_ONCE: Duration = Duration::from_millis(100);
+/// How often it is looked whether clients are left.
+const LOOK: Duration = Duration::from_millis(20);
 
 /// Workers when none are configured. One serves tens of thousands of transactions a second and leaves the other cores
 /// to whom they belong; see `docs/performance.md`.
@@ -42,46 +61,150 @@ fn default_workers() -> usize {
 impl Running {
     /// Binds every socket, then starts workers, monitors and the admin address.
     pub async fn start(settings: &Settings) -> Result<Self, String> {
-        let proxy = Arc::new(Proxy::new(settings, Arc::new(Stats::default()), Clock::start()));
-        let workers = settings.workers.unwrap_or_else(default_workers);
-        let Sockets { addresses: listen, workers: listeners, shared, files } =
-            Sockets::bind(&settings.listen, workers)?;
-        let admin = match settings.admin {
-            None => None,
-            Some(address) => Some(serve_admin(&proxy, address).await?),
-        };
-        let databases: Vec<_> = proxy.databases().values().cloned().collect();
-        databases.iter().for_each(|database| proxy.watch(database));
-        for database in &databases {
-            if database.cluster.primary_within(FIRST_LOOK).await.is_none() {
-                tracing::warn!(database = %database.settings.name, "starting without a primary");
-            } else if !database.cluster.catalog.read_within(FIRST_LOOK).await {
-                tracing::warn!(database = %database.settings.name, "starting before the catalog has been read: reads run on the primary until it has");
-            }
-        }
-        session::keep(&proxy);
-        for (i, listeners) in listeners.into_iter().enumerate() {
-            let proxy = Arc::clone(&proxy);
-            let worker = thread::Builder::new().name(format!("worker-{i}"));
-            worker
-                .spawn(move || worker::work(&proxy, listeners))
-                .map_err(|e| format!("cannot start a thread: {e}"))?;
-        }
-        for (bound, workers) in shared {
-            tokio::spawn(hand_out(Arc::clone(&proxy), bound, workers));
-        }
-        Ok(Self { proxy, listen, admin, files })
+        Self::start_with(settings, Inherited::default(), None).await
     }
 
-    /// Lets sessions end when they are outside a transaction, for so long at most.
-    pub async fn stop(self, patience: Duration) {
-        self.proxy.stop();
-        drop(self.files);
-        let until = Instant::now() + patience;
-        while self.proxy.databases().values().any(|d| d.clients() > 0) && Instant::now() < until {
-            tokio::time::sleep(Duration::from_millis(20)).await;
+    /// The same with sockets that are there already, and in the place of another process. Clients that connect meanwhile
+    /// wait in the sockets' queues.
+    pub(super) async fn start_with(
+        settings: &Settings,
+        mut inherited: Inherited,
+        former: Option<Former>,
+    ) -> Result<Self, String> {
+        let proxy = Arc::new(Proxy::new(settings, Arc::new(Stats::default()), Clock::start()));
+        let workers = settings.workers.unwrap_or_else(default_workers);
+        let admin = open_admin(settings.admin, &mut inherited)?;
+        let Sockets { addresses: listen, workers: listeners, shared, mut files, names, mut offers } =
+            Sockets::bind(&settings.listen, workers, &mut inherited)?;
+        let mut running = Self {
+            proxy: Arc::clone(&proxy),
+            listen,
+            admin: None,
+            serves_admin: None,
+            pulse: Pulse::new(workers),
+            files: Vec::new(),
+            offers: Vec::new(),
+            shutdown_timeout: settings.shutdown_timeout,
+            shutdown_delay: settings.shutdown_delay,
+        };
+        if let Some((socket, offer)) = admin {
+            running.admin = Some(socket.local_addr().map_err(|e| format!("the admin address: {e}"))?);
+            running.serves_admin = Some(tokio::spawn(serve_admin(Arc::clone(&proxy), socket)));
+            offers.push(offer);
+        }
+        watch_nodes(&proxy).await;
+        let mut link = None;
+        if let Some(former) = former {
+            // Its clients write, and no mark of this process stands for that.
+            proxy.door.share();
+            let pid = former.pid;
+            link = Some((former.take_turn(&proxy).await?, pid));
+            files.extend(names.into_iter().filter_map(keep_name));
+        }
+        (running.files, running.offers) = (files, offers);
+        accept(&proxy, &running.pulse, listeners, shared)?;
+        if let Some((link, pid)) = link {
+            take_over(link, pid, &proxy).await?;
+        }
+        Ok(running)
+    }
+
+    /// Another process accepts the clients from now on. Those that are here stay.
+    pub(super) fn hand_over(&mut self) {
+        self.proxy.door.close();
+        // For those who would still come.
+        self.shutdown_delay = Duration::ZERO;
+        self.serves_admin.iter().for_each(JoinHandle::abort);
+        self.offers.clear();
+        self.files.drain(..).for_each(SocketFile::hand_over);
+    }
+
+    /// A stop waits for so long from now on.
+    pub(super) fn set_patience(&mut self, settings: &Settings) {
+        (self.shutdown_timeout, self.shutdown_delay) = (settings.shutdown_timeout, settings.shutdown_delay);
+    }
+
+    /// Returns when no client is left. Cancel safe.
+    pub(super) async fn empty(&self) {
+        while self.proxy.door.present() > 0 {
+            tokio::time::sleep(LOOK).await;
         }
     }
+
+    /// Lets sessions end when they are outside a transaction, for as long as the settings allow.
+    pub async fn stop(self) {
+        self.stop_unless(std::future::pending()).await;
+    }
+
+    /// The same, but ends all sessions at once when `hurry` returns.
+    pub(super) async fn stop_unless(mut self, hurry: impl Future<Output = ()>) {
+        tokio::pin!(hurry);
+        self.proxy.door.leave();
+        let is_hurried = tokio::select! {
+            () = tokio::time::sleep(self.shutdown_delay) => false,
+            () = &mut hurry => true,
+        };
+        self.proxy.stop();
+        self.files.clear();
+        self.offers.clear();
+        let begun = Instant::now();
+        let patience = if is_hurried { AT_ONCE } else { self.shutdown_timeout };
+        tokio::select! {
+            () = self.empty() => return,
+            () = tokio::time::sleep(patience) => {}
+            () = &mut hurry, if !is_hurried => {}
+        }
+        let clients = self.proxy.door.present();
+        self.proxy.cut_off();
+        let _ = tokio::time::timeout(LAST_WORDS, self.empty()).await;
+        tracing::warn!(clients, after = ?begun.elapsed(), "clients that were in a transaction have been cut off");
+    }
+}
+
+/// The monitors begin, and have had a first look if they find somebody.
+async fn watch_nodes(proxy: &Arc<Proxy>) {
+    let databases: Vec<_> = proxy.databases().values().cloned().collect();
+    databases.iter().for_each(|database| proxy.watch(database));
+    for database in &databases {
+        if database.cluster.primary_within(FIRST_LOOK).await.is_none() {
+            tracing::warn!(database = %database.settings.name, "starting without a primary");
+        } else if !database.cluster.catalog.read_within(FIRST_LOOK).await {
+            tracing::warn!(database = %database.settings.name, "starting before the catalog has been read: reads run on the primary until it has");
+        }
+    }
+    session::keep(proxy);
+}
+
+/// Clients are accepted from here on.
+fn accept(
+    proxy: &Arc<Proxy>,
+    pulse: &Arc<Pulse>,
+    listeners: Vec<Vec<Bound>>,
+    shared: Vec<(Bound, Vec<Sender<Accepted>>)>,
+) -> Result<(), String> {
+    for (i, listeners) in listeners.into_iter().enumerate() {
+        let (proxy, pulse) = (Arc::clone(proxy), Arc::clone(pulse));
+        let worker = thread::Builder::new().name(format!("worker-{i}"));
+        worker
+            .spawn(move || worker::work(&proxy, listeners, pulse, i))
+            .map_err(|e| format!("cannot start a thread: {e}"))?;
+    }
+    for (bound, workers) in shared {
+        tokio::spawn(hand_out(Arc::clone(proxy), bound, workers));
+    }
+    Ok(())
+}
+
+async fn take_over(mut link: Link, pid: u32, proxy: &Arc<Proxy>) -> Result<(), String> {
+    link.say(&Line::Serving).await.map_err(|e| format!("process {pid} is gone: {e}"))?;
+    tokio::spawn(takeover::attend(link, pid, Arc::clone(proxy)));
+    Ok(())
+}
+
+fn keep_name(name: Name) -> Option<SocketFile> {
+    name.take_over()
+        .inspect_err(|error| tracing::warn!(%error, "the name of a Unix socket could not be taken over"))
+        .ok()?
 }
 
 async fn hand_out(proxy: Arc<Proxy>, bound: Bound, workers: Vec<Sender<Accepted>>) {
@@ -90,17 +213,28 @@ async fn hand_out(proxy: Arc<Proxy>, bound: Bound, workers: Vec<Sender<Accepted>
     }
 }
 
-async fn serve_admin(proxy: &Arc<Proxy>, address: SocketAddr) -> Result<SocketAddr, String> {
+/// The socket of the admin address, and a copy to be handed over.
+fn open_admin(
+    address: Option<SocketAddr>,
+    inherited: &mut Inherited,
+) -> Result<Option<(std::net::TcpListener, Offer)>, String> {
+    let Some(address) = address else { return Ok(None) };
+    let opened = sockets::admin(address, inherited).and_then(|(socket, origin)| {
+        let copy = socket.try_clone()?.into();
+        Ok((socket, Offer { purpose: Purpose::Admin, origin, socket: copy, lock: None }))
+    });
     let failed = |e: io::Error| {
         format!("cannot serve the admin address {address}: {e} (choose another with --admin, or off)")
     };
-    let listener = tokio::net::TcpListener::bind(address).await.map_err(failed)?;
-    let bound = listener.local_addr().map_err(failed)?;
-    let proxy = Arc::clone(proxy);
-    tokio::spawn(async move {
-        if let Err(error) = crate::admin::serve(proxy, listener).await {
-            tracing::error!(%error, "the admin address failed");
-        }
-    });
-    Ok(bound)
+    opened.map(Some).map_err(failed)
+}
+
+async fn serve_admin(proxy: Arc<Proxy>, socket: std::net::TcpListener) {
+    let served = match tokio::net::TcpListener::from_std(socket) {
+        Ok(listener) => crate::admin::serve(proxy, listener).await,
+        Err(error) => Err(error),
+    };
+    if let Err(error) = served {
+        tracing::error!(%error, "the admin address failed");
+    }
 }

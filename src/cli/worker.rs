@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use super::pulse::Pulse;
 use crate::net::Bound;
 use crate::session::{self, Proxy};
 
@@ -89,8 +90,8 @@ fn before_sleep() {
     });
 }
 
-/// Serves what comes to `listeners`, until the process ends.
-pub(super) fn work(proxy: &Arc<Proxy>, listeners: Vec<Bound>) {
+/// Serves what comes to `listeners` as the worker of this number, until the process ends.
+pub(super) fn work(proxy: &Arc<Proxy>, listeners: Vec<Bound>, pulse: Arc<Pulse>, number: usize) {
     let runtime =
         tokio::runtime::Builder::new_current_thread().enable_all().on_thread_park(before_sleep).build();
     let runtime = match runtime {
@@ -98,6 +99,7 @@ pub(super) fn work(proxy: &Arc<Proxy>, listeners: Vec<Bound>) {
         Err(error) => return tracing::error!(%error, "a worker could not start"),
     };
     runtime.block_on(async {
+        tokio::spawn(pulse.answer(number));
         let accepting: Vec<_> =
             listeners.into_iter().map(|l| tokio::spawn(session::accept(Arc::clone(proxy), l))).collect();
         for task in accepting {

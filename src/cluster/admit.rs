@@ -39,7 +39,7 @@ impl Cluster {
             None => self.claims(node, identity),
             unfit => unfit,
         };
-        let before = node.state();
+        let before = node.seen();
         let state = match objection {
             Some(objection) => {
                 self.refuse(node, objection);
@@ -54,9 +54,6 @@ impl Cluster {
         if identity.in_recovery {
             self.office().withdraw(node);
         }
-        if state != State::Refused {
-            node.set_objection(None);
-        }
         if state == State::Replica && before != State::Replica {
             node.forget_horizon();
         }
@@ -66,6 +63,7 @@ impl Cluster {
         }
         if state == State::Primary {
             self.crowned.notify_waiters();
+            self.progressed();
         }
         if before != state {
             tracing::info!(node = %node.name, ?state, timeline = identity.timeline, "node seen");
@@ -75,13 +73,13 @@ impl Cluster {
     }
 
     fn refuse(&self, node: &Arc<Node>, objection: String) {
-        let is_news = node.state() != State::Refused || node.objection().as_deref() != Some(&objection);
+        let is_news = node.seen() != State::Refused || !node.is_out_because(&objection);
         if is_news {
             tracing::error!(node = %node.name, "node refused: {objection}");
         }
         let was_primary = self.primary.load().as_ref().is_some_and(|primary| primary.id == node.id);
         self.resign_as(node, State::Refused);
-        node.set_objection(Some(objection));
+        node.is_out(&objection);
         if was_primary {
             self.depose(node);
         }
@@ -164,7 +162,7 @@ impl Cluster {
         drop(office);
         let (rivals, text) = text?;
         for rival in self.nodes().iter().filter(|rival| rivals.contains(&rival.id)) {
-            if rival.state() == State::Primary {
+            if rival.seen() == State::Primary {
                 self.refuse(rival, text.clone());
                 rival.wake();
             }
@@ -181,8 +179,10 @@ impl Cluster {
                 Some(&identity.system) == system.as_ref() && !(identity.in_recovery && other.is_astray());
             counts.then(|| (identity.timeline, other.name.clone()))
         });
-        let newest = others.max().unwrap_or_default();
         let office = self.office();
+        // Also when it has left the list: whoever names the nodes leaves out what does not run.
+        let last = office.holder.iter().map(|holder| (holder.timeline, holder.name.clone()));
+        let newest = others.chain(last).max().unwrap_or_default();
         let is_member = |id| nodes.iter().any(|node| node.id == id);
         let rivals = office.claims.iter().filter(|rival| rival.node != claim.node && is_member(rival.node));
         // Samples of the insert position say nothing of what must still be there after a crash.
@@ -247,6 +247,7 @@ impl Cluster {
         node.forget_horizon();
         if self.primary.load().as_ref().is_some_and(|primary| primary.id == node.id) {
             self.primary.store(None);
+            self.orphaned.notify_one();
             let mut office = self.office();
             office.vacant.get_or_insert_with(Instant::now);
             let flushed = self.samples.borrow().sample.map(|sample| sample.flushed);

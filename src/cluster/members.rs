@@ -29,7 +29,10 @@ impl Cluster {
             let same = now.iter().find(|node| node.settings == *settings);
             same.cloned().unwrap_or_else(|| {
                 let id = NodeId(self.numbers.fetch_add(1, Ordering::Relaxed));
-                Arc::new(Node::new(id, settings.clone()))
+                let new = Node::new(id, settings.clone());
+                // Whoever was taken out by hand stays out, whatever else is said of it.
+                new.set_disabled(now.iter().any(|node| node.name == new.name && node.is_disabled()));
+                Arc::new(new)
             })
         };
         Arc::new(wanted.iter().map(member).collect())

@@ -6,6 +6,7 @@
 mod admit;
 pub mod catalog;
 mod clock;
+mod health;
 mod history;
 mod identity;
 mod members;
@@ -18,10 +19,11 @@ mod roles;
 mod sampler;
 mod survey;
 mod under_way;
+mod vitals;
 mod wait_for;
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, AtomicUsize, Ordering};
 
 use std::time::Duration;
 
@@ -40,6 +42,7 @@ pub use under_way::UnderWay;
 
 use crate::config::DatabaseSettings;
 use crate::freshness::{Flights, Footprint, Group, Marks, Sample, Tick};
+use crate::health::Limits;
 use crate::routing::{NodeId, ReplicaView};
 use crate::sql::catalog::Tables;
 
@@ -86,6 +89,14 @@ pub struct Cluster {
     demand: Notify,
     hurry: Notify,
     nudge: Notify,
+    /// Told when there is no primary any more: whoever names the nodes may know more by now.
+    pub orphaned: Notify,
+    /// A replica has become usable.
+    arrivals: Notify,
+    /// When replicas are taken out, and how they come back.
+    limits: ArcSwap<Limits>,
+    /// The causes that are not followed.
+    overruled: AtomicU8,
     system: std::sync::Mutex<Option<String>>,
 }
 
@@ -130,14 +141,31 @@ impl Cluster {
             demand: Notify::new(),
             hurry: Notify::new(),
             nudge: Notify::new(),
+            orphaned: Notify::new(),
+            arrivals: Notify::new(),
+            limits: ArcSwap::from_pointee(settings.health),
+            overruled: AtomicU8::new(0),
             system: std::sync::Mutex::new(None),
             clock,
         }
     }
 
-    /// The node that takes writes, if one does.
+    /// The node that takes writes, if one does and was not taken out by hand.
     pub fn primary(&self) -> Option<Arc<Node>> {
         self.primary.load_full().filter(|primary| primary.state() == State::Primary)
+    }
+
+    /// Takes a node out by hand: it gets nothing new until it is enabled. It is watched as before.
+    pub fn disable(&self, node: &Node) {
+        node.set_disabled(true);
+    }
+
+    /// Takes back a node that was taken out by hand.
+    pub fn enable(&self, node: &Node) {
+        node.set_disabled(false);
+        // Somebody may wait for just this one.
+        self.crowned.notify_waiters();
+        self.progressed();
     }
 
     /// The node that takes writes, waited for a while, in the order of the calls. Cancel safe.
@@ -158,7 +186,7 @@ impl Cluster {
     /// The healthy replicas at this moment.
     pub fn replicas(&self, into: &mut Vec<ReplicaView>) {
         into.clear();
-        into.extend(self.nodes().iter().filter(|n| n.state() == State::Replica).map(|n| n.view()));
+        into.extend(self.nodes().iter().filter(|n| n.serves_reads()).map(|n| n.view()));
     }
 
     /// What wrote to `written`, by members of `groups`, was acknowledged just now, or its outcome became unknown.
@@ -217,15 +245,6 @@ impl Cluster {
         tokio::time::timeout(within, wait).await.is_ok()
     }
 
-    /// Waits until everything acknowledged before `mark` is visible on a node. Cancel safe. False when it was not in
-    /// time.
-    pub async fn passes(&self, node: &Node, mark: Tick, within: Duration) -> bool {
-        node.horizon() >= mark || {
-            self.want(mark);
-            self.progress_within(within, || node.horizon() >= mark).await
-        }
-    }
-
     /// A session uses `synchronous_commit = off`: from now on samples take the insert position.
     pub fn commits_asynchronously(&self) {
         if !self.async_commit.swap(true, Ordering::Relaxed) {
@@ -233,6 +252,11 @@ impl Cluster {
                 "synchronous_commit is changed by a session: freshness now follows the insert position"
             );
         }
+    }
+
+    /// Whether any session uses `synchronous_commit = off`, or has.
+    pub fn is_asynchronous(&self) -> bool {
+        self.async_commit.load(Ordering::Relaxed)
     }
 
     /// Whether a transaction that does not say otherwise may be serializable, which no standby takes.
@@ -243,6 +267,8 @@ impl Cluster {
     /// A connection to the node failed: it serves nothing until the monitor has seen it healthy again.
     pub fn lost(&self, id: NodeId, why: &dyn std::fmt::Display) {
         let Some(node) = self.node(id) else { return };
+        node.failed();
+        node.is_out(why);
         if node.suspect() {
             tracing::warn!(node = %node.name, error = %why, "connection lost, node taken out until it is seen healthy");
         }
@@ -251,7 +277,7 @@ impl Cluster {
     /// Whether some healthy replica has yet to reach the newest instant that is wanted.
     fn is_gate_closed(&self) -> bool {
         let wanted = Tick(self.wanted.load(Ordering::SeqCst));
-        self.nodes().iter().any(|n| n.state() == State::Replica && n.horizon() < wanted)
+        self.nodes().iter().any(|n| n.serves_reads() && n.horizon() < wanted)
     }
 
     /// A horizon has moved on.

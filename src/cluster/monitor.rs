@@ -32,10 +32,12 @@ pub fn spawn(cluster: &Arc<Cluster>, control: Control) {
         begin(cluster, node);
     }
     let keeping = super::catalog::keep(Arc::clone(cluster));
+    let looking = super::health::keep(Arc::clone(cluster));
     let cluster = Arc::clone(cluster);
     tokio::spawn(async move {
         tokio::select! {
             () = keeping => {}
+            () = looking => {}
             () = cluster.has_ended() => {}
         }
     });
@@ -74,13 +76,15 @@ async fn watch(cluster: &Cluster, node: &Arc<Node>) {
                 silence = Silence::default();
                 node.set_identity(identity.clone());
                 cluster.first_look(node).await;
+                node.vitals.linked();
                 serve(cluster, node, &client, identity).await
             }
             Err(error) => error,
         };
+        node.vitals.unlinked();
         cluster.resign(node);
         cluster.hear(node);
-        node.set_objection(Some(error.to_string()));
+        node.is_out(&error);
         silence.began();
         if !quiet {
             tracing::warn!(node = %node.name, %error, "node is not usable, trying again");
@@ -135,7 +139,7 @@ async fn takes_writes(node: &Node, client: &Client) -> bool {
 async fn serve(cluster: &Cluster, node: &Arc<Node>, client: &Client, mut identity: Identity) -> ProbeError {
     let mut follow = Follow::new(cluster, node.id, identity.version);
     loop {
-        if !identity.in_recovery && (node.state() != State::Primary || !node.is_writable()) {
+        if !identity.in_recovery && (node.seen() != State::Primary || !node.is_writable()) {
             node.set_writable(takes_writes(node, client).await);
         }
         let admitted = cluster.admit(node, &identity);
@@ -156,7 +160,8 @@ async fn serve(cluster: &Cluster, node: &Arc<Node>, client: &Client, mut identit
         let asked = match outcome {
             Ok(()) => {
                 node.asked();
-                super::probe::bounded(PATIENCE, Identity::ask(client)).await
+                node.vitals.asks(cluster.clock.now());
+                super::probe::bounded(PATIENCE, Identity::ask(client)).await.inspect(|_| node.vitals.heard())
             }
             Err(error) => Err(error),
         };

@@ -1,6 +1,6 @@
 //! One node of a cluster.
 
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -8,9 +8,16 @@ use arc_swap::ArcSwapOption;
 use tokio::sync::{Notify, watch};
 
 use super::Identity;
+use super::vitals::Vitals;
 use crate::config::NodeSettings;
 use crate::freshness::{Horizon, Lsn, Tick};
+use crate::health::{Cause, Causes, FULL};
 use crate::routing::{NodeId, ReplicaView};
+
+/// One statement that has begun, in a node's count of its work.
+const BEGUN: u64 = 1 << 32;
+
+const _: () = assert!(FULL == ReplicaView::WHOLE, "health and routing have the same whole");
 
 /// What a node is good for at this moment.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -22,7 +29,8 @@ pub enum State {
     Primary = 1,
     /// Replays the primary's WAL and answers reads.
     Replica = 2,
-    /// Reachable, but must not be used: another system, another timeline, or a second primary.
+    /// Must not be used, though it may be reachable: another system, another timeline, a second primary, or taken out by
+    /// hand.
     Refused = 3,
 }
 
@@ -39,9 +47,11 @@ pub struct Node {
     /// Where it is.
     pub settings: NodeSettings,
     state: AtomicU8,
+    is_disabled: AtomicBool,
     horizon: AtomicU64,
     replayed: AtomicU64,
-    outstanding: AtomicUsize,
+    /// Statements that it works on, in the lower half; all that ever began, in the upper half.
+    work: AtomicU64,
     catch_up: AtomicU64,
     working_on: AtomicU64,
     life: AtomicU64,
@@ -52,9 +62,10 @@ pub struct Node {
     identity: ArcSwapOption<Identity>,
     confirmed: watch::Sender<Tick>,
     wake: Notify,
+    pub(super) vitals: Vitals,
     retired: watch::Sender<bool>,
-    /// Why it is not in use.
-    objection: ArcSwapOption<String>,
+    /// Why it is not in use, as far as the monitor knows.
+    trouble: ArcSwapOption<String>,
     /// Whether it took the last write that was tried, if it takes itself for the primary.
     writable: AtomicBool,
     heard: AtomicBool,
@@ -66,14 +77,16 @@ pub struct Node {
 
 impl Node {
     pub(super) fn new(id: NodeId, settings: NodeSettings) -> Self {
+        let vitals = Vitals::of(settings.weight);
         Self {
             id,
             name: settings.to_string(),
             settings,
             state: AtomicU8::new(State::Down as u8),
+            is_disabled: AtomicBool::new(false),
             horizon: AtomicU64::new(0),
             replayed: AtomicU64::new(0),
-            outstanding: AtomicUsize::new(0),
+            work: AtomicU64::new(0),
             catch_up: AtomicU64::new(0),
             working_on: AtomicU64::new(0),
             life: AtomicU64::new(0),
@@ -82,8 +95,9 @@ impl Node {
             identity: ArcSwapOption::empty(),
             confirmed: watch::Sender::new(Tick::NEVER),
             wake: Notify::new(),
+            vitals,
             retired: watch::Sender::new(false),
-            objection: ArcSwapOption::empty(),
+            trouble: ArcSwapOption::empty(),
             writable: AtomicBool::new(true),
             heard: AtomicBool::new(false),
             astray: Mutex::default(),
@@ -93,6 +107,27 @@ impl Node {
 
     /// What it is good for.
     pub fn state(&self) -> State {
+        if self.is_disabled() { State::Refused } else { self.seen() }
+    }
+
+    /// Whether it was taken out by hand.
+    pub fn is_disabled(&self) -> bool {
+        self.is_disabled.load(Ordering::Relaxed)
+    }
+
+    /// Why it is not in use, if it is not.
+    pub fn trouble(&self) -> Option<String> {
+        match self.state() {
+            State::Primary | State::Replica => None,
+            _ if self.is_disabled() => Some("disabled by hand".to_owned()),
+            _ => {
+                Some(self.trouble.load().as_deref().map_or_else(|| "not seen yet".to_owned(), String::clone))
+            }
+        }
+    }
+
+    /// What it was found to be, whether it was taken out by hand or not.
+    pub fn seen(&self) -> State {
         match self.state.load(Ordering::Acquire) {
             1 => State::Primary,
             2 => State::Replica,
@@ -117,6 +152,9 @@ impl Node {
         let life = self.life.load(Ordering::Acquire);
         ReplicaView {
             id: self.id,
+            weight: self.vitals.weight(),
+            share: self.vitals.share(),
+            is_near: self.settings.is_near,
             horizon: self.horizon(),
             outstanding: self.outstanding(),
             catch_up: self.catch_up(),
@@ -147,12 +185,42 @@ impl Node {
 
     /// Statements it works on for this proxy.
     pub fn outstanding(&self) -> usize {
-        self.outstanding.load(Ordering::Relaxed)
+        (self.work.load(Ordering::Relaxed) % BEGUN) as usize
+    }
+
+    /// Statements that have begun there for this proxy, counted with 32 bits.
+    pub(super) fn begun(&self) -> u32 {
+        (self.work.load(Ordering::Relaxed) / BEGUN) as u32
+    }
+
+    /// Whether reads may go there: it is a replica, some of the reads are for it, and its health allows it.
+    pub fn serves_reads(&self) -> bool {
+        self.state() == State::Replica && self.vitals.weight() > 0
+    }
+
+    /// How much of its weight counts at this moment, of [`ReplicaView::WHOLE`]; 0: it is out.
+    pub fn share(&self) -> u16 {
+        self.vitals.share()
+    }
+
+    /// Why it serves no reads; empty while it does, and for the primary.
+    pub fn causes(&self) -> Causes {
+        self.vitals.causes()
+    }
+
+    /// How often it was taken out for this cause.
+    pub fn ejections(&self, cause: Cause) -> u64 {
+        self.vitals.ejections(cause)
+    }
+
+    /// Something failed there for a fault of the server's.
+    pub fn failed(&self) {
+        self.vitals.failed();
     }
 
     /// Counts a statement as running there until the guard is dropped.
     pub fn begin(self: &Arc<Self>) -> Outstanding {
-        self.outstanding.fetch_add(1, Ordering::Relaxed);
+        self.work.fetch_add(BEGUN + 1, Ordering::Relaxed);
         Outstanding(Arc::clone(self))
     }
 
@@ -181,7 +249,7 @@ impl Node {
     }
 
     pub(super) fn set_state(&self, state: State) -> State {
-        let before = self.state();
+        let before = self.seen();
         self.state.store(state as u8, Ordering::Release);
         before
     }
@@ -214,21 +282,27 @@ impl Node {
         self.identity.store(Some(Arc::new(identity)));
     }
 
+    /// Takes it out by hand, or back.
+    pub(super) fn set_disabled(&self, is_disabled: bool) {
+        self.is_disabled.store(is_disabled, Ordering::Relaxed);
+    }
+
+    /// It is not in use for this reason.
+    pub(super) fn is_out(&self, why: &dyn std::fmt::Display) {
+        self.trouble.store(Some(Arc::new(why.to_string())));
+    }
+
+    /// Whether it is out for this reason, as far as the monitor knows.
+    pub(super) fn is_out_because(&self, why: &str) -> bool {
+        self.trouble.load().as_deref().is_some_and(|trouble| trouble == why)
+    }
+
     /// Takes the node out at once and asks the monitor to look. True when it was in use until now.
     pub(super) fn suspect(&self) -> bool {
         let before = self.set_state(State::Down);
         self.forget_horizon();
         self.wake.notify_one();
         before != State::Down
-    }
-
-    /// Why it is not in use, in words; `None` while it is.
-    pub fn objection(&self) -> Option<Arc<String>> {
-        self.objection.load_full()
-    }
-
-    pub(super) fn set_objection(&self, objection: Option<String>) {
-        self.objection.store(objection.map(Arc::new));
     }
 
     /// Whether it took the last write that was tried, if it takes itself for the primary.
@@ -312,6 +386,6 @@ impl Outstanding {
 
 impl Drop for Outstanding {
     fn drop(&mut self) {
-        self.0.outstanding.fetch_sub(1, Ordering::Relaxed);
+        self.0.work.fetch_sub(1, Ordering::Relaxed);
     }
 }

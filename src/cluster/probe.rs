@@ -11,6 +11,9 @@ use crate::config::{DatabaseSettings, Host, NodeSettings, Secret};
 /// Longest wait for the answer to a question on a control connection.
 pub(super) const ANSWER: Duration = Duration::from_secs(1);
 
+/// After so long without a word the system asks whether the node is there.
+const KEEPALIVE: Duration = Duration::from_secs(5);
+
 /// Why a node could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
@@ -85,11 +88,16 @@ impl Control {
         name: &str,
     ) -> Result<(Client, Connection<Socket, NoTlsStream>), ProbeError> {
         let mut config = tokio_postgres::Config::new();
-        match &node.host {
+        match &node.reach() {
             Host::Tcp(name) => config.host(name),
             Host::Unix(dir) => config.host_path(dir),
         };
-        config.port(node.port).user(&self.user).dbname(&self.database).application_name(name);
+        config
+            .keepalives_idle(KEEPALIVE)
+            .port(node.port)
+            .user(&self.user)
+            .dbname(&self.database)
+            .application_name(name);
         if let Some(password) = &self.password {
             config.password(password.expose());
         }

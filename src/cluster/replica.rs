@@ -44,7 +44,9 @@ pub(super) async fn run(
         let at = cluster.clock.now();
         follow.budget.spend(at);
         node.asked();
+        node.vitals.asks(at);
         let row = bounded(ANSWER, client.query_one(&question, &[])).await?;
+        node.vitals.answered(at, cluster.clock.now());
         let (true, Some(lsn)) = (row.try_get(0)?, row.try_get::<_, Option<i64>>(1)?) else { return Ok(()) };
         let term = *samples.borrow_and_update();
         if !follow.sampled(term) {
@@ -112,8 +114,9 @@ impl Follow {
         self.horizon.replayed(lsn, cluster.clock.now());
         node.has_reached(term.timeline, lsn);
         self.publish(cluster, node);
-        if node.state() != State::Replica {
+        if node.seen() != State::Replica {
             node.set_state(State::Replica);
+            cluster.arrivals.notify_one();
         }
         self.nudge(cluster);
     }

@@ -1,5 +1,7 @@
 //! From layers laid over each other to checked values: what only shows when everything is known.
 
+use super::console;
+use super::health;
 use super::layer::{DatabaseLayer, RuleLayer, Tuning, UserLayer};
 use super::limits::LimitSettings;
 use super::listen::{ListenAddress, check_directory, clash};
@@ -10,10 +12,11 @@ use super::rule::RuleSettings;
 use super::secret::Secret;
 use super::settings::{
     ClientAuth, DEFAULT_ADMIN, DEFAULT_LISTEN, DEFAULT_LOG, DEFAULT_MAX_CLIENTS, DEFAULT_PREPARED_PER_SERVER,
-    DEFAULT_SHUTDOWN_TIMEOUT, DEFAULT_STARTUP_TIMEOUT, DatabaseSettings, PoolSettings, Settings,
-    UserSettings,
+    DEFAULT_SHUTDOWN_DELAY, DEFAULT_SHUTDOWN_TIMEOUT, DEFAULT_STARTUP_TIMEOUT, DEFAULT_UPGRADE_TIMEOUT,
+    DatabaseSettings, PoolSettings, Settings, UserSettings,
 };
 use super::top::{Admin, TopLayer};
+use super::topology::{Place, TopologySettings};
 use std::net::SocketAddr;
 
 /// Checks everything and fills in defaults. The warnings are left to the caller.
@@ -28,22 +31,44 @@ pub(super) fn settings(
         Admin::Off => None,
         Admin::At(address) => Some(address),
     };
-    let databases: Vec<DatabaseSettings> =
+    let mut databases: Vec<DatabaseSettings> =
         databases.into_iter().map(|(name, layer)| database(name, layer, fallback, findings)).collect();
+    if let Some(locality) = &top.locality {
+        place(locality, &mut databases, findings);
+    }
     addresses(&listen, admin, &databases, findings);
     let others = top.peers.unwrap_or_default();
     peers::check(top.peer_id, &others, &listen, findings);
+    let console_users =
+        console::users(top.console_users, top.console_password.as_ref(), &databases, findings);
     Settings {
         listen,
         admin,
         workers: top.workers,
+        locality: top.locality,
         log: top.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()),
         databases,
         warnings: Vec::new(),
         shutdown_timeout: top.shutdown_timeout.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),
+        shutdown_delay: top.shutdown_delay.unwrap_or(DEFAULT_SHUTDOWN_DELAY),
+        upgrade_timeout: top.upgrade_timeout.unwrap_or(DEFAULT_UPGRADE_TIMEOUT),
         log_statements: top.log_statements.unwrap_or(false),
+        console_users,
         peer_id: top.peer_id,
         peers: others,
+    }
+}
+
+/// Finds out which nodes are where the proxy is.
+fn place(locality: &str, databases: &mut [DatabaseSettings], findings: &mut Findings) {
+    for database in databases {
+        for node in &mut database.nodes {
+            node.is_near = node.zone.as_deref() == Some(locality);
+        }
+        if !database.nodes.iter().any(|node| node.is_near) {
+            let warning = format!("no node of database {} is in the zone {locality}", database.name);
+            findings.warn(&Origin::new("locality"), warning);
+        }
     }
 }
 
@@ -90,26 +115,29 @@ fn database(
     findings: &mut Findings,
 ) -> DatabaseSettings {
     let DatabaseLayer { origin, broken, server_name, nodes, users, rules, tuning } = layer;
-    let (nodes, nodes_origin) = match nodes {
-        Some(layer) => (layer.nodes, layer.origin),
-        None => (Vec::new(), origin.clone()),
+    let (nodes, place, nodes_origin) = match nodes {
+        Some(layer) => (layer.nodes, layer.place, layer.origin),
+        None => (Vec::new(), Place::Servers, origin.clone()),
     };
     if !broken {
         check_presence(&origin, &nodes, &users, findings);
     }
     check_nodes(&nodes_origin, &nodes, findings);
     check_rules(&rules, &users, findings);
+    let topology = TopologySettings::of(&tuning, place, nodes, &origin, findings);
     let client_auth = tuning.client_auth.unwrap_or_default();
     let users = users.into_iter();
     let users: Vec<_> = users.map(|layer| user(layer, &tuning, broken, fallback, findings)).collect();
     let database_connection_limit = tuning.database_connection_limit.filter(|limit| *limit > 0);
     check_least(&origin, database_connection_limit, &users, findings);
+    let health = health::limits(&tuning);
     let server_settings = server_settings(&origin, tuning.application_name, tuning.options, findings);
     let defaults = PoolSettings::default();
     DatabaseSettings {
         server_name: server_name.unwrap_or_else(|| name.clone()),
         name,
-        nodes,
+        nodes: topology.known(),
+        topology,
         users,
         pool: PoolSettings {
             mode: tuning.pool_mode.unwrap_or(defaults.mode),
@@ -131,6 +159,7 @@ fn database(
         max_clients: tuning.max_clients.unwrap_or(DEFAULT_MAX_CLIENTS),
         prepared_per_server: tuning.prepared_statements_per_server.unwrap_or(DEFAULT_PREPARED_PER_SERVER),
         startup_timeout: tuning.startup_timeout.unwrap_or(DEFAULT_STARTUP_TIMEOUT),
+        health,
         server_settings,
         rules: rules.into_iter().map(|layer| layer.rule).collect(),
     }

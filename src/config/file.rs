@@ -16,11 +16,12 @@ use super::keys;
 use super::layer::{DatabaseLayer, NodesLayer, Tuning, UserLayer};
 use super::limits;
 use super::mistake::{Findings, Origin, Problem, quoted};
-use super::node::{NodeSettings, parse_address};
+use super::node::{self, NodeSettings, parse_address};
 use super::redact::redact_url;
 use super::secret::Secret;
 use super::settings::UserTuning;
 use super::top::{self, TopLayer};
+use super::topology::Place;
 use super::url;
 use super::value::word;
 
@@ -86,7 +87,7 @@ impl Walker<'_> {
                         }
                     }
                 }
-                "listen" => {
+                key if top::LISTS.contains(&key) => {
                     for text in self.texts(&origin, value) {
                         let result = layer.top.set(key, &text);
                         self.findings.keep(&origin, result);
@@ -101,6 +102,13 @@ impl Walker<'_> {
                         }
                     }
                 }
+                "console_password_file" => {
+                    let path = self.scalar(&origin, value);
+                    if let Some(text) = path.and_then(|path| self.password_file(&origin, &path)) {
+                        let result = layer.top.set("console_password", &text);
+                        self.findings.keep(&origin, result);
+                    }
+                }
                 key if top::KEYS.contains(&key) => {
                     if let Some(text) = self.scalar(&origin, value) {
                         let result = layer.top.set(key, &text);
@@ -108,7 +116,7 @@ impl Walker<'_> {
                     }
                 }
                 _ => {
-                    let known = top::KEYS.into_iter().chain(["database", "peers"]);
+                    let known = top::KEYS.into_iter().chain(["console_password_file", "database", "peers"]);
                     self.findings.mistake(&origin, keys::unknown("setting", key, known));
                 }
             }
@@ -199,7 +207,7 @@ impl Walker<'_> {
                 None => *broken = true,
             }
         }
-        Some(NodesLayer { nodes, origin: origin.clone() })
+        Some(NodesLayer { nodes, place: Place::Servers, origin: origin.clone() })
     }
 
     /// `"pg1:5432"` or `{ address = "pg1:5432", role = "primary" }`.
@@ -209,6 +217,7 @@ impl Walker<'_> {
             return self.findings.keep(origin, parse_address(&text));
         };
         let (mut address, mut declared) = (None, None);
+        let (mut weight, mut zone) = (None, None);
         for (key, value, span) in entries(table) {
             let origin = self.at(&span).inside(key);
             let Some(text) = self.scalar(&origin, value) else {
@@ -217,14 +226,22 @@ impl Walker<'_> {
             match key {
                 "address" => address = self.findings.keep(&origin, parse_address(&text)),
                 "role" => declared = self.findings.keep(&origin, word(&text)),
-                _ => self.findings.mistake(&origin, keys::unknown("setting", key, ["address", "role"])),
+                "weight" => weight = self.findings.keep(&origin, node::weight(&text)),
+                "zone" => zone = self.findings.keep(&origin, node::zone(&text)),
+                _ => {
+                    let known = ["address", "role", "weight", "zone"];
+                    self.findings.mistake(&origin, keys::unknown("setting", key, known));
+                }
             }
         }
         if !table.keys().any(|key| key.get_ref() == "address") {
             let advice = "Write it as { address = \"pg1:5432\", role = \"primary\" }";
             self.findings.mistake(origin, Problem::new("a node has no address", advice));
         }
-        address.map(|node| NodeSettings { declared, ..node })
+        address.map(|node| {
+            let weight = weight.unwrap_or(node.weight);
+            NodeSettings { declared, weight, zone, ..node }
+        })
     }
 
     fn users(&mut self, origin: &Origin, database: &str, value: &Spanned<DeValue<'_>>) -> Vec<UserLayer> {

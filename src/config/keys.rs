@@ -3,12 +3,13 @@
 //! What libpq or Prisma know too has their name in both places. What only this proxy knows starts with `tidegate_` in a
 //! URL, so that a driver that is given the same URL by mistake complains.
 
+use super::health;
 use super::layer::Tuning;
 use super::mistake::Problem;
 use super::options;
 use super::settings::SslMode;
 use super::suggest::nearest;
-use super::value::{count, duration, limit, positive_duration, word};
+use super::value::{count, duration, limit, port, positive_duration, switch, word};
 
 const PREFIX: &str = "tidegate_";
 
@@ -21,7 +22,7 @@ const SHARED: [&str; 6] =
     ["connection_limit", "pool_timeout", "connect_timeout", "application_name", "options", "sslmode"];
 
 /// Settings with [`PREFIX`] in URLs and without it in files.
-const OURS: [&str; 20] = [
+const OURS: [&str; 29] = [
     "mode",
     "pool_mode",
     "consistency",
@@ -42,10 +43,19 @@ const OURS: [&str; 20] = [
     "min_connections",
     "long_pin",
     "database_connection_limit",
+    "dns_interval",
+    "patroni_interval",
+    "discover_replicas",
+    "discovered_port",
+    "slow_start",
+    "max_replica_lag",
+    "max_error_percent",
+    "max_latency_factor",
+    "max_holdback",
 ];
 
 /// Words of a URL that [`super::url`] reads itself.
-const PLACES: [&str; 5] = ["host", "port", "user", "password", "dbname"];
+const PLACES: [&str; 7] = ["host", "port", "user", "password", "dbname", "tidegate_weight", "tidegate_zone"];
 
 /// Parameters of libpq and Prisma that are harmless, with why they mean nothing here.
 const IGNORED: [(&str, &str); 24] = [
@@ -63,7 +73,7 @@ const IGNORED: [(&str, &str); 24] = [
     ("keepalives_idle", "keepalive is set by the proxy"),
     ("keepalives_interval", "keepalive is set by the proxy"),
     ("keepalives_count", "keepalive is set by the proxy"),
-    ("tcp_user_timeout", "keepalive is set by the proxy"),
+    ("tcp_user_timeout", "a peer that does not read for a while is not gone; keepalive finds one that is"),
     ("channel_binding", "connections to the servers are not encrypted in this version"),
     ("gssencmode", "connections to the servers are not encrypted in this version"),
     ("sslcert", "connections to the servers are not encrypted in this version"),
@@ -190,6 +200,15 @@ fn set(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
         }
         "long_pin" => tuning.long_pin = Some(limit(value)?),
         "min_connections" => tuning.min_connections = Some(count(value, 0, MOST_CONNECTIONS)?),
+        "dns_interval" => tuning.dns_interval = Some(limit(value)?),
+        "patroni_interval" => tuning.patroni_interval = Some(positive_duration(value)?),
+        "discover_replicas" => tuning.discover_replicas = Some(switch(value)?),
+        "discovered_port" => tuning.discovered_port = Some(port(value)?),
+        "slow_start" => tuning.slow_start = Some(limit(value)?),
+        "max_replica_lag" => tuning.max_replica_lag = Some(health::lag(value)?),
+        "max_error_percent" => tuning.max_error_percent = Some(health::number(value, 1, 99)?),
+        "max_latency_factor" => tuning.max_latency_factor = Some(health::number(value, 2, 1000)?),
+        "max_holdback" => tuning.max_holdback = Some(health::holdback(value)?),
         _ => return Err(unknown("setting", key, file_keys())),
     }
     Ok(())

@@ -8,6 +8,7 @@ use super::node::NodeSettings;
 use super::rule::RuleSettings;
 use super::secret::Secret;
 use super::settings::{ClientAuth, Mode, PoolMode, UserTuning};
+use super::topology::Place;
 
 /// Declares a struct of optional values that can be laid over another one.
 macro_rules! layer {
@@ -73,6 +74,18 @@ layer! {
         server_idle_timeout: Duration,
         long_pin: Duration,
         min_connections: usize,
+        // Zero stands for "never".
+        dns_interval: Duration,
+        patroni_interval: Duration,
+        discover_replicas: bool,
+        // Zero stands for "that of the node they stream from".
+        discovered_port: u16,
+        // Zero stands for "off" in these.
+        slow_start: Duration,
+        max_replica_lag: Duration,
+        max_error_percent: usize,
+        max_latency_factor: usize,
+        max_holdback: Duration,
     }
 }
 
@@ -80,6 +93,8 @@ layer! {
 #[derive(Clone, Debug)]
 pub(super) struct NodesLayer {
     pub(super) nodes: Vec<NodeSettings>,
+    /// What is at these addresses.
+    pub(super) place: Place,
     pub(super) origin: Origin,
 }
 

@@ -11,6 +11,7 @@ use super::redact::redact_url;
 use super::secret::Secret;
 use super::settings::Settings;
 use super::top::TopLayer;
+use super::topology::Place;
 use super::url::{self, Url};
 
 /// Everything that was said, as plain text: filled in from the command line by `cli::args`, by hand in tests.
@@ -41,8 +42,12 @@ pub struct Given {
     pub admin: Option<String>,
     /// `TIDEGATE_WORKERS` or `--workers`.
     pub workers: Option<String>,
+    /// `TIDEGATE_LOCALITY` or `--locality`.
+    pub locality: Option<String>,
     /// `TIDEGATE_LOG` or `--log`.
     pub log: Option<String>,
+    /// `TIDEGATE_CONSOLE_USERS` or `--console-users`, a name each.
+    pub console_users: Vec<String>,
     /// `TIDEGATE_PEER_ID` or `--peer-id`.
     pub peer_id: Option<String>,
 }
@@ -84,11 +89,14 @@ fn top_layer(given: &Given, name: impl Fn(&str) -> String, findings: &mut Findin
     let single = [
         ("admin", &given.admin),
         ("workers", &given.workers),
+        ("locality", &given.locality),
         ("log", &given.log),
         ("peer_id", &given.peer_id),
     ];
     let said = single.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
-    for (key, value) in given.listen.iter().map(|value| ("listen", value)).chain(said) {
+    let listed = given.listen.iter().map(|value| ("listen", value));
+    let listed = listed.chain(given.console_users.iter().map(|value| ("console_users", value)));
+    for (key, value) in listed.chain(said) {
         let result = layer.set(key, value);
         findings.keep(&Origin::new(name(key)), result);
     }
@@ -122,6 +130,11 @@ impl Cluster {
         for (name, text, role) in base.chain(primaries).chain(replicas) {
             let origin = Origin::new(format!("{name} {}", redact_url(text.expose())));
             let mut url = url::read(text.expose(), &origin, findings);
+            if let (Some(Url { place: Place::Patroni, .. }), Some(_)) = (&url, role) {
+                let problem = "Patroni's members have no declared roles";
+                findings.mistake(&origin, Problem::new(problem, "Give the patroni:// URL with --url, alone"));
+                url = None;
+            }
             if let (Some(url), Some(role)) = (&mut url, role) {
                 url.nodes.iter_mut().for_each(|node| node.declared = Some(role));
             }
@@ -141,6 +154,10 @@ impl Cluster {
             }
             return;
         };
+        if [ours.place, theirs.place].contains(&Place::Patroni) {
+            let problem = "no server can be added to those that Patroni names";
+            findings.mistake(origin, Problem::new(problem, "Leave it out, or add it to the Patroni cluster"));
+        }
         let mut conflicts = theirs.tuning.conflicts(&ours.tuning);
         conflicts.extend(differ(ours.user.as_ref(), theirs.user.as_ref()).then_some("user"));
         conflicts.extend(differ(ours.password.as_ref(), theirs.password.as_ref()).then_some("password"));

@@ -10,8 +10,10 @@
 
 mod check;
 pub mod consistency;
+mod console;
 mod document;
 mod file;
+mod health;
 mod keys;
 mod layer;
 mod limits;
@@ -27,6 +29,7 @@ mod secret;
 mod settings;
 mod suggest;
 mod top;
+mod topology;
 mod url;
 mod value;
 
@@ -34,11 +37,12 @@ mod value;
 mod tests;
 
 pub use consistency::{Level, OnStale, Overflow, Scope};
+pub use console::{CONSOLE_NAMES, ConsoleUser};
 pub use limits::LimitSettings;
 pub use listen::{ListenAddress, socket_path};
 pub use load::{Given, Sources, load};
 pub use mistake::{Mistake, Mistakes};
-pub use node::{Host, NodeSettings, Role};
+pub use node::{Address, Host, NodeSettings, Role};
 pub use peers::{PeerId, PeerSettings};
 pub use redact::redact_url;
 pub use rule::{ObjectRule, Pattern, RuleSettings, StatementRule};
@@ -46,3 +50,5 @@ pub use secret::Secret;
 pub use settings::{
     ClientAuth, DatabaseSettings, Mode, PoolMode, PoolSettings, Settings, UserSettings, UserTuning,
 };
+pub use suggest::nearest;
+pub use topology::{DiscoverySettings, NodeSource, TopologySettings};

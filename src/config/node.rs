@@ -1,14 +1,17 @@
 //! The addresses of servers.
 
 use std::fmt;
-use std::net::Ipv6Addr;
+use std::net::{IpAddr, Ipv6Addr};
 use std::path::PathBuf;
 
 use super::mistake::{Problem, may_hold_password, quoted};
+use super::value::count;
 use crate::sql::words::words;
 
 /// PostgreSQL's port where none is given.
 pub(super) const DEFAULT_PORT: u16 = 5432;
+const DEFAULT_WEIGHT: u32 = 1;
+const MOST_WEIGHT: usize = 1000;
 
 /// One server of a cluster.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -17,8 +20,67 @@ pub struct NodeSettings {
     pub host: Host,
     /// The TCP port, or the number in the socket's file name.
     pub port: u16,
+    /// Which of the host's addresses it is; `None` means whatever its name leads to.
+    pub address: Option<Address>,
     /// The role that the configuration says it has; `None` means found out by asking the node.
     pub declared: Option<Role>,
+    /// How much of the reads is for it while it is a replica, beside the weights of the others; 0: none, ever.
+    pub weight: u32,
+    /// Where it is, if that was said.
+    pub zone: Option<String>,
+    /// Whether that is where the proxy is.
+    pub is_near: bool,
+}
+
+/// One address of a host whose name was looked up ahead.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Address {
+    /// It was the only one when it was seen first; the host's name is enough to tell it by.
+    Sole(IpAddr),
+    /// There were others.
+    Among(IpAddr),
+}
+
+impl Address {
+    /// The address.
+    pub fn ip(self) -> IpAddr {
+        match self {
+            Self::Sole(ip) | Self::Among(ip) => ip,
+        }
+    }
+}
+
+impl NodeSettings {
+    /// A server reached by TCP; `None` if that is no name or address of a host.
+    pub fn tcp(host: &str, port: u16) -> Option<Self> {
+        let host = parse_host(host).ok().filter(|host| matches!(host, Host::Tcp(_)))?;
+        Some(Self {
+            host,
+            port,
+            address: None,
+            declared: None,
+            weight: DEFAULT_WEIGHT,
+            zone: None,
+            is_near: false,
+        })
+    }
+
+    /// What to connect to: the one address that is meant, where there is one.
+    pub fn reach(&self) -> Host {
+        match self.address {
+            Some(address) => Host::Tcp(address.ip().to_string()),
+            None => self.host.clone(),
+        }
+    }
+
+    /// Its IP address, where that is known without asking.
+    pub fn ip(&self) -> Option<IpAddr> {
+        match (&self.host, self.address) {
+            (_, Some(address)) => Some(address.ip()),
+            (Host::Tcp(name), None) => name.split('%').next()?.parse().ok(),
+            (Host::Unix(_), None) => None,
+        }
+    }
 }
 
 /// How a server is reached.
@@ -50,10 +112,13 @@ impl fmt::Display for Host {
     }
 }
 
-/// `pg1:5432`, `[::1]:5432`, `/var/run/postgresql:5432`.
+/// `pg1:5432`, `[::1]:5432`, `/var/run/postgresql:5432`, and `pg[10.0.0.5]:5432` for one of several addresses.
 impl fmt::Display for NodeSettings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}:{}", self.host, self.port)
+        match self.address {
+            Some(Address::Among(ip)) => write!(f, "{}[{ip}]:{}", self.host, self.port),
+            _ => write!(f, "{}:{}", self.host, self.port),
+        }
     }
 }
 
@@ -67,7 +132,33 @@ pub(super) fn node(host: &str, port: &str) -> Result<NodeSettings, Problem> {
             "Write it as host:5432",
         )
     })?;
-    Ok(NodeSettings { host, port, declared: None })
+    Ok(NodeSettings {
+        host,
+        port,
+        address: None,
+        declared: None,
+        weight: DEFAULT_WEIGHT,
+        zone: None,
+        is_near: false,
+    })
+}
+
+/// How much of the reads a replica gets, beside the others.
+pub(super) fn weight(text: &str) -> Result<u32, Problem> {
+    Ok(u32::try_from(count(text, 0, MOST_WEIGHT)?).unwrap_or(DEFAULT_WEIGHT))
+}
+
+/// The name of a place: a zone, a rack, a region.
+pub(super) fn zone(text: &str) -> Result<String, Problem> {
+    let is_name = (1..=64).contains(&text.len())
+        && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || matches!(byte, b'.' | b'-' | b'_' | b'/'));
+    if is_name {
+        return Ok(text.to_owned());
+    }
+    Err(Problem::new(
+        format!("{} is not the name of a zone", quoted(text)),
+        "Write at most 64 letters, digits and . - _ /, such as eu-west-1a",
+    ))
 }
 
 /// `host`, `host:port`, `[ipv6]:port` or `/socket/directory:port`, not percent-encoded.

@@ -4,12 +4,15 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::consistency::{Level, OnStale, Overflow, Scope};
+use super::console::ConsoleUser;
 use super::limits::LimitSettings;
 use super::listen::ListenAddress;
 use super::node::NodeSettings;
 use super::peers::{PeerId, PeerSettings};
 use super::rule::RuleSettings;
 use super::secret::Secret;
+use super::topology::TopologySettings;
+use crate::health::Limits;
 use crate::sql::words::words;
 
 /// Where clients connect unless told otherwise.
@@ -18,6 +21,8 @@ pub(super) const DEFAULT_LISTEN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Add
 pub(super) const DEFAULT_ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 6433);
 pub(super) const DEFAULT_LOG: &str = "warn";
 pub(super) const DEFAULT_SHUTDOWN_TIMEOUT: Duration = Duration::from_secs(30);
+pub(super) const DEFAULT_SHUTDOWN_DELAY: Duration = Duration::ZERO;
+pub(super) const DEFAULT_UPGRADE_TIMEOUT: Duration = Duration::from_mins(10);
 pub(super) const DEFAULT_STARTUP_TIMEOUT: Duration = Duration::from_secs(10);
 pub(super) const DEFAULT_MAX_CLIENTS: usize = 10_000;
 pub(super) const DEFAULT_PREPARED_PER_SERVER: usize = 500;
@@ -31,6 +36,8 @@ pub struct Settings {
     pub admin: Option<SocketAddr>,
     /// Number of worker threads; `None` means decided at start from the cores there are.
     pub workers: Option<usize>,
+    /// The zone that the proxy runs in: replicas of the same one are preferred.
+    pub locality: Option<String>,
     /// Log filter in the syntax of `tracing_subscriber::EnvFilter`.
     pub log: String,
     /// The databases clients can ask for, at least one, each with its own name.
@@ -39,8 +46,14 @@ pub struct Settings {
     pub warnings: Vec<String>,
     /// Longest time that a shutdown waits for clients to finish their transactions.
     pub shutdown_timeout: Duration,
+    /// How long clients are still accepted after a shutdown was asked for, while readiness says no.
+    pub shutdown_delay: Duration,
+    /// Longest time that a process serves the clients it has after another one has taken its place.
+    pub upgrade_timeout: Duration,
     /// Whether logs may contain the text of statements. When false, literals are never logged.
     pub log_statements: bool,
+    /// Who may use the console; none twice.
+    pub console_users: Vec<ConsoleUser>,
     /// The number of this instance among its peers; `None` when it has none.
     pub peer_id: Option<PeerId>,
     /// Instances that stand beside this one, which may be among them; none twice.
@@ -54,8 +67,11 @@ pub struct DatabaseSettings {
     pub name: String,
     /// The name of the database on the servers.
     pub server_name: String,
-    /// The primary and its replicas, at least one, none twice.
+    /// The primary and its replicas as far as they are known, none twice: the hosts that were named, until the source
+    /// of `topology` has been asked.
     pub nodes: Vec<NodeSettings>,
+    /// Where the list of nodes comes from.
+    pub topology: TopologySettings,
     /// Who may connect, at least one, none twice. The first logs in for the proxy's own questions to the servers.
     pub users: Vec<UserSettings>,
     /// Whether reads are sent to replicas, or it is only counted which ones would be.
@@ -82,6 +98,8 @@ pub struct DatabaseSettings {
     pub startup_timeout: Duration,
     /// Session settings given to every server connection at its start: (name, value), no name twice.
     pub server_settings: Vec<(String, String)>,
+    /// When replicas are taken out, and how they come back.
+    pub health: Limits,
     /// What the operator says about where statements go; of two that say something, the first counts.
     pub rules: Vec<RuleSettings>,
 }

@@ -8,7 +8,9 @@ use tracing_subscriber::EnvFilter;
 use super::layer::layer;
 use super::listen::{ListenAddress, parse_listen, parse_tcp};
 use super::mistake::{Problem, quoted};
+use super::node::zone;
 use super::peers::{PeerId, PeerSettings, parse_id, parse_peer};
+use super::secret::Secret;
 use super::suggest::nearest;
 use super::value::{count, duration, switch};
 
@@ -25,20 +27,40 @@ layer! {
         listen: Vec<ListenAddress>,
         admin: Admin,
         workers: usize,
+        locality: String,
         log: String,
         log_statements: bool,
         shutdown_timeout: Duration,
+        console_users: Vec<String>,
+        console_password: Secret,
+        shutdown_delay: Duration,
+        upgrade_timeout: Duration,
         peer_id: PeerId,
         peers: Vec<PeerSettings>,
     }
 }
 
 /// The keys of a file that [`TopLayer::set`] understands.
-pub(super) const KEYS: [&str; 7] =
-    ["listen", "admin", "workers", "log", "log_statements", "shutdown_timeout", "peer_id"];
+pub(super) const KEYS: [&str; 12] = [
+    "listen",
+    "admin",
+    "workers",
+    "locality",
+    "log",
+    "log_statements",
+    "shutdown_timeout",
+    "shutdown_delay",
+    "upgrade_timeout",
+    "console_users",
+    "console_password",
+    "peer_id",
+];
+
+/// Those of [`KEYS`] that can be lists; each value is set for itself.
+pub(super) const LISTS: [&str; 2] = ["listen", "console_users"];
 
 impl TopLayer {
-    /// Sets what `key`, one of [`KEYS`], says. Several listening addresses come one at a time.
+    /// Sets what `key`, one of [`KEYS`], says. What can be a list comes one at a time.
     pub(super) fn set(&mut self, key: &str, value: &str) -> Result<(), Problem> {
         match key {
             "listen" => {
@@ -55,9 +77,25 @@ impl TopLayer {
             "admin" if value == "off" => self.admin = Some(Admin::Off),
             "admin" => self.admin = Some(Admin::At(parse_tcp(value, 6433)?)),
             "workers" => self.workers = Some(count(value, 1, 1024)?),
+            "locality" => self.locality = Some(zone(value)?),
             "log" => self.log = Some(filter(value)?),
             "log_statements" => self.log_statements = Some(switch(value)?),
             "shutdown_timeout" => self.shutdown_timeout = Some(duration(value)?),
+            "console_users" => {
+                let known = self.console_users.get_or_insert_default();
+                if value.is_empty() || known.iter().any(|name| name == value) {
+                    return Err(Problem::new(
+                        format!("{} is no name, or is given twice", quoted(value)),
+                        "Name each user once",
+                    ));
+                }
+                known.push(value.to_owned());
+            }
+            "console_password" => {
+                self.console_password = Some(Secret::new(value)).filter(|_| !value.is_empty());
+            }
+            "shutdown_delay" => self.shutdown_delay = Some(duration(value)?),
+            "upgrade_timeout" => self.upgrade_timeout = Some(duration(value)?),
             "peer_id" => self.peer_id = Some(parse_id(value)?),
             _ => return Err(super::keys::unknown("setting", key, KEYS)),
         }

@@ -9,12 +9,16 @@ use percent_encoding::percent_decode_str;
 use super::keys::{self, Said};
 use super::layer::{DatabaseLayer, NodesLayer, Tuning, UserLayer};
 use super::mistake::{Findings, Origin, Problem};
-use super::node::{NodeSettings, node, split_port};
+use super::node::{Host, NodeSettings, node, split_port, weight, zone};
 use super::secret::Secret;
 use super::settings::UserTuning;
+use super::topology::{PATRONI_PORT, Place};
 
-/// The schemes of PostgreSQL's URLs.
-pub(super) const SCHEMES: [&str; 2] = ["postgres", "postgresql"];
+/// The schemes of PostgreSQL's URLs, and the one in which the hosts are Patroni's.
+pub(super) const SCHEMES: [&str; 3] = ["postgres", "postgresql", PATRONI];
+const PATRONI: &str = "patroni";
+/// What people may write for Patroni by way of TLS.
+const ENCRYPTED: [&str; 4] = ["patronis", "patroni+https", "patronis+https", "https"];
 
 /// The pieces of a URL, still percent-encoded.
 #[derive(Debug, PartialEq, Eq)]
@@ -30,6 +34,12 @@ pub(super) struct Parts<'a> {
 pub(super) fn split(text: &str) -> Result<Parts<'_>, Problem> {
     const FORM: &str = "Write it as postgres://user:password@host:5432/database, without quotation marks";
     let (scheme, rest) = text.split_once("://").ok_or_else(|| Problem::new("it is not a URL", FORM))?;
+    if ENCRYPTED.contains(&scheme) {
+        return Err(Problem::new(
+            "TLS towards Patroni is not available in this version",
+            "Reach its REST API over a network you trust, by HTTP, and write patroni://",
+        ));
+    }
     if !SCHEMES.contains(&scheme) {
         return Err(Problem::new("it is not a URL of PostgreSQL", FORM));
     }
@@ -61,6 +71,8 @@ pub(super) struct Url {
     pub(super) password: Option<Secret>,
     pub(super) database: Option<String>,
     pub(super) nodes: Vec<NodeSettings>,
+    /// What is at these addresses.
+    pub(super) place: Place,
     pub(super) tuning: Tuning,
     /// Whether a piece could not be read, so that its absence is no second mistake.
     pub(super) broken: bool,
@@ -70,8 +82,8 @@ impl Url {
     /// The layer of settings that this URL is, said at `origin`.
     pub(super) fn into_layer(self, origin: &Origin) -> DatabaseLayer {
         let mut layer = DatabaseLayer::new(origin.clone());
-        let Self { user, password, database, nodes, tuning, broken } = self;
-        layer.nodes = (!nodes.is_empty()).then(|| NodesLayer { nodes, origin: origin.clone() });
+        let Self { user, password, database, nodes, place, tuning, broken } = self;
+        layer.nodes = (!nodes.is_empty()).then(|| NodesLayer { nodes, place, origin: origin.clone() });
         layer.users.extend(user.map(|name| UserLayer {
             name,
             password,
@@ -93,13 +105,15 @@ pub(super) fn read(text: &str, origin: &Origin, findings: &mut Findings) -> Opti
         Reader { origin, findings, raw: Raw::default(), tuning: Tuning::default(), broken: false };
     reader.authority(&parts);
     reader.parameters(parts.query.unwrap_or_default());
-    let nodes = reader.nodes();
+    let place = if parts.scheme == PATRONI { Place::Patroni } else { Place::Servers };
+    let nodes = reader.nodes(place);
     let Raw { user, password, database, .. } = reader.raw;
     Some(Url {
         user,
         password: password.map(Secret::new),
         database,
         nodes,
+        place,
         tuning: reader.tuning,
         broken: reader.broken,
     })
@@ -114,6 +128,8 @@ struct Raw {
     hosts: Vec<(String, String)>,
     other_hosts: Option<String>,
     other_ports: Option<String>,
+    weights: Option<String>,
+    zones: Option<String>,
 }
 
 struct Reader<'a> {
@@ -173,6 +189,8 @@ impl Reader<'_> {
             "dbname" => &mut self.raw.database,
             "host" => &mut self.raw.other_hosts,
             "port" => &mut self.raw.other_ports,
+            "tidegate_weight" => &mut self.raw.weights,
+            "tidegate_zone" => &mut self.raw.zones,
             _ => return self.tune(key, &value),
         };
         if slot.as_ref().is_some_and(|known| *known != value) {
@@ -194,7 +212,7 @@ impl Reader<'_> {
     }
 
     /// The nodes by libpq's rules: `host=` replaces the hosts before it, and so does `port=` with the ports.
-    fn nodes(&mut self) -> Vec<NodeSettings> {
+    fn nodes(&mut self, place: Place) -> Vec<NodeSettings> {
         let mut pairs = std::mem::take(&mut self.raw.hosts);
         if let Some(hosts) = self.raw.other_hosts.take() {
             if pairs.iter().any(|(host, _)| host != "localhost") {
@@ -222,12 +240,49 @@ impl Reader<'_> {
         }
         let mut nodes = Vec::with_capacity(pairs.len());
         for (host, port) in pairs {
-            match self.findings.keep(&self.origin.inside("host"), node(&host, &port)) {
+            let node = match place {
+                Place::Servers => node(&host, &port),
+                Place::Patroni => patroni(&host, &port),
+            };
+            match self.findings.keep(&self.origin.inside("host"), node) {
                 Some(node) => nodes.push(node),
                 None => self.broken = true,
             }
         }
+        if !self.broken {
+            let (weights, zones) = (self.raw.weights.take(), self.raw.zones.take());
+            let set_weight = |node: &mut NodeSettings, text: &str| {
+                node.weight = weight(text)?;
+                Ok(())
+            };
+            let set_zone = |node: &mut NodeSettings, text: &str| {
+                node.zone = Some(zone(text)?);
+                Ok(())
+            };
+            self.each("tidegate_weight", weights, &mut nodes, set_weight);
+            self.each("tidegate_zone", zones, &mut nodes, set_zone);
+        }
         nodes
+    }
+
+    /// What is said of the nodes: once for all, or of each, in their order. Of one of them nothing may be said.
+    fn each(
+        &mut self,
+        name: &str,
+        said: Option<String>,
+        nodes: &mut [NodeSettings],
+        set: impl Fn(&mut NodeSettings, &str) -> Result<(), Problem>,
+    ) {
+        let said = said.unwrap_or_default();
+        let said: Vec<&str> = said.split(',').map(str::trim).collect();
+        if said.len() != 1 && said.len() != nodes.len() {
+            let problem = format!("{} of it are given for {} hosts", said.len(), nodes.len());
+            let advice = "Give one for all hosts, or one for each";
+            return self.findings.mistake(&self.origin.inside(name), Problem::new(problem, advice));
+        }
+        for (node, text) in nodes.iter_mut().zip(said.iter().cycle()).filter(|(_, text)| !text.is_empty()) {
+            self.findings.keep(&self.origin.inside(name), set(node, text));
+        }
     }
 
     fn mistake(&mut self, problem: Problem) {
@@ -239,6 +294,18 @@ impl Reader<'_> {
         let decoded = self.findings.keep(&self.origin.inside(what), decode(text));
         self.broken |= decoded.is_none();
         decoded.filter(|text| !text.is_empty() || !matches!(what, "user" | "password" | "database"))
+    }
+}
+
+/// An address of Patroni's REST API.
+fn patroni(host: &str, port: &str) -> Result<NodeSettings, Problem> {
+    let node = node(host, if port.is_empty() { PATRONI_PORT } else { port })?;
+    match node.host {
+        Host::Tcp(_) => Ok(node),
+        Host::Unix(_) => Err(Problem::new(
+            "Patroni is not asked by a Unix socket",
+            "Write the name or the address on which its REST API listens, as patroni1:8008",
+        )),
     }
 }
 

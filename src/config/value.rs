@@ -22,6 +22,11 @@ pub(super) fn count(text: &str, least: usize, most: usize) -> Result<usize, Prob
     }
 }
 
+/// A TCP port, or 0.
+pub(super) fn port(text: &str) -> Result<u16, Problem> {
+    count(text, 0, usize::from(u16::MAX)).map(|port| u16::try_from(port).unwrap_or(0))
+}
+
 /// A time: a number of seconds, or a number with a unit (`500ms`, `20s`, `2min`, `1h`), at most a day.
 pub(super) fn duration(text: &str) -> Result<Duration, Problem> {
     match crate::sql::duration::parse(text) {

@@ -84,9 +84,14 @@ impl Marks {
             everything: Slot::default(),
             newest: Slot::default(),
         };
-        marks.set(since, Footprint::Anything, []);
-        marks.groups.iter().for_each(|group| raise(group, since));
+        marks.set_all(since);
         marks
+    }
+
+    /// Everything written before `at`, by whomever, must be seen.
+    pub fn set_all(&self, at: Tick) {
+        self.set(at, Footprint::Anything, []);
+        self.groups.iter().for_each(|group| raise(group, at));
     }
 
     /// Bytes they take, whatever is marked.

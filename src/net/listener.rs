@@ -69,22 +69,27 @@ impl Listener {
         })
     }
 
-    /// The next peer. Cancel safe.
-    pub async fn accept(&mut self) -> io::Result<Accepted> {
-        match self {
+    /// Whether somebody else accepts its peers.
+    pub fn is_handed(&self) -> bool {
+        matches!(self, Self::Handed(_))
+    }
+
+    /// The next peer; `None` when somebody else accepts them and does so no more. Cancel safe.
+    pub async fn accept(&mut self) -> io::Result<Option<Accepted>> {
+        let accepted = match self {
             Self::Tcp(listener) => {
                 let (socket, address) = listener.accept().await?;
-                Ok(Accepted { stream: Stream::Tcp(socket), peer: Peer::Ip(address.ip()) })
+                Accepted { stream: Stream::Tcp(socket), peer: Peer::Ip(address.ip()) }
             }
             Self::Unix(listener) => {
                 let (socket, _) = listener.accept().await?;
-                Ok(Accepted { stream: Stream::Unix(socket), peer: Peer::Local })
+                Accepted { stream: Stream::Unix(socket), peer: Peer::Local }
             }
             Self::Handed(peers) => match peers.recv().await {
-                Some(Accepted { stream, peer }) => Ok(Accepted { stream: stream.rehome()?, peer }),
-                // Whoever accepts them has been told to stop.
-                None => std::future::pending().await,
+                Some(Accepted { stream, peer }) => Accepted { stream: stream.rehome()?, peer },
+                None => return Ok(None),
             },
-        }
+        };
+        Ok(Some(accepted))
     }
 }

@@ -1,5 +1,7 @@
 //! Sockets: one stream type for TCP, Unix and, in tests, memory; and reading without a buffer per idle peer.
 
+pub mod handover;
+mod keepalive;
 mod listener;
 mod unix;
 
@@ -12,6 +14,7 @@ use bytes::BytesMut;
 use tokio::io::{AsyncRead, AsyncWrite, DuplexStream, ReadBuf};
 use tokio::net::{TcpStream, UnixStream};
 
+pub use keepalive::{Kept, keep_alive};
 pub use listener::{Accepted, Bound, Listener, Peer};
 pub use unix::SocketFile;
 
@@ -35,9 +38,10 @@ pub enum Stream {
 }
 
 impl Stream {
-    /// Takes a TCP connection; small messages must not wait for each other's acknowledgements.
+    /// Takes a TCP connection to a server; small messages must not wait for each other's acknowledgements.
     pub fn tcp(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;
+        keep_alive(&stream, Kept::Server)?;
         Ok(Self::Tcp(stream))
     }
 

@@ -6,7 +6,7 @@
 //! Each of the two thus refuses a name that the other has.
 
 use std::fs::{self, File, Metadata, OpenOptions, TryLockError};
-use std::io::{self, Write};
+use std::io::{self, Seek, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::net::UnixListener;
@@ -22,7 +22,8 @@ const LOCK_MODE: u32 = 0o600;
 #[derive(Debug)]
 pub struct SocketFile {
     path: PathBuf,
-    identity: Identity,
+    /// Of the socket; `None` once it is another process's.
+    identity: Option<Identity>,
     // Dropped after the name is removed: nobody may take it before.
     lock: Lock,
 }
@@ -36,7 +37,7 @@ impl SocketFile {
         let socket = Socket::new(Domain::UNIX, Type::STREAM, None)?;
         socket.set_nonblocking(true)?;
         socket.bind(&SockAddr::unix(path)?)?;
-        let identity = Identity::of(&fs::symlink_metadata(path)?);
+        let identity = Some(Identity::of(&fs::symlink_metadata(path)?));
         let mut file = Self { path: path.to_owned(), identity, lock };
         // Nobody can connect before the mode is right.
         fs::set_permissions(path, fs::Permissions::from_mode(SOCKET_MODE))?;
@@ -44,13 +45,32 @@ impl SocketFile {
         file.lock.sign()?;
         Ok((OwnedFd::from(socket).into(), file))
     }
+
+    /// Takes over the name of a socket from another process, with the file that it has locked.
+    pub fn take_over(path: &Path, lock: OwnedFd) -> io::Result<Self> {
+        let identity = Some(Identity::of(&fs::symlink_metadata(path)?));
+        let mut lock = Lock { file: File::from(lock), path: Lock::beside(path), is_ours: true };
+        lock.sign()?;
+        Ok(Self { path: path.to_owned(), identity, lock })
+    }
+
+    /// The file that is locked, for whoever takes the name over. The lock lasts as long as any copy of it is open.
+    pub fn lock(&self) -> io::Result<OwnedFd> {
+        Ok(self.lock.file.try_clone()?.into())
+    }
+
+    /// Another process has taken the name over: it stays.
+    pub fn hand_over(mut self) {
+        self.identity = None;
+        self.lock.is_ours = false;
+    }
 }
 
 impl Drop for SocketFile {
     fn drop(&mut self) {
         // Somebody may have cleared the directory, and somebody else have taken the name.
         let found = fs::symlink_metadata(&self.path);
-        if found.is_ok_and(|found| Identity::of(&found) == self.identity) {
+        if found.is_ok_and(|found| Some(Identity::of(&found)) == self.identity) {
             let _ = fs::remove_file(&self.path);
         }
     }
@@ -87,11 +107,16 @@ struct Lock {
 }
 
 impl Lock {
-    /// Takes the lock, or says that a living process has it.
-    fn take(socket: &Path) -> io::Result<Self> {
+    /// The file's name.
+    fn beside(socket: &Path) -> PathBuf {
         let mut path = socket.as_os_str().to_owned();
         path.push(".lock");
-        let path = PathBuf::from(path);
+        PathBuf::from(path)
+    }
+
+    /// Takes the lock, or says that a living process has it.
+    fn take(socket: &Path) -> io::Result<Self> {
+        let path = Self::beside(socket);
         let named = |e: io::Error| io::Error::new(e.kind(), format!("{}: {e}", path.display()));
         loop {
             let mut options = OpenOptions::new();
@@ -120,6 +145,7 @@ impl Lock {
 
     /// Writes the process's number into it, which PostgreSQL goes by.
     fn sign(&mut self) -> io::Result<()> {
+        self.file.rewind()?;
         self.file.set_len(0)?;
         self.is_ours = true;
         writeln!(self.file, "{}", std::process::id())
@@ -171,6 +197,20 @@ mod tests {
         assert_eq!(refused.kind(), io::ErrorKind::AddrInUse);
         UnixStream::connect(&path).unwrap();
         drop((listener, file));
+        assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "nothing is left");
+    }
+
+    #[test]
+    fn a_name_is_handed_over() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("socket");
+        let (listener, old) = SocketFile::listen(&path, 1).unwrap();
+        let new = SocketFile::take_over(&path, old.lock().unwrap()).unwrap();
+        old.hand_over();
+        UnixStream::connect(&path).unwrap();
+        assert_eq!(fs::read_to_string(lock_of(&path)).unwrap(), format!("{}\n", std::process::id()));
+        assert_eq!(SocketFile::listen(&path, 1).unwrap_err().kind(), io::ErrorKind::AddrInUse);
+        drop((listener, new));
         assert_eq!(fs::read_dir(&folder).unwrap().count(), 0, "nothing is left");
     }
 

@@ -16,11 +16,18 @@ pub(super) struct Age {
     now: AtomicU64,
     /// In milliseconds.
     lifetime: AtomicU64,
+    /// Counts how often all connections there were had to go.
+    generation: AtomicU64,
 }
 
 impl Age {
     pub(super) fn new(lifetime: Option<Duration>) -> Self {
-        let age = Self { begun: Instant::now(), now: AtomicU64::new(0), lifetime: AtomicU64::new(NEVER) };
+        let age = Self {
+            begun: Instant::now(),
+            now: AtomicU64::new(0),
+            lifetime: AtomicU64::new(NEVER),
+            generation: AtomicU64::new(0),
+        };
         age.limit(lifetime);
         age
     }
@@ -28,6 +35,16 @@ impl Age {
     /// What begins from now on lives for so long.
     pub(super) fn limit(&self, lifetime: Option<Duration>) {
         self.lifetime.store(lifetime.map_or(NEVER, milliseconds), Ordering::Relaxed);
+    }
+
+    /// Connections of earlier generations are not lent again.
+    pub(super) fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    /// The next generation begins.
+    pub(super) fn retire(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
     /// When the pool was last tended.

@@ -5,8 +5,8 @@ use std::ops::{Deref, DerefMut};
 
 use deadpool::managed::Object;
 
+use super::Manager;
 use super::seats::Seat;
-use super::{Cause, Manager};
 use crate::server::Connection;
 
 /// A lent connection. It goes back to its pool only by [`Lease::give_back`]; dropped in any other way (an error,
@@ -32,20 +32,20 @@ impl Lease {
 
     /// Returns the connection. The caller vouches that the server is idle, outside a transaction, owes nothing,
     /// and that nothing of the client's session is left on it but what the connection itself remembers. It is closed
-    /// if it has got too old.
+    /// if it has got too old, or was to go.
     pub fn give_back(mut self) {
-        if self.settle() && self.is_young() {
+        if self.settle() && self.may_stay() {
             drop(self.object.take());
         }
     }
 
-    fn is_young(&mut self) -> bool {
+    fn may_stay(&mut self) -> bool {
         let Some(object) = &mut self.object else { return false };
-        let young = object.touch();
-        if !young && let Some(pool) = Object::pool(object) {
-            pool.manager().closed(Cause::Lifetime);
+        let Some(cause) = object.touch() else { return true };
+        if let Some(pool) = Object::pool(object) {
+            pool.manager().closed(cause);
         }
-        young
+        false
     }
 }
 

@@ -32,11 +32,13 @@ pub enum Cause {
     Idle,
     /// It was idle, and another user of the database needed one: `database_connection_limit`.
     Room,
+    /// All there were had to go: [`Pool::retire`](super::Pool::retire).
+    Retired,
 }
 
 impl Cause {
     /// All there are.
-    pub const ALL: [Self; 3] = [Self::Lifetime, Self::Idle, Self::Room];
+    pub const ALL: [Self; 4] = [Self::Lifetime, Self::Idle, Self::Room, Self::Retired];
 
     /// As metrics call it.
     pub fn label(self) -> &'static str {
@@ -44,6 +46,7 @@ impl Cause {
             Self::Lifetime => "lifetime",
             Self::Idle => "idle",
             Self::Room => "room",
+            Self::Retired => "retired",
         }
     }
 }
@@ -56,21 +59,25 @@ pub struct Pooled {
     /// The pool's clock: what is lent and given back need not ask for the pool.
     age: Arc<Age>,
     ends: u64,
+    generation: u64,
     pub(super) used: u64,
     /// Given back when the connection is closed.
     _room: Option<Room>,
 }
 
 impl Pooled {
-    /// It was used until now. Whether it has not reached the end of its life.
-    pub(super) fn touch(&mut self) -> bool {
+    /// It was used until now. Why it must not be lent again, if it must not.
+    pub(super) fn touch(&mut self) -> Option<Cause> {
         self.used = self.age.now();
-        self.is_young(self.used)
+        self.objection(self.used)
     }
 
-    /// Whether it has not reached the end of its life.
-    pub(super) fn is_young(&self, now: u64) -> bool {
-        now < self.ends
+    /// Why it must not be lent again, if it must not.
+    pub(super) fn objection(&self, now: u64) -> Option<Cause> {
+        if self.generation != self.age.generation() {
+            return Some(Cause::Retired);
+        }
+        (now >= self.ends).then_some(Cause::Lifetime)
     }
 }
 
@@ -96,9 +103,11 @@ impl Manager {
 
     /// Opens a connection, for which there must be room where that is limited.
     pub(super) async fn open(&self, room: Option<Room>) -> Result<Pooled, ConnectError> {
+        // One that was begun before all had to go may have met the server that was there before.
+        let generation = self.age.generation();
         let connection = Box::new(self.endpoint.connect().await?);
         let (now, ends) = self.age.begin();
-        Ok(Pooled { connection, age: Arc::clone(&self.age), ends, used: now, _room: room })
+        Ok(Pooled { connection, age: Arc::clone(&self.age), ends, generation, used: now, _room: room })
     }
 
     /// Connections that were opened ahead and have not been lent yet.

@@ -215,7 +215,8 @@ impl Pool {
         }
     }
 
-    async fn lease_in_turn(&self) -> Result<Lease, LeaseError> {
+    /// Lends a connection as [`Pool::lease`] does when none is idle. Cancel safe.
+    pub async fn lease_in_turn(&self) -> Result<Lease, LeaseError> {
         if let Some(share) = &self.inner.manager().share {
             let seat = match share.seat_at_once() {
                 Some(seat) => seat,

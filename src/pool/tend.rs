@@ -36,6 +36,28 @@ impl Pool {
         drop((removed, gone));
     }
 
+    /// All connections there are have to go: those that are idle at once, the others when they are given back.
+    pub fn retire(&self) {
+        self.inner.manager().age.retire();
+        self.tend();
+    }
+
+    /// Whether it has no connection, and nobody is about to get one.
+    pub fn is_empty(&self) -> bool {
+        let (open, _, waiting) = self.counts();
+        open == 0 && waiting == 0
+    }
+
+    /// The server processes of the connections that are idle.
+    pub fn idle(&self) -> Vec<u32> {
+        let mut found: Vec<u32> = self.inner.manager().spares().iter().map(|spare| spare.key.pid).collect();
+        self.inner.retain(|connection, _| {
+            found.push(connection.key.pid);
+            true
+        });
+        found
+    }
+
     /// How many connections are to be opened so that there are as many as there have to be.
     pub fn missing(&self) -> usize {
         self.terms().least.saturating_sub(self.counts().0)
@@ -85,8 +107,8 @@ impl Check<'_> {
         let idle = terms.idle_timeout.is_some_and(|limit| unused >= milliseconds(limit));
         if !connection.is_silent() {
             // The server has closed it, or is about to say so.
-        } else if !connection.is_young(self.now) {
-            self.manager.closed(Cause::Lifetime);
+        } else if let Some(cause) = connection.objection(self.now) {
+            self.manager.closed(cause);
         } else if idle && self.open > terms.least {
             self.manager.closed(Cause::Idle);
         } else {

@@ -102,6 +102,17 @@ pub struct ReplicaView {
     pub working_on: Tick,
     /// Counts its restarts and absences, as far as they were seen.
     pub life: u64,
+    /// How much of the reads is for it, beside the weights of the others. Its share is in it.
+    pub weight: u32,
+    /// How much of its weight counts at this moment, of [`ReplicaView::WHOLE`]: less in slow start.
+    pub share: u16,
+    /// Whether it is where the proxy is.
+    pub is_near: bool,
+}
+
+impl ReplicaView {
+    /// The whole of a share.
+    pub const WHOLE: u16 = 1000;
 }
 
 /// Where to.

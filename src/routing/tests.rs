@@ -23,6 +23,9 @@ fn replica(id: usize, horizon: u64, outstanding: usize) -> ReplicaView {
         catch_up: 0,
         working_on: Tick::NEVER,
         life: 1,
+        weight: ReplicaView::WHOLE.into(),
+        share: ReplicaView::WHOLE,
+        is_near: false,
     }
 }
 
@@ -224,8 +227,118 @@ fn the_less_busy_of_two_is_taken_and_both_are_reached() {
     }
     replicas[0].outstanding = 1;
     let taken: std::collections::BTreeSet<_> =
-        (0..100u64).map(|i| format!("{:?}", route(&read(), &replicas, i).target)).collect();
+        (0..100u64).map(|i| format!("{:?}", route(&read(), &replicas, i << 57 | i << 25).target)).collect();
     assert_eq!(taken.len(), 2);
+}
+
+/// How many of 10,000 reads, one at a time, each of the replicas gets.
+fn shares<const N: usize>(replicas: &[ReplicaView; N]) -> [u32; N] {
+    let (mut counts, mut dice) = ([0; N], 0x9e37_79b9_7f4a_7c15_u64);
+    for _ in 0..10_000 {
+        let Target::Replica(id) = route(&read(), replicas, next(&mut dice)).target else { continue };
+        counts[replicas.iter().position(|r| r.id == id).unwrap()] += 1;
+    }
+    counts
+}
+
+/// How many of 20,000 reads each of the replicas gets where so many are under way all the time, and all take as long.
+fn shares_of(under_way: usize, replicas: &mut [ReplicaView]) -> Vec<u32> {
+    let (mut counts, mut dice) = (vec![0; replicas.len()], 0x9e37_79b9_7f4a_7c15_u64);
+    let mut queue = std::collections::VecDeque::new();
+    for _ in 0..20_000 {
+        if queue.len() == under_way {
+            let done: usize = queue.pop_front().unwrap();
+            replicas[done].outstanding -= 1;
+        }
+        let Target::Replica(id) = route(&read(), replicas, next(&mut dice)).target else { continue };
+        let i = replicas.iter().position(|r| r.id == id).unwrap();
+        replicas[i].outstanding += 1;
+        counts[i] += 1;
+        queue.push_back(i);
+    }
+    counts
+}
+
+/// xorshift64, as sessions have it.
+fn next(dice: &mut u64) -> u64 {
+    *dice ^= *dice << 13;
+    *dice ^= *dice >> 7;
+    *dice ^= *dice << 17;
+    *dice
+}
+
+fn weighing(id: usize, weight: u32) -> ReplicaView {
+    ReplicaView { weight: weight * u32::from(ReplicaView::WHOLE), ..replica(id, 100, 0) }
+}
+
+fn near(id: usize, outstanding: usize) -> ReplicaView {
+    ReplicaView { is_near: true, ..replica(id, 100, outstanding) }
+}
+
+#[test]
+fn reads_are_shared_by_weight() {
+    let [a, b] = shares(&[weighing(1, 3), weighing(2, 1)]);
+    assert!((7_300..7_700).contains(&a) && a + b == 10_000, "{a} {b}");
+    let [a, b, c] = shares(&[weighing(1, 1), weighing(2, 2), weighing(3, 5)]);
+    assert!((1_050..1_450).contains(&a) && (2_300..2_700).contains(&b), "{a} {b} {c}");
+    // However much is done at a time.
+    for under_way in [1, 2, 3, 4, 8, 32, 200] {
+        let counts = shares_of(under_way, &mut [weighing(1, 3), weighing(2, 1)]);
+        assert!((14_000..16_800).contains(&counts[0]), "{under_way}: {counts:?}");
+        let counts = shares_of(under_way, &mut [weighing(1, 1), weighing(2, 1), weighing(3, 2)]);
+        assert!((9_000..11_600).contains(&counts[2]), "{under_way}: {counts:?}");
+    }
+    // One in slow start is one of less weight.
+    let slow = ReplicaView { weight: 100, share: 100, ..replica(2, 100, 0) };
+    let [a, b] = shares(&[weighing(1, 1), slow]);
+    assert!((700..1_100).contains(&b), "{a} {b}");
+}
+
+#[test]
+fn a_replica_that_is_slow_gets_less_whatever_its_weight() {
+    // The second one takes ten times as long: it always has what it got in the last ten turns.
+    let (mut counts, mut dice) = ([0, 0], 7);
+    let mut replicas = [weighing(1, 1), weighing(2, 3)];
+    let mut ends: Vec<(u32, usize)> = Vec::new();
+    for turn in 0..10_000 {
+        ends.retain(|(end, i)| {
+            *end > turn || {
+                replicas[*i].outstanding -= 1;
+                false
+            }
+        });
+        let Target::Replica(id) = route(&read(), &replicas, next(&mut dice)).target else { continue };
+        let i = usize::from(id == NodeId(2));
+        replicas[i].outstanding += 1;
+        counts[i] += 1;
+        ends.push((turn + if i == 0 { 4 } else { 40 }, i));
+    }
+    assert!(counts[0] > 2 * counts[1], "{counts:?}");
+}
+
+#[test]
+fn near_replicas_are_preferred_and_left_when_they_must_be() {
+    let to_near = |replicas: &[ReplicaView]| {
+        let mut dice = 11;
+        let is_near = |id| replicas.iter().any(|r| r.id == id && r.is_near);
+        (0..1000)
+            .filter(|_| {
+                matches!(route(&read(), replicas, next(&mut dice)).target, Target::Replica(id) if is_near(id))
+            })
+            .count()
+    };
+    let far = |outstanding| replica(9, 100, outstanding);
+    assert_eq!(to_near(&[near(1, 0), far(0), replica(8, 100, 0)]), 1000);
+    assert_eq!(to_near(&[near(1, 7), near(2, 5), far(0)]), 1000, "busy, but not very");
+    assert_eq!(to_near(&[near(1, 16), far(7)]), 1000, "all are busy");
+    assert_eq!(to_near(&[near(1, 20), near(2, 0), far(0)]), 1000, "the other near one");
+    assert_eq!(to_near(&[near(1, 20), far(2)]), 0, "overloaded");
+    assert_eq!(to_near(&[ReplicaView { horizon: Tick(99), ..near(1, 0) }, far(0)]), 0, "stale");
+    assert_eq!(to_near(&[far(0)]), 0, "none is near");
+    let slow = ReplicaView { weight: 100, share: 100, ..near(1, 0) };
+    let counted = to_near(&[slow, far(0)]);
+    assert!((120..260).contains(&counted), "slow start holds for near ones, too: {counted}");
+    assert_eq!(to_near(&[slow]), 1000);
 }
 
 #[test]

@@ -4,15 +4,17 @@
 //! session does not let go of that connection, so that the request cannot arrive when it already serves another.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex};
+use std::future::poll_fn;
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::{Arc, Mutex, OnceLock};
 
-use std::task::Waker;
+use std::task::{Poll, Waker};
 
 use tokio::sync::Notify;
 
 use super::lock::lock;
 use super::peers::process_number;
+use super::roster::Entry;
 use crate::config::PeerId;
 use crate::pool::Pool;
 use crate::server;
@@ -26,6 +28,20 @@ enum Running {
     On(Arc<Pool>, Arc<CancelKey>),
     /// A cancel request is under way.
     Cancelling,
+    /// A command of the console, which a cancel request gives up.
+    Command(Arc<Notify>),
+}
+
+/// When a session is to end.
+#[derive(Clone, Copy, Debug)]
+#[repr(u8)]
+enum Ends {
+    /// As soon as it is outside a transaction.
+    Idle = 1,
+    /// Whatever it does: an administrator has said so.
+    Killed = 2,
+    /// Whatever it does: the proxy stops, and has waited for as long as it may.
+    Cut = 3,
 }
 
 /// What one session runs where.
@@ -34,10 +50,23 @@ pub(super) struct Slot {
     secret: Vec<u8>,
     running: Mutex<Running>,
     done: Notify,
-    /// The session is to end as soon as it is outside a transaction.
-    is_to_end: AtomicBool,
-    /// Wakes the session to see that.
+    /// When the session is to end: 0, or one of [`Ends`]; it only grows.
+    ends: AtomicU8,
+    /// It waits for something before a server can work for it.
+    is_waiting: AtomicBool,
+    /// Wakes the session to see that it is to end.
     waker: Mutex<Option<Waker>>,
+    /// Who it is; once it has logged in.
+    entry: OnceLock<Box<Entry>>,
+}
+
+/// A session waits as long as this lives.
+pub(super) struct Waiting<'a>(&'a Slot);
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        self.0.is_waiting.store(false, Ordering::Relaxed);
+    }
 }
 
 impl Slot {
@@ -52,18 +81,88 @@ impl Slot {
         *lock(&self.waker) = Some(waker.clone());
     }
 
-    /// Whether the session is to end as soon as it is outside a transaction.
-    pub(super) fn is_to_end(&self) -> bool {
-        self.is_to_end.load(Ordering::Relaxed)
+    /// Whether the session is to end; `busy`: it is in a transaction, or a server works for it.
+    pub(super) fn is_to_end(&self, busy: bool) -> bool {
+        self.ends.load(Ordering::Relaxed) >= if busy { Ends::Killed } else { Ends::Idle } as u8
     }
 
-    /// Tells the session to end.
+    /// Whether the session is to end whatever it does.
+    pub(super) fn is_killed(&self) -> bool {
+        self.is_to_end(true)
+    }
+
+    /// Whether that is because a stop has waited for as long as it may.
+    pub(super) fn is_cut(&self) -> bool {
+        self.ends.load(Ordering::Relaxed) == Ends::Cut as u8
+    }
+
+    /// Tells the session to end when it is outside a transaction.
     pub(super) fn end(&self) {
-        self.is_to_end.store(true, Ordering::Relaxed);
+        self.tell(Ends::Idle);
+    }
+
+    /// Tells the session to end, whatever it does.
+    pub(super) fn kill(&self) {
+        self.tell(Ends::Killed);
+    }
+
+    fn tell(&self, when: Ends) {
+        self.ends.fetch_max(when as u8, Ordering::Relaxed);
         // The lock orders this: either the session is woken here, or it sees what was just stored.
         if let Some(waker) = &*lock(&self.waker) {
             waker.wake_by_ref();
         }
+    }
+
+    /// Waits until the session is to end, `busy` or not. For those that are not in the serve loop. Cancel safe.
+    pub(super) async fn ends(&self, busy: bool) {
+        poll_fn(|cx| {
+            self.wakes(cx.waker());
+            if self.is_to_end(busy) { Poll::Ready(()) } else { Poll::Pending }
+        })
+        .await;
+    }
+
+    /// Waits until the session is to end at once. Cancel safe.
+    pub(super) async fn killed(&self) {
+        self.ends(true).await;
+    }
+
+    /// The session waits until what is returned is dropped.
+    pub(super) fn waits(&self) -> Waiting<'_> {
+        self.is_waiting.store(true, Ordering::Relaxed);
+        Waiting(self)
+    }
+
+    /// The session has logged in.
+    pub(super) fn introduce(&self, entry: Entry) {
+        // It does so once.
+        let _ = self.entry.set(Box::new(entry));
+    }
+
+    /// Who it is, once it has logged in.
+    pub(super) fn entry(&self) -> Option<&Entry> {
+        self.entry.get().map(Box::as_ref)
+    }
+
+    /// Whether it waits for something before a server can work for it.
+    pub(super) fn is_waiting(&self) -> bool {
+        self.is_waiting.load(Ordering::Relaxed)
+    }
+
+    /// The pool of the connection that works for it, and the number of the server process.
+    pub(super) fn link(&self) -> Option<(Arc<Pool>, u32)> {
+        match &*lock(&self.running) {
+            Running::On(pool, key) => Some((Arc::clone(pool), key.pid)),
+            _ => None,
+        }
+    }
+
+    /// A command of the console begins; a cancel request is told to what is returned.
+    pub(super) fn begins_command(&self) -> Arc<Notify> {
+        let cancelled = Arc::new(Notify::new());
+        *lock(&self.running) = Running::Command(Arc::clone(&cancelled));
+        cancelled
     }
 
     /// The session lets go of the connection; waits for a cancel request that is under way. Cancel safe.
@@ -125,8 +224,14 @@ impl UnderWay {
     /// `None` when nothing runs, or is being cancelled already.
     fn begin(slot: Arc<Slot>) -> Option<Self> {
         let mut running = lock(&slot.running);
-        let Running::On(pool, key) = &*running else { return None };
-        let (pool, key) = (Arc::clone(pool), Arc::clone(key));
+        let (pool, key) = match &*running {
+            Running::On(pool, key) => (Arc::clone(pool), Arc::clone(key)),
+            Running::Command(cancelled) => {
+                cancelled.notify_one();
+                return None;
+            }
+            Running::Nothing | Running::Cancelling => return None,
+        };
         *running = Running::Cancelling;
         drop(running);
         Some(Self { slot, pool, key })
@@ -171,8 +276,10 @@ impl Cancels {
             secret: secret.clone(),
             running: Mutex::default(),
             done: Notify::new(),
-            is_to_end: AtomicBool::new(false),
+            ends: AtomicU8::new(0),
+            is_waiting: AtomicBool::new(false),
             waker: Mutex::default(),
+            entry: OnceLock::new(),
         });
         let mut slots = lock(&self.slots);
         // There are more numbers than a process can have open files.
@@ -205,6 +312,23 @@ impl Cancels {
     /// Tells all sessions there are to end.
     pub(super) fn end_all(&self) {
         lock(&self.slots).values().for_each(|slot| slot.end());
+    }
+
+    /// The sessions that have logged in, by the process number they were told.
+    pub(super) fn all(&self) -> Vec<(u32, Arc<Slot>)> {
+        let slots = lock(&self.slots);
+        let known = slots.iter().filter(|(_, slot)| slot.entry().is_some());
+        known.map(|(pid, slot)| (*pid, Arc::clone(slot))).collect()
+    }
+
+    /// The session that was told this process number.
+    pub(super) fn find(&self, pid: u32) -> Option<Arc<Slot>> {
+        lock(&self.slots).get(&pid).cloned().filter(|slot| slot.entry().is_some())
+    }
+
+    /// Tells all sessions there are to end at once: a stop has waited for as long as it may.
+    pub(super) fn cut_all(&self) {
+        lock(&self.slots).values().for_each(|slot| slot.tell(Ends::Cut));
     }
 
     /// Cancels what the session with this key runs. A wrong key is ignored, as PostgreSQL does.

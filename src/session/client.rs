@@ -155,6 +155,18 @@ impl Client {
         }
     }
 
+    /// Takes in up to `ahead` bytes of what the client sends meanwhile, and sends what waits for it. Ready when it has left.
+    pub(super) fn poll_left(&mut self, cx: &mut Context<'_>, ahead: usize) -> Poll<()> {
+        let _ = self.poll_flush(cx);
+        while !self.has_left() {
+            if self.inbox.len() >= ahead {
+                return Poll::Pending;
+            }
+            let _ = std::task::ready!(self.poll_read(cx));
+        }
+        Poll::Ready(())
+    }
+
     /// The body of the next message, which must be a password or SASL message. Cancel safe.
     pub(super) async fn password(&mut self) -> io::Result<BytesMut> {
         const LONGEST: usize = 64 * 1024;

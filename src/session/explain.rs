@@ -119,7 +119,12 @@ impl Session {
             };
             let horizon = ago(replica.horizon);
             let busy = replica.outstanding;
-            lines.push(format!("replica {name}: {verdict}, horizon {horizon}, works on {busy}"));
+            let place = if replica.is_near { ", near" } else { "" };
+            let slow = match replica.share {
+                ReplicaView::WHOLE => String::new(),
+                share => format!(", let in slowly: {} % so far", share / 10),
+            };
+            lines.push(format!("replica {name}: {verdict}, horizon {horizon}, works on {busy}{place}{slow}"));
         }
         if route.replicas.is_empty() && matches!(decided.reason, Reason::NoReplica | Reason::Stale) {
             lines.push("no replica is healthy".to_owned());

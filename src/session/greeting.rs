@@ -95,6 +95,7 @@ fn remember<K: Eq + std::hash::Hash, V: ?Sized>(known: &Mutex<HashMap<K, Arc<V>>
 
 /// Applies the settings on a connection, as the session's first statement would, and notes what is reported.
 async fn ask_server(database: &Database, user: &User, wanted: &Settings) -> Result<Greeting, Failure> {
+    database.gate.passed().await;
     let cluster = &database.cluster;
     let replica = || cluster.nodes().iter().find(|n| n.state() == State::Replica).cloned();
     let node = match cluster.primary().or_else(replica) {

@@ -6,10 +6,13 @@ use bytes::Buf;
 
 use super::cancel::Registered;
 use super::client::Client;
+use super::console::Console;
 use super::failure::{End, Failure};
 use super::greeting::arrival;
+use super::halt::unless_ended;
 use super::proxy::{Admitted, Database, Proxy, User};
 use super::replication::{self, Replication};
+use super::roster::{Entry, Who};
 use super::scram::Challenge;
 use super::serve::Session;
 use crate::wire::{Startup, StartupParameters, TransactionStatus, encode, sasl_initial, startup_packet};
@@ -26,6 +29,7 @@ pub(super) enum Greeted {
     Canceller,
     Session(Box<Session>),
     Replication(Box<Replication>),
+    Console(Box<Console>),
 }
 
 /// Greets a client.
@@ -53,9 +57,13 @@ pub(super) async fn greet(proxy: &Arc<Proxy>, client: &mut Client) -> Result<Gre
     };
     negotiate(client, &parameters);
     let kind = replication::Kind::asked(&parameters)?;
+    if kind.is_none() && Console::is_asked_for(proxy, &parameters) {
+        return Box::pin(Console::log_in(proxy, client, &parameters)).await.map(Greeted::Console);
+    }
     let (database, user) = log_in(proxy, client, &parameters, kind).await?;
     if kind.is_some() {
-        let (registered, admitted) = admit(proxy, &parameters, &database)?;
+        let (registered, admitted) = admit(proxy, client, &parameters, (&database, &user))?;
+        unless_ended(&registered.slot, database.gate.passed()).await?;
         let of = (&database, &*user);
         let opened = Replication::open(proxy, client, &parameters, of, (registered, admitted)).await?;
         return Ok(Greeted::Replication(Box::new(opened)));
@@ -104,34 +112,56 @@ async fn log_in(
     let verifier = user.as_ref().map_or(Some(&proxy.mock), |u| u.verifier.as_ref());
     let mut proven = true;
     if let Some(verifier) = verifier {
-        encode::sasl(&mut client.outbox, SCRAM_SHA_256);
-        client.flush().await;
-        proven = scram(client, verifier).await? && user.is_some();
+        proven = prove(client, verifier).await? && user.is_some();
     }
     let counter = if proven { &proxy.logins.ok } else { &proxy.logins.refused };
     counter.increment(1);
     if !proven {
-        tracing::warn!(user = name, database = wanted, "login refused");
-        return Err(
-            Failure::fatal("28P01", format!("password authentication failed for user \"{name}\"")).into()
-        );
+        return Err(refused(name, wanted).into());
     }
     let database = database?;
     let user = user.ok_or_else(|| Failure::no_database(wanted))?;
     Ok((database, user))
 }
 
+/// It could not prove who it is.
+pub(super) fn refused(user: &str, database: &str) -> Failure {
+    tracing::warn!(user, database, "login refused");
+    Failure::fatal("28P01", format!("password authentication failed for user \"{user}\""))
+}
+
 /// Room for one more client of the database, and its key.
 fn admit(
     proxy: &Proxy,
+    client: &Client,
     parameters: &StartupParameters,
-    database: &Arc<Database>,
+    (database, user): (&Arc<Database>, &Arc<User>),
 ) -> Result<(Registered, Admitted), Failure> {
+    if database.gate.is_disabled() {
+        let text = format!("database \"{}\" is disabled: it takes no new clients", database.settings.name);
+        return Err(Failure::fatal("57P03", text)
+            .with_hint("An administrator has said DISABLE in the proxy's console; ENABLE ends it."));
+    }
     let admitted = Admitted::new(database).ok_or_else(|| {
         let limit = database.settings.max_clients;
         Failure::fatal("53300", format!("sorry, too many clients already (tidegate_max_clients={limit})"))
     })?;
-    Ok((proxy.cancels.register(SECRET[usize::from(parameters.minor >= 2)]), admitted))
+    let registered = register(proxy, parameters);
+    let who = Who::Client(Arc::clone(database), Arc::clone(user));
+    registered.slot.introduce(Entry::new(who, client.address(), parameters));
+    Ok((registered, admitted))
+}
+
+/// A key to cancel what the client runs.
+pub(super) fn register(proxy: &Proxy, parameters: &StartupParameters) -> Registered {
+    proxy.cancels.register(SECRET[usize::from(parameters.minor >= 2)])
+}
+
+/// Whether the client proves that it knows the password.
+pub(super) async fn prove(client: &mut Client, verifier: &super::scram::Verifier) -> Result<bool, End> {
+    encode::sasl(&mut client.outbox, SCRAM_SHA_256);
+    client.flush().await;
+    scram(client, verifier).await
 }
 
 async fn scram(client: &mut Client, verifier: &super::scram::Verifier) -> Result<bool, End> {
@@ -165,8 +195,9 @@ async fn ready(
     database: Arc<Database>,
     user: Arc<User>,
 ) -> Result<Box<Session>, End> {
-    let (registered, admitted) = admit(proxy, parameters, &database)?;
-    let arrival = arrival(&database, &user, &parameters.values).await?;
+    let (registered, admitted) = admit(proxy, client, parameters, (&database, &user))?;
+    let arriving = Box::pin(arrival(&database, &user, &parameters.values));
+    let arrival = unless_ended(&registered.slot, arriving).await??;
     if arrival.settings.steering.async_commit {
         database.cluster.commits_asynchronously();
     }

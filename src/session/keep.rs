@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
 
+use super::gate::Gate;
 use super::pins::PinList;
 use super::proxy::{Database, Proxy};
 use crate::cluster::{Node, State};
@@ -16,7 +17,7 @@ const PATIENCE: Duration = Duration::from_secs(30);
 /// How often pins are looked at.
 const PINS: Duration = Duration::from_secs(1);
 
-/// Tends every pool on this thread's runtime, until the proxy is to stop.
+/// Tends every pool on this thread's runtime, until it is closed or the proxy is to stop.
 pub fn keep(proxy: &Arc<Proxy>) {
     tokio::spawn(watch_pins(Arc::clone(&proxy.pins)));
     for database in proxy.databases().values() {
@@ -26,11 +27,11 @@ pub fn keep(proxy: &Arc<Proxy>) {
     }
 }
 
-/// Tends a pool on this thread's runtime, until it is closed or the proxy is to stop.
+/// Tends the pool of a node that is there, until it is closed or the proxy is to stop.
 pub(super) fn keep_pool(proxy: &Proxy, database: &Database, node: NodeId, pool: &Arc<Pool>) {
     let Some(node) = database.cluster.node(node) else { return };
-    let database = database.settings.name.clone();
-    let keeper = Keeper { database, pool: Arc::clone(pool), node, trouble: None };
+    let (gate, name) = (Arc::clone(&database.gate), database.settings.name.clone());
+    let keeper = Keeper { database: name, gate, pool: Arc::clone(pool), node, trouble: None };
     let mut stopping = proxy.stopping.subscribe();
     tokio::spawn(async move {
         tokio::select! {
@@ -65,6 +66,7 @@ async fn watch_pins(pins: Arc<PinList>) {
 /// Tends one pool.
 struct Keeper {
     database: String,
+    gate: Arc<Gate>,
     pool: Arc<Pool>,
     node: Arc<Node>,
     trouble: Option<Trouble>,
@@ -94,10 +96,12 @@ impl Keeper {
     async fn fill(&mut self) {
         let is_due = self.trouble.as_ref().is_none_or(|trouble| Instant::now() >= trouble.again_at);
         while is_due
+            && self.gate.is_open()
             && self.pool.missing() > 0
             && matches!(self.node.state(), State::Primary | State::Replica)
         {
             match self.pool.open_ahead().await {
+                Ok(true) if !self.gate.is_open() => self.pool.retire(),
                 Ok(true) => self.is_well(),
                 Ok(false) => return,
                 Err(error) => return self.is_in_trouble(&error),

@@ -7,14 +7,14 @@ use std::time::Duration;
 
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::mpsc::Sender;
-use tokio::sync::watch;
 
 use super::client::Client;
-use super::failure::End;
+use super::door::{Closing, Presence};
+use super::failure::{End, Failure};
 use super::handshake::{Greeted, greet};
 use super::proxy::Proxy;
 use super::rest::{self, Served};
-use crate::net::{Accepted, Bound, Listener};
+use crate::net::{Accepted, Bound, Kept, Listener, keep_alive};
 use crate::wire::Severity;
 
 /// Time for a client to log in.
@@ -30,54 +30,61 @@ pub fn bind(address: SocketAddr) -> io::Result<std::net::TcpListener> {
     socket.set_nonblocking(true)?;
     // Small messages must not wait for each other's acknowledgements. Accepted sockets inherit it.
     socket.set_tcp_nodelay(true)?;
+    keep_alive(&socket, Kept::Client)?;
     socket.bind(&address.into())?;
     socket.listen(BACKLOG)?;
     Ok(socket.into())
 }
 
-/// Accepts clients until the proxy is to stop; each gets a task of its own on this thread's runtime.
+/// Accepts clients until the door is closed; each gets a task of its own on this thread's runtime.
 pub async fn accept(proxy: Arc<Proxy>, bound: Bound) -> io::Result<()> {
     let mut listener = Listener::register(bound)?;
-    let mut stopping = proxy.stopping.subscribe();
+    let mut closing = proxy.door.watch();
+    let _accepting = proxy.door.enter();
     let counter = proxy.stats.counter("tidegate_connections_total", &[]);
     // Setting a timer that is the next one to go off costs a system call and a turn of the runtime. With this one, the
     // timer of a login never is.
     let mut earlier = tokio::time::interval(LOGIN / 4);
     loop {
         let accepted = tokio::select! {
-            accepted = next(&mut listener, &mut stopping) => accepted,
+            accepted = next(&mut listener, &mut closing) => accepted,
             _ = earlier.tick() => continue,
         };
         let Some(Accepted { stream, peer }) = accepted else { return Ok(()) };
         counter.increment(1);
         let client = Client::new(stream, peer);
-        tokio::spawn(attend(Arc::clone(&proxy), Box::pin(enter(Arc::clone(&proxy), client))));
+        let presence = proxy.door.enter();
+        tokio::spawn(attend(Arc::clone(&proxy), presence, Box::pin(enter(Arc::clone(&proxy), client))));
     }
 }
 
-/// Accepts clients for others, each of whom gets the next one in turn, until the proxy is to stop.
+/// Accepts clients for others, each of whom gets the next one in turn, until the door is closed.
 pub async fn hand_out(proxy: Arc<Proxy>, bound: Bound, workers: Vec<Sender<Accepted>>) -> io::Result<()> {
     let mut listener = Listener::register(bound)?;
-    let mut stopping = proxy.stopping.subscribe();
+    let mut closing = proxy.door.watch();
+    // Until the last one is in the hands of a worker, which accepts until there can be no more.
+    let _accepting = proxy.door.enter();
     let mut turns = workers.iter().cycle();
-    while let Some(accepted) = next(&mut listener, &mut stopping).await {
+    while let Some(accepted) = next(&mut listener, &mut closing).await {
         if let Some(worker) = turns.next() {
-            // A worker that is not there any more has been told to stop, as this will be.
+            // A worker that is not there any more could not start.
             let _ = worker.send(accepted).await;
         }
     }
     Ok(())
 }
 
-/// The next client, or nobody when the proxy is to stop. Cancel safe.
-async fn next(listener: &mut Listener, stopping: &mut watch::Receiver<bool>) -> Option<Accepted> {
+/// The next client, or nobody when the door is closed. Cancel safe.
+async fn next(listener: &mut Listener, closing: &mut Closing) -> Option<Accepted> {
     loop {
+        // Those whom somebody else has accepted must be served, and come to an end by themselves.
+        let are_accepted = listener.is_handed();
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
-            _ = stopping.wait_for(|stop| *stop) => return None,
+            () = closing.closed(), if !are_accepted => return None,
         };
         match accepted {
-            Ok(accepted) => return Some(accepted),
+            Ok(accepted) => return accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: those that are open can still be served.
                 tracing::error!(%error, "cannot accept clients");
@@ -101,7 +108,7 @@ impl Drop for Fault<'_> {
 
 /// Serves a client from its first byte to its last. Whatever is not there while the client is idle is boxed: the rest is
 /// what an idle client costs.
-async fn attend(proxy: Arc<Proxy>, entering: impl Future<Output = Option<Box<Served>>>) {
+async fn attend(proxy: Arc<Proxy>, _presence: Presence, entering: impl Future<Output = Option<Box<Served>>>) {
     let _fault = Fault(&proxy);
     let Some(served) = entering.await else { return };
     let (served, end) = rest::serve(served).await;
@@ -110,9 +117,15 @@ async fn attend(proxy: Arc<Proxy>, entering: impl Future<Output = Option<Box<Ser
 
 /// The client with its session once it has logged in. `None`: it needs nothing more.
 async fn enter(proxy: Arc<Proxy>, mut client: Client) -> Option<Box<Served>> {
-    let end = match tokio::time::timeout(LOGIN, greet(&proxy, &mut client)).await.ok()? {
+    let mut stopping = proxy.stopping.subscribe();
+    let greeted = tokio::select! {
+        greeted = tokio::time::timeout(LOGIN, greet(&proxy, &mut client)) => greeted.ok()?,
+        _ = stopping.wait_for(|stop| *stop) => Err(Failure::fatal("57P03", "the proxy is shutting down").into()),
+    };
+    let end = match greeted {
         Ok(Greeted::Session(session)) => return Some(Box::new(Served { session, client })),
         Ok(Greeted::Replication(replication)) => Box::pin(replication.serve(&mut client)).await,
+        Ok(Greeted::Console(console)) => Box::pin(console.serve(&mut client)).await,
         Ok(Greeted::Canceller) => return None,
         Err(end) => end,
     };
@@ -156,10 +169,12 @@ mod tests {
     use super::*;
 
     #[tokio::test]
-    async fn small_messages_do_not_wait() {
+    async fn small_messages_do_not_wait_and_who_vanishes_is_noticed() {
         let listener = TcpListener::from_std(bind(([127, 0, 0, 1], 0).into()).unwrap()).unwrap();
         let _client = std::net::TcpStream::connect(listener.local_addr().unwrap()).unwrap();
         let (socket, _) = listener.accept().await.unwrap();
         assert!(socket.nodelay().unwrap());
+        assert!(socket2::SockRef::from(&socket).keepalive().unwrap());
+        assert_eq!(socket2::SockRef::from(&socket).tcp_keepalive_time().unwrap(), Duration::from_mins(1));
     }
 }

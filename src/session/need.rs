@@ -8,7 +8,7 @@ use super::rules::Defaults;
 use super::segment::Ending;
 use super::serve::Session;
 use super::summary::Summary;
-use crate::cluster::{Lost, footprint};
+use crate::cluster::{Lost, Node, State, footprint};
 use crate::freshness::{Footprint, Group, Position, Tick};
 use crate::routing::{Need, Promise, Wants};
 use crate::server::Settings;
@@ -78,11 +78,15 @@ impl Session {
 
     /// The level and the scope that hold for a segment.
     pub(super) fn promised(&self, summary: &Summary) -> (Level, Scope) {
-        if let (Some(level), Some(scope)) = (summary.level, summary.scope) {
-            return (level, scope);
-        }
-        let Defaults { level, scope, .. } = self.defaults(None);
-        (summary.level.unwrap_or(level), summary.scope.unwrap_or(scope))
+        let (level, scope) = if let (Some(level), Some(scope)) = (summary.level, summary.scope) {
+            (level, scope)
+        } else {
+            let Defaults { level, scope, .. } = self.defaults(None);
+            (summary.level.unwrap_or(level), summary.scope.unwrap_or(scope))
+        };
+        // No mark of this process stands for what another one writes.
+        let by_anybody = level == Level::Session && self.proxy.door.is_shared();
+        (if by_anybody { Level::Strong } else { level }, scope)
     }
 
     /// What a segment is promised.
@@ -140,7 +144,8 @@ impl Session {
     /// Whether the segment reads in a transaction on a replica that has not replayed what it must see.
     pub(super) fn is_ahead(&self, summary: &Summary) -> bool {
         let reads = |l: &&Leased| l.serves_as == ServesAs::Replica && summary.wants != Wants::Transaction;
-        self.leased.as_ref().filter(reads).is_some_and(|l| l.node.node().horizon() < summary.need.mark)
+        let shows = |l: &Leased| shows(l.node.node(), summary.need.mark);
+        self.leased.as_ref().filter(reads).is_some_and(|l| !shows(l))
     }
 
     /// In a READ ONLY transaction on a replica every statement sees what was acknowledged before it. The transaction
@@ -148,7 +153,9 @@ impl Session {
     pub(super) async fn await_replay(&self, summary: &Summary) -> Result<(), Failure> {
         let Some(leased) = &self.leased else { return Ok(()) };
         let wait = self.database.settings.pool.connect_timeout;
-        if self.database.cluster.passes(leased.node.node(), summary.need.mark, wait).await {
+        let (cluster, node, mark) = (&self.database.cluster, leased.node.node(), summary.need.mark);
+        cluster.want(mark);
+        if cluster.progress_within(wait, || shows(node, mark)).await {
             return Ok(());
         }
         let name = &leased.node.node().name;
@@ -169,6 +176,11 @@ impl Session {
         self.located = Some(Located { position, term, mark });
         Ok(mark)
     }
+}
+
+/// Whether a node shows everything acknowledged before `mark`: it has replayed that, or has become the primary.
+fn shows(node: &Node, mark: Tick) -> bool {
+    node.horizon() >= mark || node.state() == State::Primary
 }
 
 /// Why what a token stands for cannot be waited for.

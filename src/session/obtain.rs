@@ -7,14 +7,16 @@ use std::time::{Duration, Instant};
 use super::ask::{AskError, ask};
 use super::explain::Taken;
 use super::failure::{End, Failure};
+use super::fault::is_servers;
 use super::leased::{Leased, Rerun, ServesAs, Tenure};
 use super::serve::Session;
 use super::settings::{difference, renewal};
 use super::stale::{Room, can_serve};
 use super::summary::Summary;
-use crate::cluster::{Node, Outstanding};
+use crate::cluster::{Node, Outstanding, State};
 use crate::pool::{Lease, LeaseError};
 use crate::routing::{NodeId, Target};
+use crate::server::ConnectError;
 use crate::stats::Present;
 
 /// How long a new connection to a replica waits for the monitor to confirm that the replica has not been restarted.
@@ -27,6 +29,8 @@ const AGAIN: Duration = Duration::from_millis(20);
 enum Unfit {
     /// Another node may do.
     Node,
+    /// The database was paused meanwhile.
+    Halted,
     /// The client is told.
     Client(Failure),
 }
@@ -57,15 +61,17 @@ impl Session {
             let avoid = avoided(again);
             if let Target::Wait(nanos) = target {
                 begun.get_or_insert_with(Instant::now);
-                Box::pin(self.await_replica(summary, avoid, nanos)).await;
+                Box::pin(self.unless_killed(self.await_replica(summary, avoid, nanos))).await?;
                 continue;
             }
             let room = match self.room_at_once(taken.decision)? {
                 Room::Given(room) => room,
-                Room::Awaited(room) => match Box::pin(self.room(room, summary, avoid)).await? {
-                    Some(room) => Some(room),
-                    None => continue,
-                },
+                Room::Awaited(room) => {
+                    match Box::pin(self.unless_killed(self.room(room, summary, avoid))).await?? {
+                        Some(room) => Some(room),
+                        None => continue,
+                    }
+                }
             };
             let node = match target {
                 Target::Replica(id) => match self.database.cluster.node(id) {
@@ -106,6 +112,7 @@ impl Session {
                     attempts -= 1;
                     again = Some(Rerun::Elsewhere(node.id));
                 }
+                Err(Unfit::Halted) => Box::pin(self.unless_killed(self.database.gate.passed())).await?,
             }
         }
         Err(Failure::no_node(&self.database.settings.name).into())
@@ -133,7 +140,7 @@ impl Session {
         let patience = settings.pool.failover_timeout;
         let left = patience.saturating_sub(since.elapsed());
         let _waiting = Present::new(&self.database.stats.without_primary);
-        match cluster.primary_within(left).await {
+        match self.unless_killed(cluster.primary_within(left)).await? {
             Some(primary) if !left.is_zero() => Ok(primary),
             _ => match cluster.contested() {
                 Some(why) => Err(Failure::contested(&settings.name, &why)),
@@ -150,7 +157,7 @@ impl Session {
         again: Option<Rerun>,
     ) -> Result<(), Unfit> {
         let outstanding = node.begin();
-        let is_fit = || !on_replica || can_serve(node, summary);
+        let is_fit = || if on_replica { can_serve(node, summary) } else { node.state() == State::Primary };
         let tenure = Tenure { life: node.life(), abandonments: node.abandonments() };
         let serves_as = if on_replica { ServesAs::Replica } else { ServesAs::Primary };
         if let Some(i) = self.parked.iter().position(|(id, _)| *id == node.id) {
@@ -166,22 +173,38 @@ impl Session {
         }
         // A node that has just been added, or removed.
         let Some(pool) = self.user.pool(node.id) else { return Err(Unfit::Node) };
-        let leased = match pool.lease_at_once() {
-            Some(leased) => leased,
-            None => match Box::pin(unless_abandoned(node, pool.lease())).await {
-                Some(leased) => leased,
-                None => return Err(Unfit::Node),
-            },
+        let lent = match pool.lease_at_once() {
+            Some(lent) => lent,
+            None if self.is_halted() => return Err(Unfit::Halted),
+            None => {
+                let in_turn = unless_abandoned(node, pool.lease_in_turn());
+                match Box::pin(self.unless_killed(in_turn)).await? {
+                    Some(lent) => lent,
+                    None => return Err(Unfit::Node),
+                }
+            }
         };
-        let mut lease = match leased {
+        let mut lease = match lent {
             Ok(lease) => lease,
             Err(LeaseError::Connect { error, .. }) if !error.is_answer() => {
                 self.database.cluster.lost(node.id, &error);
                 return Err(Unfit::Node);
             }
             Err(LeaseError::Closed { .. }) => return Err(Unfit::Node),
-            Err(error) => return Err(Failure::from_lease(error).into()),
+            Err(error) => {
+                let is_servers = matches!(&error, LeaseError::Connect { error, .. } if refuses_itself(error));
+                if is_servers {
+                    node.failed();
+                }
+                // Another node may have what this one lacks.
+                let unfit = Unfit::Client(Failure::from_lease(error));
+                return Err(if is_servers && on_replica { Unfit::Node } else { unfit });
+            }
         };
+        if self.is_halted() {
+            // It is closed: whoever has paused the database may have counted on there being none.
+            return Err(Unfit::Halted);
+        }
         if on_replica && !lease.confirmed {
             let made = self.database.cluster.clock.at(lease.created);
             if !Box::pin(node.confirmed(made, CONFIRM)).await {
@@ -280,6 +303,11 @@ impl Session {
             }
         }
     }
+}
+
+/// Whether a server refuses connections because of what it lacks, and not because of who asks.
+fn refuses_itself(error: &ConnectError) -> bool {
+    matches!(error, ConnectError::Refused { code, .. } if is_servers(code, true, b""))
 }
 
 /// What is asked of a node, unless the node is given up meanwhile.

@@ -12,6 +12,9 @@
 //! A client is never told a number with the first bit, so that is the mark of a request that comes from a peer: it is
 //! carried out or dropped, and goes nowhere. Whoever sets it himself only loses the help of the others. The secret that
 //! the session gave its client is all that counts at the end of the way, and is compared there only.
+//!
+//! While a process that was replaced still has sessions, requests for these come to the one that took its place. To the
+//! others both are one instance.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -87,10 +90,7 @@ impl Peers {
         let id = instance(key.pid);
         let peer = self.others.load().iter().find(|peer| Some(peer.settings.id) == id).cloned();
         match peer {
-            None => {
-                tracing::debug!(pid = key.pid, "cancel request with an unknown key");
-                CancelOutcome::Unknown
-            }
+            None => CancelOutcome::Unknown,
             Some(peer) if peer.pass_on(key).await => CancelOutcome::PassedOn,
             Some(_) => CancelOutcome::Failed,
         }
@@ -130,11 +130,30 @@ impl Proxy {
     pub(super) async fn deal_with_cancel(&self, mut key: CancelKey) {
         let source = if key.pid & PASSED_ON == 0 { CancelSource::Client } else { CancelSource::Peer };
         key.pid &= !PASSED_ON;
-        let outcome = match (self.cancels.cancel(&key).await, source) {
-            (CancelOutcome::Unknown, CancelSource::Client) => self.peers.pass_on(&key).await,
-            (outcome, _) => outcome,
+        let outcome = match self.cancels.cancel(&key).await {
+            CancelOutcome::Unknown => self.ask_others(&key, source).await,
+            outcome => outcome,
         };
+        if outcome == CancelOutcome::Unknown {
+            tracing::debug!(pid = key.pid, "cancel request with an unknown key");
+        }
         self.cancel_stats.count(source, outcome);
+    }
+
+    /// The process whose place this one has taken may have the session, whatever number it had; and one of the peers.
+    async fn ask_others(&self, key: &CancelKey, source: CancelSource) -> CancelOutcome {
+        let former = tokio::time::timeout(PATIENCE, self.door.forward(key.clone()));
+        let peer = async {
+            match source {
+                CancelSource::Client => self.peers.pass_on(key).await,
+                CancelSource::Peer => CancelOutcome::Unknown,
+            }
+        };
+        match tokio::join!(former, peer) {
+            (Ok(true), CancelOutcome::Unknown) => CancelOutcome::PassedOn,
+            (Err(_), CancelOutcome::Unknown) => CancelOutcome::Failed,
+            (_, outcome) => outcome,
+        }
     }
 }
 

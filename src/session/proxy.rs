@@ -9,7 +9,11 @@ use tokio::sync::watch;
 
 use super::alike::Alike;
 use super::cancel::Cancels;
+use super::console::Administrators;
+use super::control::Controls;
+use super::door::Door;
 use super::due::Proven;
+use super::gate::Gate;
 use super::greeting::Greetings;
 use super::peers::Peers;
 use super::pins::PinList;
@@ -46,8 +50,13 @@ pub struct Proxy {
     pub(super) mock: Verifier,
     pub(super) logins: Logins,
     pub(super) log_statements: AtomicBool,
+    pub(super) administrators: ArcSwap<Administrators>,
+    /// What the console asks of the program.
+    pub controls: Controls,
     /// Becomes true when the proxy is to stop: idle sessions end at once, the others when they are idle.
     pub(super) stopping: watch::Sender<bool>,
+    /// Whether clients come in.
+    pub door: Door,
 }
 
 /// Databases by the name clients ask for.
@@ -68,6 +77,8 @@ pub struct Database {
     pub(super) rules: Arc<Rules>,
     pub(super) budget: Budget,
     pub(super) quotas: Vec<(NodeId, Arc<Quota>)>,
+    /// Whether its statements pass, and new clients are let in.
+    pub gate: Arc<Gate>,
     clients: Arc<AtomicUsize>,
 }
 
@@ -129,7 +140,10 @@ impl Proxy {
             peers: Peers::new(settings.peer_id, &settings.peers),
             mock: Verifier::derive(&format!("{:x}", rand::random::<u128>())),
             log_statements: AtomicBool::new(settings.log_statements),
+            administrators: ArcSwap::from_pointee(Administrators::new(&settings.console_users)),
+            controls: Controls::default(),
             stopping: watch::Sender::new(false),
+            door: Door::default(),
         };
         let databases = settings.databases.iter();
         let databases = databases.map(|d| (d.name.clone(), Arc::new(Database::new(d, &proxy)))).collect();
@@ -175,8 +189,19 @@ impl Proxy {
 
     /// Asks every session to end as soon as it is outside a transaction.
     pub fn stop(&self) {
+        self.door.close();
         self.stopping.send_replace(true);
         self.cancels.end_all();
+    }
+
+    /// Ends every session, whatever it does. To be asked after [`Proxy::stop`].
+    pub fn cut_off(&self) {
+        self.cancels.cut_all();
+    }
+
+    /// Cancels what the session with this key runs. A wrong key is ignored.
+    pub async fn cancel(&self, key: &crate::wire::CancelKey) {
+        self.cancels.cancel(key).await;
     }
 }
 
@@ -225,6 +250,7 @@ impl Database {
             cluster,
             rules: Arc::new(Rules::new(settings.statement_rules(), |text| proxy.statements.shape(text))),
             budget,
+            gate: before.map_or_else(Arc::default, |before| Arc::clone(&before.gate)),
             settings: settings.clone(),
             quotas,
             clients: before.map_or_else(Arc::default, |before| Arc::clone(&before.clients)),
@@ -298,7 +324,7 @@ impl User {
 
 fn endpoint(database: &DatabaseSettings, user: &UserSettings, node: &Node) -> Endpoint {
     Endpoint {
-        host: node.settings.host.clone(),
+        host: node.settings.reach(),
         port: node.settings.port,
         database: database.server_name.clone(),
         user: user.name.clone(),

@@ -6,15 +6,20 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use super::console::Administrators;
 use super::failure::Failure;
 use super::keep::keep_pool;
 use super::proxy::{Database, Databases, Proxy};
 use super::serve::Session;
 use super::timer::Timer;
 use crate::cluster::{self, Control, Members};
-use crate::config::{NodeSettings, Settings};
+use crate::config::{DatabaseSettings, NodeSettings, Settings};
+use crate::health::Cause;
 use crate::pool::Pool;
 use crate::routing::NodeId;
+
+/// Pools that nobody tends yet.
+type NewPools = Vec<(Arc<Database>, NodeId, Arc<Pool>)>;
 
 impl Proxy {
     /// Starts watching a database's nodes and catalog. On the runtime that carries the monitors.
@@ -34,6 +39,7 @@ impl Proxy {
     pub fn reload(&self, settings: &Settings) -> Vec<String> {
         self.log_statements.store(settings.log_statements, Ordering::Relaxed);
         self.peers.follow(&settings.peers);
+        self.administrators.store(Arc::new(Administrators::new(&settings.console_users)));
         let before = Arc::clone(&self.databases());
         let (mut databases, mut lists, mut begun) = (Databases::new(), Vec::new(), Vec::new());
         for now in &settings.databases {
@@ -44,6 +50,7 @@ impl Proxy {
                     let followed = same.followed(now, &members, self);
                     lists.push((Arc::clone(&same.cluster), members));
                     followed.cluster.catalog.vouch(now.vouched());
+                    followed.cluster.set_limits(now.health);
                     followed.cluster.set_control(Control::new(now));
                     followed
                 }
@@ -55,8 +62,9 @@ impl Proxy {
             }
             databases.insert(now.name.clone(), Arc::new(database));
         }
-        self.follow(&before, databases);
+        let new = self.follow(&before, databases);
         lists.into_iter().for_each(|(cluster, members)| cluster.replace_members(members));
+        self.keep(new);
         for (name, gone) in before.iter() {
             let is_kept = self.database(name).is_some_and(|now| Arc::ptr_eq(&now.cluster, &gone.cluster));
             if !is_kept {
@@ -64,6 +72,13 @@ impl Proxy {
             }
         }
         begun
+    }
+
+    /// The nodes in use of the database that these settings are of; `None` if it is not there, or somebody else names its nodes.
+    pub fn nodes_in_use(&self, settings: &DatabaseSettings) -> Option<Vec<NodeSettings>> {
+        let running = self.database(&settings.name)?;
+        let is_same = running.settings.topology.source == settings.topology.source;
+        is_same.then(|| running.cluster.nodes().iter().map(|node| node.settings.clone()).collect())
     }
 
     /// The database has these nodes from now on. On the runtime that carries the monitors, by one at a time.
@@ -78,20 +93,20 @@ impl Proxy {
         let followed = database.followed(&database.settings, &members, self);
         let mut databases = Databases::clone(&before);
         databases.insert(name.to_owned(), Arc::new(followed));
-        self.follow(&before, databases);
+        let new = self.follow(&before, databases);
         // Whoever is sent to a new node has a pool for it by now.
         database.cluster.replace_members(members);
+        self.keep(new);
     }
 
-    /// Puts these databases in the place of those before, and closes the pools that none of them has.
-    fn follow(&self, before: &Databases, now: Databases) {
+    /// Puts these databases in the place of those before, and closes the pools that none of them has. Returns the new ones.
+    fn follow(&self, before: &Databases, now: Databases) -> NewPools {
         let pools_before: Vec<_> = pools(before).map(|(_, _, pool)| Arc::clone(pool)).collect();
         self.publish(now);
         let now = Arc::clone(&self.databases());
         let among = |pool: &Arc<Pool>, others: &[Arc<Pool>]| others.iter().any(|o| Arc::ptr_eq(o, pool));
-        for (database, node, pool) in pools(&now).filter(|(_, _, pool)| !among(pool, &pools_before)) {
-            keep_pool(self, database, node, pool);
-        }
+        let new = pools(&now).filter(|(_, _, pool)| !among(pool, &pools_before));
+        let new = new.map(|(database, node, pool)| (Arc::clone(database), node, Arc::clone(pool))).collect();
         let pools_now: Vec<_> = pools(&now).map(|(_, _, pool)| Arc::clone(pool)).collect();
         for pool in pools_before.iter().filter(|pool| !among(pool, &pools_now)) {
             pool.close();
@@ -101,6 +116,12 @@ impl Proxy {
             }
         }
         before.values().for_each(|database| self.forget_nodes(database));
+        new
+    }
+
+    /// Tends pools whose nodes are there by now.
+    fn keep(&self, new: NewPools) {
+        new.iter().for_each(|(database, node, pool)| keep_pool(self, database, *node, pool));
     }
 
     /// Gauges say what was last said: of nodes that are gone, that they are not there. Those that are there are asked anew.
@@ -110,6 +131,16 @@ impl Proxy {
                 let labels = [("database", &*database.settings.name), ("node", &*node.name), ("role", role)];
                 self.stats.gauge("tidegate_node_up", &labels).set(0.0);
             }
+            for cause in Cause::ALL {
+                let labels = [
+                    ("database", &*database.settings.name),
+                    ("node", &*node.name),
+                    ("reason", cause.label()),
+                ];
+                self.stats.gauge("tidegate_node_health", &labels).set(0.0);
+            }
+            let labels = [("database", &*database.settings.name), ("node", &*node.name)];
+            self.stats.gauge("tidegate_node_share", &labels).set(0.0);
             for name in ["tidegate_replica_staleness_seconds", "tidegate_replica_catch_up_seconds"] {
                 let labels = [("database", &*database.settings.name), ("node", &*node.name)];
                 self.stats.gauge(name, &labels).set(f64::NAN);

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::cancel::Registered;
 use super::client::Client;
 use super::failure::{End, Failure};
+use super::halt::{killed, stopped};
 use super::proxy::{Admitted, Database, Databases, Proxy, User};
 use super::relay::{Place, finish_message, relay};
 use crate::cluster::Node;
@@ -155,13 +156,14 @@ impl Replication {
         let mut stopping = self.proxy.stopping.subscribe();
         let mut place = Place::default();
         let ended = tokio::select! {
-            ended = relay(client, &mut self.server, &mut place) => Some(ended),
-            _ = stopping.wait_for(|stop| *stop) => None,
+            ended = relay(client, &mut self.server, &mut place) => Ok(ended),
+            _ = stopping.wait_for(|stop| *stop) => Err(stopped()),
+            () = self.registered.slot.killed() => Err(killed()),
         };
         let end = match ended {
-            Some(Ok(())) => End::Client,
-            Some(Err(error)) => End::Io(error),
-            None => self.stop(client, &mut place).await,
+            Ok(Ok(())) => End::Client,
+            Ok(Err(error)) => End::Io(error),
+            Err(why) => self.stop(client, &mut place, why).await,
         };
         // A cancel request under way must not arrive when another has the server's process number.
         self.registered.slot.free().await;
@@ -170,11 +172,11 @@ impl Replication {
         end
     }
 
-    /// The proxy stops. Such connections are never idle, so they are not waited for.
-    async fn stop(&mut self, client: &mut Client, place: &mut Place) -> End {
+    /// It is to end. Such connections are never idle, so they are not waited for.
+    async fn stop(&mut self, client: &mut Client, place: &mut Place, why: Failure) -> End {
         let message = finish_message(client, &mut self.server, place);
         match tokio::time::timeout(LAST_MESSAGE, message).await {
-            Ok(Ok(())) => Failure::fatal("57P01", "the proxy is shutting down").into(),
+            Ok(Ok(())) => why.into(),
             Ok(Err(error)) => End::Io(error),
             // It is in the middle of a message: nothing can be said to it.
             Err(_) => End::Client,

@@ -8,6 +8,7 @@ use std::task::Poll;
 use super::client::Client;
 use super::exchange::Seen;
 use super::failure::{End, Failure};
+use super::fault::Interruption;
 use super::heal::heal;
 use super::leased::{Answer, Fate, Leased, Rerun, ServesAs};
 use super::serve::Session;
@@ -196,6 +197,7 @@ impl Session {
         let (code, fatal) = (String::from_utf8_lossy(fields.code).into_owned(), fields.severity != b"ERROR");
         // "cached plan must not change result type"
         let stale_plan = fields.routine == b"RevalidateCachedQuery";
+        let routine = fields.routine.to_vec();
         let undone = l.exchange.skipped();
         undone.not_prepared.iter().for_each(|id| l.lease.prepared.remove(*id));
         for id in undone.not_closed {
@@ -207,12 +209,19 @@ impl Session {
         if fatal {
             l.fate = Fate::HangingUp;
         }
+        if code == "25006" && l.serves_as != ServesAs::Replica {
+            // A primary takes writes: perhaps it is none any more.
+            l.node.node().wake();
+        }
         if l.rerun.is_some() {
             l.hide(len);
             return Looked::Next;
         }
         let healed = heal(l, &code, stale_plan);
-        if let Some(how) = healed.or_else(|| how_elsewhere(l, &code, fatal).filter(|_| !stale_plan)) {
+        let how = healed.or_else(|| how_elsewhere(l, &code, fatal).filter(|_| !stale_plan));
+        self.blame(&code, fatal, &routine, how);
+        let Some(l) = &mut self.leased else { return Looked::Wait };
+        if let Some(how) = how {
             tracing::info!(node = %l.node.node().name, sqlstate = %code, ?how, "a statement could not be served here, it is run again");
             // Unlogged tables are refused with 0A000, and reading them is no write.
             if let ("25006" | "55000" | "XX000", Some(known), true) =
@@ -289,6 +298,11 @@ impl Session {
         if l.serves_as == ServesAs::Writer {
             // Whether it was committed nobody knows: whoever reads next must see it if it was.
             self.mark();
+        }
+        let Some(l) = &mut self.leased else { return Ok(()) };
+        if l.fate != Fate::HangingUp {
+            let again = l.rerun.is_some() || l.turn.is_kept();
+            self.interrupted(Interruption::ConnectionLost, again);
         }
         let Some(l) = &mut self.leased else { return Ok(()) };
         if l.did.contains(Does::CHANGES_CATALOG) {

@@ -113,7 +113,7 @@ enum Event {
     ServerGone(io::Error),
     /// Something has taken longer than it may.
     Overdue(Overdue),
-    /// The proxy is to stop.
+    /// The session is to end.
     Stop,
     /// Nothing to wait for: the client rests.
     Rest,
@@ -188,9 +188,7 @@ impl Session {
                 Event::Overdue(what) => Box::pin(self.overdue(client, what)).await?,
                 Event::ClientGone => Box::pin(self.client_left(client)).await,
                 Event::Rest => return Ok(()),
-                Event::Stop => {
-                    return Err(super::failure::Failure::fatal("57P01", "the proxy is shutting down").into());
-                }
+                Event::Stop => return Err(Box::pin(self.halt(client)).await),
             }
         }
     }
@@ -314,6 +312,10 @@ impl Session {
         }
         let Self { leased, timer, registered, .. } = self;
         let happens = poll_fn(|cx| {
+            // First: there may always be something else.
+            if registered.slot.is_killed() {
+                return Poll::Ready(Event::Stop);
+            }
             let event = match leased {
                 Some(leased) => poll_both(cx, client, leased, ahead),
                 None => poll_client(cx, client, ahead),
@@ -335,7 +337,7 @@ impl Session {
                 // A server that says nothing any more, or whose word does not count.
                 return Poll::Ready(Event::ServerGone(io::ErrorKind::ConnectionAborted.into()));
             }
-            if !busy && registered.slot.is_to_end() {
+            if !busy && registered.slot.is_to_end(false) {
                 Poll::Ready(Event::Stop)
             } else if leased.is_none() && client.rests() {
                 Poll::Ready(Event::Rest)

@@ -8,7 +8,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use super::failure::Failure;
 use super::serve::Session;
 use super::summary::Summary;
-use crate::cluster::{Cluster, Node, State};
+use crate::cluster::{Cluster, Node};
 use crate::config::{DatabaseSettings, Overflow};
 use crate::routing::{Decision, NodeId, Reason, Stale, Target};
 use crate::stats::Waited;
@@ -151,5 +151,5 @@ pub(super) fn is_open(cluster: &Cluster, summary: &Summary, avoid: Option<NodeId
 
 /// Whether this node is a healthy replica that is fresh enough.
 pub(super) fn can_serve(node: &Node, summary: &Summary) -> bool {
-    node.state() == State::Replica && summary.need.is_met_by(&node.view())
+    node.serves_reads() && summary.need.is_met_by(&node.view())
 }

@@ -57,6 +57,9 @@ impl Session {
             client.inbox.advance(len);
             return Ok(());
         }
+        if self.is_halted() {
+            Box::pin(self.await_resume(client)).await?;
+        }
         if let Err(mistake) = self.prepare_need(&mut understood, ending).await {
             let refused = self.refuse(mistake, &understood, ending).map(|_| client.inbox.advance(len));
             return self.or_fail(client, refused, len, ending);

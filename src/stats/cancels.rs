@@ -18,7 +18,7 @@ pub enum CancelSource {
 pub enum CancelOutcome {
     /// Its session is one of ours. What it ran, if anything, was cancelled.
     Served,
-    /// Its session is one of a peer's, which has dealt with it.
+    /// Its session is one of a peer's, or of the process that was here before, which has dealt with it.
     PassedOn,
     /// There is no such session that we know of, or the secret is wrong: nothing was done.
     Unknown,

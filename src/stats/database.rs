@@ -182,6 +182,17 @@ impl DatabaseStats {
         self.stats.counter("tidegate_reruns_total", &labels).increment(1);
     }
 
+    /// A read on a replica was interrupted: by what, and what came of it.
+    pub fn interrupted(&self, node: usize, reason: &'static str, outcome: &'static str) {
+        let labels = [
+            ("database", self.name.as_str()),
+            ("node", self.name_of(node)),
+            ("reason", reason),
+            ("outcome", outcome),
+        ];
+        self.stats.counter("tidegate_reads_interrupted_total", &labels).increment(1);
+    }
+
     /// A server's error was passed on.
     pub fn server_error(&self, node: usize, code: &str) {
         let class = code.get(..2).unwrap_or("??");

@@ -71,6 +71,11 @@ const COUNTERS: &[(&str, &str)] = &[
         "Reads that waited, for a replica or for room on the primary, by what they got.",
     ),
     ("tidegate_reruns_total", "Reads run again elsewhere before the client saw anything, by cause."),
+    (
+        "tidegate_reads_interrupted_total",
+        "Reads on a replica that were interrupted through no fault of theirs, by reason and outcome.",
+    ),
+    ("tidegate_node_ejections_total", "Times a replica that served reads was taken out, by node and reason."),
     ("tidegate_server_errors_total", "Errors of a server passed to a client, by node and SQLSTATE class."),
     ("tidegate_proxy_errors_total", "Errors made by the proxy itself, by SQLSTATE."),
     ("tidegate_timeouts_total", "What took longer than it may, by what it was."),
@@ -99,6 +104,15 @@ const GAUGES: &[(&str, &str)] = &[
     ("tidegate_known_shapes", "Shapes of statements whose classification is kept."),
     ("tidegate_known_shapes_bytes", "Bytes these take, about."),
     ("tidegate_node_up", "1 when the node is used, by node and role."),
+    ("tidegate_node_health", "1 while a replica is out for this reason, by node and reason."),
+    ("tidegate_node_share", "How much of its weight a replica has: 0 while it is out, 1 in full, by node."),
+    (
+        "tidegate_health_overruled",
+        "1 while a reason takes no replica out, because it would take out too many, by reason.",
+    ),
+    ("tidegate_node_disabled", "1 when the node was taken out by hand."),
+    ("tidegate_database_paused", "1 when statements of the database wait: PAUSE or KILL."),
+    ("tidegate_database_disabled", "1 when new clients of the database are turned away."),
     (
         "tidegate_replica_staleness_seconds",
         "Now minus the replica's horizon: what it may lack is younger than this.",

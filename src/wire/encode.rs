@@ -276,6 +276,11 @@ pub fn text_row(out: &mut BytesMut, values: &[&str]) {
     });
 }
 
+/// `EmptyQueryResponse`.
+pub fn empty_query(out: &mut BytesMut) {
+    message(out, b'I', |_| {});
+}
+
 /// `CommandComplete`.
 pub fn command_complete(out: &mut BytesMut, tag: &str) {
     message(out, b'C', |out| cstr(out, tag.as_bytes()));

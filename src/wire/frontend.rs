@@ -140,6 +140,11 @@ pub fn query_text(body: &[u8]) -> Result<&[u8], WireError> {
     cstr(body).map(|(text, _)| text)
 }
 
+/// The portal that a complete Execute body names.
+pub fn execute_portal(body: &[u8]) -> Result<&[u8], WireError> {
+    cstr(body).map(|(portal, _)| portal)
+}
+
 /// Mechanism and first message of a complete `SASLInitialResponse` body.
 pub fn sasl_initial(body: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
     let (mechanism, rest) = cstr(body)?;

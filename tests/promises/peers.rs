@@ -208,6 +208,25 @@ fn the_list_follows_a_reload_and_a_wrong_list_makes_no_loop() {
     assert_eq!(requests(&one, "peer", "unknown").round(), 0.0, "it has not come back");
 }
 
+/// The process before has sessions with the same number, and no address of its own.
+#[test]
+fn a_request_finds_a_process_that_was_replaced() {
+    let mut group = Group::start(2, shared());
+    let mut before = log_in(&group.proxies[0], V3_0);
+    let pid = group.proxies[0].pid();
+    group.proxies[0].signal("USR2");
+    assert_ne!(group.proxies[0].wait_successor(), pid);
+    let [home, other] = &group.proxies[..] else { panic!() };
+    let mut after = log_in(home, V3_0);
+    assert_eq!((named(&before), named(&after)), (1, 1));
+    for raw in [&mut before, &mut after] {
+        cancel_by(other, raw);
+        cancel_by(home, raw);
+    }
+    assert!(requests(home, "peer", "passed_on") > 0.5, "those for the process before");
+    assert!(requests(home, "peer", "served") > 0.5);
+}
+
 #[test]
 fn without_a_number_keys_are_as_random_as_before() {
     let proxy = super::proxy("");

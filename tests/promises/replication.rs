@@ -207,9 +207,9 @@ fn a_stop_ends_replication_at_once_and_between_messages() {
     assert_eq!((last.tag, last.field(b'C').unwrap_or_default().as_str()), (b'E', "57P01"), "{last:?}");
     assert!(proxy.wait_exit().success());
     assert!(begin.elapsed() < Duration::from_secs(10), "{:?}", begin.elapsed());
-    let log = proxy.stderr();
+    // What the process has written may be read a moment later.
     for words in ["replication connection begins", "replication connection ends", "user=\"app\""] {
-        assert!(log.contains(words), "{words} is not in {log}");
+        support::wait_until("it is in the log", || proxy.stderr().contains(words));
     }
 }
 
@@ -350,4 +350,33 @@ fn which_cluster_replicates_must_be_clear() {
             assert_eq!(refused(&proxy, &named, "secret").field(b'C').unwrap(), "42501");
         }
     }
+}
+
+#[test]
+fn the_console_ends_them_and_lets_new_ones_wait() {
+    let cluster = replicating(0);
+    let proxy = Tidegate::before(&cluster).args(["--console-users", "app"]).start();
+    let connect = |parameters: &[(&str, &str)]| Raw::log_in(proxy.address(), V3_0, parameters, "secret");
+    let mut ops = connect(&[("user", "app"), ("database", "tidegate")]).unwrap();
+    for command in ["kill client", "kill app"] {
+        let mut raw = connect(&LOGICAL).unwrap();
+        raw.ok("IDENTIFY_SYSTEM");
+        assert!(ops.ok("show clients").rows().iter().any(|row| row[0].as_deref() == Some("R")));
+        match command {
+            "kill client" => ops.ok(&format!("kill client {}", raw.pid)),
+            _ => ops.ok(command),
+        };
+        assert_eq!(raw.until_closed().last().unwrap().field(b'C').unwrap(), "57P01", "{command}");
+        all_gone(&proxy);
+    }
+    // The database is paused now.
+    let (waiting, resumed) = std::thread::scope(|scope| {
+        let login = scope.spawn(|| connect(&LOGICAL).map(|mut raw| raw.ok("IDENTIFY_SYSTEM")));
+        support::wait_until("it waits", || ops.ok("show clients").rows().len() == 2);
+        std::thread::sleep(Duration::from_millis(100));
+        let waiting = !login.is_finished();
+        ops.ok("resume app");
+        (waiting, login.join().unwrap().is_ok())
+    });
+    assert!(waiting && resumed);
 }

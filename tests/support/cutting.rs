@@ -37,7 +37,12 @@ struct Shared {
 impl Cutting {
     /// In front of the server that listens on this port.
     pub fn before(port: u16) -> Self {
-        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        Self::at(([127, 0, 0, 1], 0), port)
+    }
+
+    /// In front of the server that listens on this port, at an address of one's choice.
+    pub fn at(address: impl Into<SocketAddr>, port: u16) -> Self {
+        let listener = TcpListener::bind(address.into()).unwrap();
         let address = listener.local_addr().unwrap();
         let shared = Arc::new(Shared { plan: Mutex::new(Plan::Pass), passed: AtomicUsize::new(0) });
         let of_listener = Arc::clone(&shared);

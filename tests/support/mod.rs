@@ -13,7 +13,9 @@
 
 pub mod balancer;
 pub mod cutting;
+pub mod faulty;
 pub mod metrics;
+pub mod patroni;
 pub mod proxy;
 pub mod raw;
 pub mod regress;

@@ -14,12 +14,14 @@ use tidegate::local::{LocalCluster, Login};
 use super::{PATIENCE, metrics};
 
 /// What Tidegate would otherwise take from the environment of the tests.
-const FOREIGN_SETTINGS: [&str; 8] = [
+const FOREIGN_SETTINGS: [&str; 10] = [
     "DATABASE_URL",
     "PGPASSWORD",
     "TIDEGATE_ADMIN",
     "TIDEGATE_CONFIG",
+    "TIDEGATE_CONSOLE_USERS",
     "TIDEGATE_LISTEN",
+    "TIDEGATE_LOCALITY",
     "TIDEGATE_LOG",
     "TIDEGATE_PEER_ID",
     "TIDEGATE_WORKERS",
@@ -40,6 +42,18 @@ impl Tidegate {
         }
         command.args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         Self { command }
+    }
+
+    /// A proxy that takes everything from a file, and says what it does.
+    pub fn by_file(file: &std::path::Path) -> Self {
+        let mut tidegate = Self::bare();
+        let mut command = Command::new(tidegate.command.get_program());
+        for name in FOREIGN_SETTINGS {
+            command.env_remove(name);
+        }
+        command.args(["run", "--log", "info", "--config"]).arg(file);
+        tidegate.command = command;
+        tidegate
     }
 
     /// A proxy in front of `cluster`, logged in as the user `app`.
@@ -85,7 +99,14 @@ impl Tidegate {
     }
 
     /// Starts it and waits until it says where it listens.
-    pub fn start(mut self) -> RunningProxy {
+    pub fn start(self) -> RunningProxy {
+        let mut proxy = self.spawn();
+        proxy.wait_started();
+        proxy
+    }
+
+    /// Starts it. It knows no address then.
+    pub fn spawn(mut self) -> RunningProxy {
         self.command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped()).process_group(0);
         let mut child = self.command.spawn().unwrap();
         let watchdog = watch(child.id());
@@ -93,10 +114,15 @@ impl Tidegate {
         let lines = lines_of(child.stdout.take().unwrap());
         // From here on, its Drop shows what it logged if it does not come up.
         let unknown = SocketAddr::from(([0, 0, 0, 0], 0));
-        let mut proxy = RunningProxy { address: unknown, admin: unknown, child, watchdog, stderr };
-        proxy.address = proxy.announced("listening on ", &lines);
-        proxy.admin = proxy.announced("admin on ", &lines);
-        proxy
+        RunningProxy {
+            address: unknown,
+            admin: unknown,
+            child,
+            watchdog,
+            lines: Mutex::new(lines),
+            successors: Vec::new(),
+            stderr,
+        }
     }
 }
 
@@ -107,6 +133,10 @@ pub struct RunningProxy {
     admin: SocketAddr,
     child: Child,
     watchdog: Child,
+    /// What it says on standard output.
+    lines: Mutex<Receiver<String>>,
+    /// Processes that have taken its place, each with a watchdog.
+    successors: Vec<(u32, Child)>,
     stderr: Log,
 }
 
@@ -148,9 +178,15 @@ impl RunningProxy {
 
     /// Sends a signal, by its name without SIG.
     pub fn signal(&self, name: &str) {
-        let id = self.child.id().to_string();
-        let status = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &id]).status().unwrap();
-        assert!(status.success(), "cannot send SIG{name}");
+        signal(self.child.id(), name);
+    }
+
+    /// Waits until another process has taken its place, and looks after that one, too. Returns its number.
+    pub fn wait_successor(&mut self) -> u32 {
+        let said = self.announced("process ");
+        let pid = said.split(' ').next().unwrap().parse().unwrap();
+        self.successors.push((pid, watch(pid)));
+        pid
     }
 
     /// Waits until it has ended by itself, or after a signal.
@@ -164,13 +200,27 @@ impl RunningProxy {
         status.unwrap()
     }
 
-    fn announced(&mut self, prefix: &str, lines: &Receiver<String>) -> SocketAddr {
+    /// Whether it has ended, by itself or after a signal.
+    pub fn has_ended(&mut self) -> bool {
+        self.child.try_wait().unwrap().is_some()
+    }
+
+    /// Waits until it says where it listens.
+    pub fn wait_started(&mut self) {
+        let address = |text: &str| text.trim().parse().unwrap_or_else(|_| panic!("no address: {text}"));
+        self.address = address(&self.announced("listening on "));
+        self.admin = address(&self.announced("admin on "));
+    }
+
+    /// Waits for a line that begins so, and returns its rest.
+    pub fn announced(&mut self, prefix: &str) -> String {
         let deadline = Instant::now() + PATIENCE;
         loop {
-            match lines.recv_timeout(deadline.saturating_duration_since(Instant::now())) {
+            match self.lines.lock().unwrap().recv_timeout(deadline.saturating_duration_since(Instant::now()))
+            {
                 Ok(line) => {
                     if let Some(address) = line.strip_prefix(prefix) {
-                        return address.trim().parse().unwrap_or_else(|_| panic!("no address: {line}"));
+                        return address.to_owned();
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => panic!("the proxy never said \"{prefix}…\""),
@@ -189,10 +239,35 @@ impl Drop for RunningProxy {
             let _ = child.kill();
             let _ = child.wait();
         }
+        for (_, watchdog) in &mut self.successors {
+            let _ = watchdog.kill();
+            let _ = watchdog.wait();
+        }
+        // Those that nobody waited for, too, if it said that it has started them.
+        let log = self.stderr.text();
+        let started =
+            log.lines().filter_map(|line| line.split_once("the place of this one pid=")?.1.parse().ok());
+        for pid in started.chain(self.successors.iter().map(|(pid, _)| *pid)) {
+            if is_alive(pid) {
+                signal(pid, "KILL");
+            }
+        }
         if thread::panicking() {
             eprintln!("---- the proxy logged:\n{}", self.stderr.text());
         }
     }
+}
+
+/// Sends a signal to a process, by its name without SIG.
+pub fn signal(pid: u32, name: &str) {
+    let status = Command::new("sh").args(["-c", "kill -s \"$0\" \"$1\"", name, &pid.to_string()]).status();
+    assert!(status.unwrap().success(), "cannot send SIG{name}");
+}
+
+/// Whether the process is there, and is a proxy.
+pub fn is_alive(pid: u32) -> bool {
+    let command = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    String::from_utf8_lossy(&command).contains("tidegate")
 }
 
 /// A process that kills the process `id` when ours ends without having dropped the proxy.

@@ -172,6 +172,26 @@ fn a_url_for_a_database_the_file_does_not_have() {
 }
 
 #[test]
+fn nodes_have_weights_and_places() {
+    let file = "locality = 'a'\n[database.app]\nuser.a.password = 'x'\n\
+                nodes = ['pg1', {address = 'pg2', zone = 'a', weight = 0}, {address = 'pg3', zone = 'b'}]\n";
+    let settings = from_file(file, Sources::default()).unwrap();
+    let said = |node: &NodeSettings| (node.weight, node.zone.clone().unwrap_or_default(), node.is_near);
+    let nodes: Vec<_> = settings.databases[0].nodes.iter().map(said).collect();
+    assert_eq!(nodes, [(1, String::new(), false), (0, "a".to_owned(), true), (1, "b".to_owned(), false)]);
+    assert!(settings.warnings.is_empty(), "{:?}", settings.warnings);
+    // The environment goes before the file, and what is nowhere is said.
+    let env = Given { locality: Some("c".to_owned()), ..Given::default() };
+    let settings = from_file(file, Sources { env, ..Sources::default() }).unwrap();
+    assert!(settings.databases[0].nodes.iter().all(|node| !node.is_near));
+    assert!(
+        settings.warnings[0].contains("no node of database app is in the zone c"),
+        "{:?}",
+        settings.warnings
+    );
+}
+
+#[test]
 fn the_shipped_file_leaves_no_setting_out() {
     let shipped = include_str!("../../../config/tidegate.toml");
     for key in keys::file_keys().chain(top::KEYS).chain(["url", "nodes", "dbname"]) {

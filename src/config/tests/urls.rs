@@ -1,6 +1,7 @@
 //! URLs, good and bad.
 
 use super::*;
+use crate::health::Limits;
 
 #[test]
 fn hosts_as_libpq_writes_them() {
@@ -54,7 +55,10 @@ fn parameters() {
          &tidegate_primary_read_overflow=error&tidegate_client_auth=scram&tidegate_max_clients=9\
          &tidegate_prepared_statements_per_server=8&tidegate_startup_timeout=1min&tidegate_failover_timeout=7&tidegate_query_timeout=30\
          &tidegate_idle_in_transaction_timeout=500ms&tidegate_client_idle_timeout=off&tidegate_server_lifetime=2h\
-         &tidegate_server_idle_timeout=0&tidegate_min_connections=3&tidegate_long_pin=1min&tidegate_database_connection_limit=30",
+         &tidegate_server_idle_timeout=0&tidegate_min_connections=3&tidegate_long_pin=1min&tidegate_database_connection_limit=30\
+         &tidegate_dns_interval=off&tidegate_patroni_interval=300ms&tidegate_discover_replicas=true&tidegate_discovered_port=6000\
+         &tidegate_slow_start=5s&tidegate_max_replica_lag=2s&tidegate_max_error_percent=20&tidegate_max_latency_factor=off\
+         &tidegate_max_holdback=30s",
     );
     let pool = PoolSettings {
         mode: PoolMode::Session,
@@ -83,8 +87,62 @@ fn parameters() {
         long_pin: Some(Duration::from_mins(1)),
     };
     assert_eq!(database.users[0].limits, limits);
+    let topology = TopologySettings {
+        source: NodeSource::Hosts(database.nodes.clone()),
+        dns_interval: None,
+        patroni_interval: Duration::from_millis(300),
+        discovery: Some(DiscoverySettings { port: Some(6000) }),
+    };
+    assert_eq!(database.topology, topology);
+    let health = Limits {
+        slow_start: Duration::from_secs(5),
+        max_lag: Some(Duration::from_secs(2)),
+        max_error_percent: Some(20),
+        latency_factor: None,
+        max_holdback: Duration::from_secs(30),
+    };
+    assert_eq!(database.health, health);
     let settings = [("application_name", "shop web"), ("geqo", "off")];
     assert_eq!(database.server_settings, settings.map(|(name, value)| (name.to_owned(), value.to_owned())));
+}
+
+#[test]
+fn hosts_of_patroni() {
+    let table: [(&str, &[&str]); 3] = [
+        ("patroni://a:b@p1/db", &["p1:8008"]),
+        ("patroni://a:b@p1:80,[::1]:81,p2/db?tidegate_patroni_interval=5", &["p1:80", "[::1]:81", "p2:8008"]),
+        ("patroni://a:b@/db?host=p1,p2&port=8009", &["p1:8009", "p2:8009"]),
+    ];
+    for (url, expected) in table {
+        let database = database(url);
+        let NodeSource::Patroni(hosts) = &database.topology.source else { panic!("{url}") };
+        assert_eq!(hosts.iter().map(ToString::to_string).collect::<Vec<_>>(), expected, "{url}");
+        assert!(database.nodes.is_empty(), "{url}: its servers are not known yet");
+        assert_eq!(database.users[0].password.as_ref().unwrap().expose(), "b", "{url}");
+    }
+    let sources = |flags| Sources { flags, ..Sources::default() };
+    let (patroni, postgres) = (Secret::new("patroni://a:b@p1/db"), Secret::new("postgres://h"));
+    let declared = Given { primaries: vec![patroni.clone()], ..Given::default() };
+    assert_says(
+        &load(&sources(declared)).unwrap_err(),
+        &["Patroni's members have no declared roles", "--url"],
+    );
+    let added = Given { url: Some(patroni), replicas: vec![postgres], ..Given::default() };
+    assert_says(&load(&sources(added)).unwrap_err(), &["no server can be added to those that Patroni names"]);
+}
+
+#[test]
+fn what_is_said_of_the_hosts() {
+    let said = |url: &str| -> Vec<_> {
+        database(url).nodes.into_iter().map(|node| (node.weight, node.zone.unwrap_or_default())).collect()
+    };
+    let nodes = |said: &[(u32, &str)]| -> Vec<_> {
+        said.iter().map(|(weight, zone)| (*weight, (*zone).to_owned())).collect()
+    };
+    assert_eq!(said("postgres://a:b@h1,h2/db"), nodes(&[(1, ""), (1, "")]));
+    assert_eq!(said("postgres://a:b@h1,h2/db?tidegate_weight=5"), nodes(&[(5, ""), (5, "")]));
+    let url = "postgres://a:b@h1,h2,h3/db?tidegate_weight=0,,3&tidegate_zone=a,eu-west/1b,";
+    assert_eq!(said(url), nodes(&[(0, "a"), (1, "eu-west/1b"), (3, "")]));
 }
 
 #[test]
@@ -100,7 +158,7 @@ fn parameters_without_a_meaning_are_warned_of() {
 
 #[test]
 fn bad_urls() {
-    let table: [(&str, &[&str]); 39] = [
+    let table: [(&str, &[&str]); 51] = [
         ("", &["it is not a URL"]),
         ("app:pw@pg1/app", &["it is not a URL", "--url …"]),
         ("mysql://a:b@h", &["it is not a URL of PostgreSQL"]),
@@ -120,8 +178,20 @@ fn bad_urls() {
         ("postgres://a:b@h:65536", &["the port of host h"]),
         ("postgres://a:b@h:+5", &["the port of host h"]),
         ("postgres://a:b@h1,h2,h3?port=1,2", &["2 ports are given for 3 hosts"]),
+        ("postgres://a:b@h1,h2,h3?tidegate_weight=1,2", &["tidegate_weight: 2 of it are given for 3 hosts"]),
+        ("postgres://a:b@h?tidegate_weight=1001", &["not a whole number from 0 to 1000"]),
+        ("postgres://a:b@h?tidegate_zone=a%20b", &["is not the name of a zone"]),
+        ("postgres://a:b@h?tidegate_max_replica_lag=500ms", &["too short to tell", "at least 1s"]),
+        ("postgres://a:b@h?tidegate_max_error_percent=100", &["from 1 to 99", "or off"]),
         ("postgres://a@h", &["the user a has no password", "PGPASSWORD", "tidegate_client_auth=trust"]),
         ("postgres://a:@h", &["the user a has no password"]),
+        ("patronis://a:b@p1/db", &["TLS towards Patroni is not available in this version", "patroni://"]),
+        ("https://a:b@p1/db", &["TLS towards Patroni is not available in this version"]),
+        ("patroni://a:b@/db", &["no host is given"]),
+        ("patroni://a:b@%2Frun%2Fpatroni/db", &["Patroni is not asked by a Unix socket"]),
+        ("patroni://a:b@p1?tidegate_discover_replicas=true", &["Patroni names every replica already"]),
+        ("postgres://a:b@h?tidegate_discover_replicas=yes", &["neither true nor false"]),
+        ("postgres://a:b@h?tidegate_patroni_interval=0", &["no time at all"]),
         ("postgres://a:p@w@h", &["it has an @ besides", "%40"]),
         ("postgres://a:p/w@h", &["it has an @ besides"]),
         ("postgres://a:p%zz@h", &["password: a % is not followed"]),
@@ -177,6 +247,7 @@ fn redaction() {
         ("postgres://app:secret@pg1/app", "postgres://app:…@pg1/app"),
         ("postgres://app:secret@pg1,pg2:5433/app?a=b", "postgres://app:…@pg1,pg2:5433/app?…"),
         ("postgresql://app@[::1]:5432", "postgresql://app@[::1]:5432"),
+        ("patroni://app:secret@p1:8008,p2/app", "patroni://app:…@p1:8008,p2/app"),
         ("postgres://app:secret", "postgres://app:…"),
         ("postgres://app:se]cret", "postgres://app:…"),
         ("postgres://[app:secret]", "postgres://[app:…"),

@@ -1,0 +1,44 @@
+//! What the console has the program do while it runs.
+
+use super::reload::Reloader;
+use super::signals::Asked;
+use crate::session::{Control, Order, Orders, Proxy, Reply};
+
+impl From<Control> for Asked {
+    fn from(control: Control) -> Self {
+        match control {
+            Control::Reload => Self::Reload,
+            Control::Shutdown => Self::Stop,
+            Control::ShutdownNow => Self::StopNow,
+        }
+    }
+}
+
+/// The next order, if there ever is one. Cancel safe.
+pub(super) async fn next(orders: &mut Option<Orders>) -> Order {
+    if let Some(orders) = orders
+        && let Some(order) = orders.recv().await
+    {
+        return order;
+    }
+    std::future::pending().await
+}
+
+/// Reads the configuration again, and says in the log what came of it. Cancel safe.
+pub(super) async fn reload(reloader: &mut Reloader, proxy: &std::sync::Arc<Proxy>) -> Reply {
+    match reloader.reload(proxy).await {
+        Ok(outcome) => {
+            let lines = outcome.lines();
+            if outcome.pending.is_empty() {
+                tracing::info!("configuration reloaded: {}", lines.join("; "));
+            } else {
+                tracing::warn!("configuration reloaded: {}", lines.join("; "));
+            }
+            Ok(lines)
+        }
+        Err(refusal) => {
+            tracing::error!("the configuration cannot be used, and the one before stays in force: {refusal}");
+            Err(refusal.to_string())
+        }
+    }
+}

@@ -1,0 +1,55 @@
+//! Who may use the console.
+
+use super::mistake::{Findings, Origin, Problem};
+use super::secret::Secret;
+use super::settings::DatabaseSettings;
+
+/// The databases' names by which clients ask for the console. The second is PgBouncer's, whose tools know no other.
+pub const CONSOLE_NAMES: [&str; 2] = ["tidegate", "pgbouncer"];
+
+/// Somebody who may use the console.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConsoleUser {
+    /// The name to log in with.
+    pub name: String,
+    /// What it proves itself with. Nobody gets in without one, whatever `client_auth` says.
+    pub password: Secret,
+}
+
+/// Those who are named, each with the password of all of them or that of the databases' user of the same name.
+pub(super) fn users(
+    names: Option<Vec<String>>,
+    password: Option<&Secret>,
+    databases: &[DatabaseSettings],
+    findings: &mut Findings,
+) -> Vec<ConsoleUser> {
+    let names = names.unwrap_or_default();
+    let hidden = databases.iter().find(|database| CONSOLE_NAMES.contains(&database.name.as_str()));
+    if let Some(hidden) = hidden.filter(|_| !names.is_empty()) {
+        let warning =
+            format!("the database {} hides the console, which has the other name only", hidden.name);
+        findings.warn(&Origin::new("console_users"), warning);
+    }
+    names
+        .into_iter()
+        .filter_map(|name| {
+            let password = password.cloned().map_or_else(|| of_databases(&name, databases), Ok);
+            let password = findings.keep(&Origin::new("console_users"), password)?;
+            Some(ConsoleUser { name, password })
+        })
+        .collect()
+}
+
+/// The password that a user has in the databases, which must be one.
+fn of_databases(name: &str, databases: &[DatabaseSettings]) -> Result<Secret, Problem> {
+    const ADVICE: &str = "Give the console a password of its own, with console_password_file";
+    let users = databases.iter().flat_map(|database| &database.users).filter(|user| user.name == name);
+    let mut passwords = users.filter_map(|user| user.password.as_ref());
+    let Some(password) = passwords.next() else {
+        return Err(Problem::new(format!("the user {name} has no password in any database"), ADVICE));
+    };
+    if passwords.any(|other| other != password) {
+        return Err(Problem::new(format!("the user {name} has several passwords"), ADVICE));
+    }
+    Ok(password.clone())
+}
