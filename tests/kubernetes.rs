@@ -39,7 +39,7 @@ impl Example {
     fn pods(&self, kind: &str) -> (&Yaml, &Yaml, &Yaml) {
         let set = self.one(kind);
         let pod = &set["spec"]["template"]["spec"];
-        let [container] = &list(&pod["containers"])[..] else { panic!("not one container") };
+        let [container] = &pod["containers"].as_vec().unwrap()[..] else { panic!("not one container") };
         (set, pod, container)
     }
 
