@@ -1,5 +1,6 @@
 //! Several proxies side by side before one cluster: which promises hold across them, and that one can go.
 
+use std::net::TcpStream;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use std::thread;
 
@@ -140,7 +141,7 @@ fn one_that_is_killed_is_noticed_by_its_own_clients_only() {
         .psql(&format!("create table {schema}.t (client int, n int); grant all on {schema}.t to app"))
         .unwrap();
     let mut group = Group::start(2, shared());
-    let address = group.balancer.address();
+    let (address, gone) = (group.balancer.address(), group.proxies[0].address());
     let (stop, done, reconnected) = (AtomicBool::new(false), AtomicU64::new(0), AtomicU64::new(0));
     let clients: Vec<_> = (0..8).map(|_| Raw::app(address)).collect();
     let at_first = clients.iter().filter(|client| named(client) == 1).count();
@@ -167,6 +168,8 @@ fn one_that_is_killed_is_noticed_by_its_own_clients_only() {
                             in_doubt += 1;
                         }
                         assert_eq!(named(&client), 1, "client {number} was at the proxy that goes on");
+                        // While it dies it may still take a connection, and reset it.
+                        wait_until("the first one is gone", || TcpStream::connect(gone).is_err());
                         client =
                             Raw::log_in(address, V3_0, &[("user", "app"), ("database", "app")], "secret")
                                 .unwrap();
