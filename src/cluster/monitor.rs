@@ -11,10 +11,10 @@ use super::{Cluster, Control, Identity, Node, ProbeError, State, probe, replica,
 
 /// Pause before a node that is down is tried again.
 const RETRY: Duration = Duration::from_millis(250);
-/// A node that has said nothing for so long, on new connections neither, is given up: whoever still waits for its answer is
+/// A node that answers nothing, and has said nothing for so long on new connections either, is given up: whoever still waits for its answer is
 /// told. Those that work on a primary wait as long as the network lets them, or until there is another one: a primary that
 /// is only slow has none that could take its place.
-const GIVEN_UP: Duration = Duration::from_secs(5);
+const GIVEN_UP: Duration = Duration::from_secs(2);
 /// Pause before a node that is refused is asked again who it is.
 const REFUSED: Duration = Duration::from_millis(250);
 /// Longest wait for a write that is to show that a primary takes writes.

@@ -42,7 +42,7 @@ pub use limits::LimitSettings;
 pub use listen::{ListenAddress, socket_path};
 pub use load::{Given, Sources, load};
 pub use mistake::{Mistake, Mistakes};
-pub use node::{Address, Host, NodeSettings, Role};
+pub use node::{Address, DEFAULT_WEIGHT, Host, NodeSettings, Role};
 pub use peers::{PeerId, PeerSettings};
 pub use redact::redact_url;
 pub use rule::{ObjectRule, Pattern, RuleSettings, StatementRule};

@@ -10,7 +10,8 @@ use crate::sql::words::words;
 
 /// PostgreSQL's port where none is given.
 pub(super) const DEFAULT_PORT: u16 = 5432;
-const DEFAULT_WEIGHT: u32 = 1;
+/// What a replica weighs of which nothing is said.
+pub const DEFAULT_WEIGHT: u32 = 1;
 const MOST_WEIGHT: usize = 1000;
 
 /// One server of a cluster.

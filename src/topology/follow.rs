@@ -58,7 +58,7 @@ impl Source {
         match self {
             Self::Fixed(nodes) => Ok(nodes.clone()),
             Self::Names(names) => Ok(names.look(last).await),
-            Self::Patroni(patroni) => patroni.look().await,
+            Self::Patroni(patroni) => patroni.look(last).await,
         }
     }
 }

@@ -20,6 +20,10 @@ const RUNNING: [&str; 3] = ["running", "streaming", "in archive recovery"];
 pub struct Members {
     /// The servers that run, sorted by the names of the members.
     pub nodes: Vec<NodeSettings>,
+    /// The servers that do not run.
+    pub stopped: Vec<NodeSettings>,
+    /// Whether Patroni leaves the servers alone: they go on when it is stopped, and is then silent about them.
+    pub is_paused: bool,
     /// Where members answer by HTTP, running or not.
     pub hosts: Vec<RestHost>,
     /// Members that answer by HTTPS only, by name.
@@ -34,6 +38,8 @@ pub struct NotMembers(#[from] serde_json::Error);
 #[derive(Deserialize)]
 struct Answer {
     members: Vec<Member>,
+    #[serde(default)]
+    pause: bool,
 }
 
 #[derive(Deserialize)]
@@ -55,11 +61,12 @@ struct Member {
 impl Members {
     /// Reads the answer to `GET /cluster`.
     pub fn read(text: &[u8]) -> Result<Self, NotMembers> {
-        let Answer { mut members } = serde_json::from_slice(text)?;
+        let Answer { mut members, pause } = serde_json::from_slice(text)?;
         members.sort_by(|a, b| a.name.cmp(&b.name));
-        let mut read = Self::default();
+        let mut read = Self { is_paused: pause, ..Self::default() };
         for member in &members {
-            read.nodes.extend(member.node());
+            let list = if member.is_running() { &mut read.nodes } else { &mut read.stopped };
+            list.extend(member.server());
             let Some(url) = &member.api_url else { continue };
             match RestHost::in_url(url) {
                 Some(host) => read.hosts.push(host),
@@ -72,10 +79,13 @@ impl Members {
 }
 
 impl Member {
-    /// The server of this member, if it runs.
-    fn node(&self) -> Option<NodeSettings> {
-        let host = self.host.as_deref().filter(|_| RUNNING.contains(&self.state.as_str()))?;
-        let node = NodeSettings::tcp(host, self.port.unwrap_or(POSTGRES_PORT))?;
+    fn is_running(&self) -> bool {
+        RUNNING.contains(&self.state.as_str())
+    }
+
+    /// The server of this member, if it is known where that is.
+    fn server(&self) -> Option<NodeSettings> {
+        let node = NodeSettings::tcp(self.host.as_deref()?, self.port.unwrap_or(POSTGRES_PORT))?;
         let weight = if self.has("noloadbalance") { 0 } else { node.weight };
         Some(NodeSettings { weight, ..node })
     }
@@ -112,8 +122,11 @@ mod tests {
     #[test]
     fn what_patroni_3_says() {
         let (nodes, hosts) = shown(THREE);
-        assert_eq!(nodes, ["127.0.0.1:25001", "127.0.0.1:25002", "127.0.0.1:25003 no reads"]);
-        assert_eq!(hosts, ["127.0.0.1:28001", "127.0.0.1:28002", "127.0.0.1:28003"]);
+        assert_eq!(
+            nodes,
+            ["127.0.0.1:31978", "127.0.0.1:31843", "127.0.0.1:22040", "127.0.0.1:20711 no reads"]
+        );
+        assert_eq!(hosts, ["127.0.0.1:21899", "127.0.0.1:27496", "127.0.0.1:31693", "127.0.0.1:25290"]);
     }
 
     #[test]
@@ -121,7 +134,10 @@ mod tests {
         let (nodes, hosts) = shown(FOUR);
         assert_eq!(nodes, ["10.0.0.1:5432", "10.0.0.2:5432", "pg4.example.com:5433", "[fd00::5]:5432"]);
         assert_eq!(hosts, ["10.0.0.1:8008", "10.0.0.2:8008", "10.0.0.3:8008", "[fd00::5]:8008"]);
-        assert_eq!(Members::read(FOUR.as_bytes()).unwrap().encrypted, ["pg4"]);
+        let members = Members::read(FOUR.as_bytes()).unwrap();
+        assert_eq!(members.encrypted, ["pg4"]);
+        assert_eq!(members.stopped, [NodeSettings::tcp("10.0.0.3", 5432).unwrap()]);
+        assert!(members.is_paused && !Members::read(THREE.as_bytes()).unwrap().is_paused);
     }
 
     #[test]

@@ -133,10 +133,7 @@ fn nodes_of(host: &NodeSettings, answer: Option<&[IpAddr]>, last: &[NodeSettings
         let address = if is_sole { Address::Sole(ip) } else { Address::Among(ip) };
         known.cloned().unwrap_or_else(|| NodeSettings { address: Some(address), ..host.clone() })
     };
-    match addresses.is_empty() {
-        true => vec![host.clone()],
-        false => addresses.into_iter().map(node).collect(),
-    }
+    if addresses.is_empty() { vec![host.clone()] } else { addresses.into_iter().map(node).collect() }
 }
 
 /// The addresses that are servers of their own, sorted. A server may be in the list by IPv4 and by IPv6, and nothing tells

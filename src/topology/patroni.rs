@@ -30,12 +30,12 @@ impl Patroni {
         }
     }
 
-    /// Asks for the members until one address has named them. It never returns an empty list.
-    pub(super) async fn look(&mut self) -> Result<Vec<NodeSettings>, Unnamed> {
+    /// Asks for the members until one address has named them; `last` is what they were. It never returns an empty list.
+    pub(super) async fn look(&mut self, last: &[NodeSettings]) -> Result<Vec<NodeSettings>, Unnamed> {
         let mut failures = Vec::new();
         for host in self.hosts() {
             match ask(&host).await {
-                Ok(members) => return Ok(self.named(host, members)),
+                Ok(members) => return Ok(self.named(host, members, last)),
                 Err(error) => failures.push(format!("{host}: {error}")),
             }
         }
@@ -57,7 +57,7 @@ impl Patroni {
         hosts
     }
 
-    fn named(&mut self, host: RestHost, members: Members) -> Vec<NodeSettings> {
+    fn named(&mut self, host: RestHost, members: Members, last: &[NodeSettings]) -> Vec<NodeSettings> {
         if std::mem::take(&mut self.is_silent) {
             tracing::info!(%host, "Patroni answers again");
         }
@@ -71,7 +71,17 @@ impl Patroni {
         }
         self.good = Some(host);
         self.learned = members.hosts;
-        members.nodes
+        let mut nodes = members.nodes;
+        if members.is_paused {
+            // A member whose Patroni is stopped for maintenance is no longer named, and its server goes on, if it is the
+            // primary too.
+            let is_named = |node: &NodeSettings| {
+                nodes.iter().chain(&members.stopped).any(|n| (&n.host, n.port) == (&node.host, node.port))
+            };
+            let silent: Vec<_> = last.iter().filter(|node| !is_named(node)).cloned().collect();
+            nodes.extend(silent);
+        }
+        nodes
     }
 }
 

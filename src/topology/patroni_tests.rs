@@ -83,7 +83,7 @@ async fn the_first_that_answers_is_believed_and_asked_first_from_then_on() {
     let (other, mut not_asked) = peer(http("200 OK", &members(&[("c", down)]))).await;
     let mut patroni = patroni(&[down, good, other]);
     for _ in 0..2 {
-        assert_eq!(shown(&patroni.look().await.unwrap()), ["a:5432", "b:5432"]);
+        assert_eq!(shown(&patroni.look(&[]).await.unwrap()), ["a:5432", "b:5432"]);
     }
     let question = asked.recv().await.unwrap();
     assert!(question.starts_with("GET /cluster HTTP/1.1\r\n"), "{question}");
@@ -97,9 +97,9 @@ async fn members_are_asked_where_they_have_said_they_are() {
     let (second, _two) = peer(http("200 OK", &members(&[("b", 1)]))).await;
     let (first, _one) = peer(http("200 OK", &members(&[("a", second)]))).await;
     let mut patroni = patroni(&[first]);
-    patroni.look().await.unwrap();
+    patroni.look(&[]).await.unwrap();
     patroni.good = Some(RestHost::in_url(&format!("http://127.0.0.1:{}", nobody().await)).unwrap());
-    assert_eq!(shown(&patroni.look().await.unwrap()), ["b:5432"], "the member itself answers");
+    assert_eq!(shown(&patroni.look(&[]).await.unwrap()), ["b:5432"], "the member itself answers");
     let hosts: Vec<_> = patroni.hosts().iter().map(ToString::to_string).collect();
     assert!(
         hosts.contains(&format!("127.0.0.1:{first}")),
@@ -127,9 +127,27 @@ async fn what_is_no_answer_is_told_and_the_next_one_is_asked() {
     ];
     for (script, words) in table {
         let (bad, _asked) = peer(script.clone()).await;
-        let told = patroni(&[bad]).look().await.unwrap_err().to_string();
+        let told = patroni(&[bad]).look(&[]).await.unwrap_err().to_string();
         assert!(told.contains(&format!("127.0.0.1:{bad}: ")) && told.contains(words), "{script:?}: {told}");
-        assert_eq!(shown(&patroni(&[bad, good]).look().await.unwrap()), ["a:5432"], "{script:?}");
+        assert_eq!(shown(&patroni(&[bad, good]).look(&[]).await.unwrap()), ["a:5432"], "{script:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_paused_patroni_that_says_nothing_of_a_member_does_not_take_it_away() {
+    let (down, last) = (nobody().await, ["a", "b"].map(|name| NodeSettings::tcp(name, 5432).unwrap()));
+    let stopped = r#"{"name": "b", "role": "replica", "state": "stopped", "host": "b", "port": 5432}"#;
+    let named = members(&[("a", down)]);
+    let with = |more: &str| named.replacen(']', &format!("{more}]"), 1);
+    let paused = |text: &str| format!("{}, \"pause\": true}}", text.strip_suffix('}').unwrap());
+    let table = [
+        (named.clone(), vec!["a:5432"]),
+        (paused(&named), vec!["a:5432", "b:5432"]),
+        (paused(&with(&format!(", {stopped}"))), vec!["a:5432"]),
+    ];
+    for (answer, expected) in table {
+        let (port, _asked) = peer(http("200 OK", &answer)).await;
+        assert_eq!(shown(&patroni(&[port]).look(&last).await.unwrap()), expected, "{answer}");
     }
 }
 

@@ -146,7 +146,12 @@ impl Streaming {
         });
         match address {
             Some(address) => NodeSettings::tcp(address, port),
-            None => Some(NodeSettings { port, declared: None, ..node.clone() }),
+            None => Some(NodeSettings {
+                port,
+                declared: None,
+                weight: crate::config::DEFAULT_WEIGHT,
+                ..node.clone()
+            }),
         }
     }
 
@@ -187,12 +192,11 @@ impl Streaming {
 
 /// Asks a node who streams from it, on the connection there is or on a new one.
 async fn ask(control: Control, node: NodeSettings, line: Option<Line>) -> Result<Answer, ProbeError> {
-    let line = match line.filter(|line| !line.client.is_closed()) {
-        Some(line) => line,
-        None => {
-            let (client, identity) = probe(&control, &node).await?;
-            Line { client, system: identity.system }
-        }
+    let line = if let Some(line) = line.filter(|line| !line.client.is_closed()) {
+        line
+    } else {
+        let (client, identity) = probe(&control, &node).await?;
+        Line { client, system: identity.system }
     };
     let rows = tokio::time::timeout(PATIENCE, line.client.query(QUESTION, &[])).await;
     let rows = rows.map_err(|_| ProbeError::Timeout(PATIENCE))??;

@@ -84,22 +84,24 @@ impl Rig {
         NODES.into_iter().find(|index| *index != self.reigning()).unwrap()
     }
 
-    /// Writes the proxy's configuration, with more lines about the database.
+    /// Writes the proxy's configuration, with more lines about the database. A replica that is broken by one scenario after
+    /// the other is not held back for longer each time.
     pub fn configure(&self, more: &str) {
         let hosts = self.links.each_ref().map(|link| link.address().to_string()).join(",");
-        let text = format!("[database.app]\nurl = \"postgres://app:secret@{hosts}/app\"\n{more}\n");
+        let text = format!(
+            "[database.app]\nurl = \"postgres://app:secret@{hosts}/app\"\nmax_holdback = \"1s\"\n{more}\n"
+        );
         std::fs::write(self.folder.path().join("tidegate.toml"), text).unwrap();
     }
 
-    /// A proxy for this cluster that no client is led to.
-    pub fn another_proxy(&self) -> RunningProxy {
+    fn new_proxy(&self) -> RunningProxy {
         let config = self.folder.path().join("tidegate.toml");
         Tidegate::bare().args(["--config", config.to_str().unwrap(), "--log", "info"]).start()
     }
 
     /// Starts the proxy and leads clients to it.
     pub fn start_proxy(&self) {
-        let proxy = self.another_proxy();
+        let proxy = self.new_proxy();
         self.front.lead_to(proxy.address());
         *self.proxy.borrow_mut() = Some(proxy);
     }

@@ -114,6 +114,12 @@ fn a_name_that_leads_elsewhere_is_followed_without_a_restart() {
     assert!(!is_up(&proxy, &three, "replica"), "and the one before is gone");
     wait_open(&proxy);
 
+    let removed = said(&proxy, "node removed");
+    proxy.signal("HUP");
+    support::wait_until("a reload has ended", || said(&proxy, "configuration reloaded") == 1);
+    assert!(is_up(&proxy, &sole, "primary") && is_up(&proxy, &four, "replica"), "the nodes in use stay");
+    assert_eq!(said(&proxy, "node removed"), removed);
+
     names.are("127.0.0.9 other.test\n");
     let failure = "the name cannot be looked up";
     support::wait_until("a failing resolver is told", || said(&proxy, failure) > 0);

@@ -200,11 +200,6 @@ impl RunningProxy {
         status.unwrap()
     }
 
-    /// Whether it has ended, by itself or after a signal.
-    pub fn has_ended(&mut self) -> bool {
-        self.child.try_wait().unwrap().is_some()
-    }
-
     /// Waits until it says where it listens.
     pub fn wait_started(&mut self) {
         let address = |text: &str| text.trim().parse().unwrap_or_else(|_| panic!("no address: {text}"));

@@ -47,17 +47,6 @@ fn short(
     }
 }
 
-/// One that belongs into the short run, and that does not always pass: silence is noticed only by waiting, and a primary that
-/// was lost a moment ago is not always waited for.
-fn wanted(
-    name: &'static str,
-    what: &'static str,
-    errors: [Errors; 3],
-    play: fn(&Scene<'_>, &Rig),
-) -> Scenario {
-    full(name, what, errors, play)
-}
-
 /// The same, for `make chaos` only.
 fn full(name: &'static str, what: &'static str, errors: [Errors; 3], play: fn(&Scene<'_>, &Rig)) -> Scenario {
     Scenario { depth: Depth::Full, ..short(name, what, errors, play) }

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use super::{OF_REPLICA, UNDER_WAY, full, serves_again, short, wanted};
+use super::{OF_REPLICA, UNDER_WAY, full, serves_again, short};
 use crate::link::{Entry, Flow};
 use crate::progress::{KINDS, Kind};
 use crate::rig::Rig;
@@ -22,7 +22,7 @@ pub fn scenarios() -> [Scenario; 8] {
             OF_REPLICA,
             replica_reset,
         ),
-        wanted("replica-silent", "a replica falls silent in both directions", OF_REPLICA, |scene, rig| {
+        short("replica-silent", "a replica falls silent in both directions", OF_REPLICA, |scene, rig| {
             replica_silent(scene, rig, SILENT, SILENT);
         }),
         full("replica-deaf", "nothing reaches a replica any more, silently", OF_REPLICA, |scene, rig| {

@@ -5,7 +5,7 @@ use std::time::Instant;
 
 use tidegate::local::{Error, LocalNode, StopMode};
 
-use super::{UNDER_WAY, full, serves_again, short, wanted};
+use super::{UNDER_WAY, full, serves_again, short};
 use crate::link::Flow;
 use crate::progress::{KINDS, Kind};
 use crate::rig::{NODES, Rig};
@@ -19,7 +19,7 @@ const READ_ONLY: [Errors; 3] = [Errors::None, Errors::None, Errors::Any];
 
 pub fn scenarios() -> [Scenario; 8] {
     [
-        wanted(
+        short(
             "primary-killed",
             "the primary is killed (SIGKILL), a replica promoted; the old one rejoins as a replica",
             UNDER_WAY,
@@ -31,19 +31,19 @@ pub fn scenarios() -> [Scenario; 8] {
             UNDER_WAY,
             |scene, rig| fails_over(scene, rig, |node| node.stop(StopMode::Fast)),
         ),
-        wanted(
+        short(
             "primary-returns",
             "the primary is killed, a replica promoted; the old one comes back as a primary",
             UNDER_WAY,
             returns,
         ),
-        wanted(
+        short(
             "primary-isolated",
             "the primary falls silent and lives on, a replica is promoted; the network heals: two primaries",
             UNDER_WAY,
             isolated,
         ),
-        wanted(
+        short(
             "primary-read-under-way",
             "the primary is killed, a replica promoted, READ ONLY transactions being open on both replicas",
             UNDER_WAY,

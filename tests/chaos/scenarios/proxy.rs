@@ -37,17 +37,6 @@ fn stopped(scene: &Scene<'_>, rig: &Rig) {
 }
 
 fn reload(scene: &Scene<'_>, rig: &Rig) {
-    // Only a proxy of its own tells whether this one would survive it.
-    let mut other = rig.another_proxy();
-    other.signal("HUP");
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(1) {
-        if other.has_ended() {
-            return scene.skip("this proxy ends at SIGHUP");
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    drop(other);
     let reload = |round: u32| {
         let limit = 20 + round % 2;
         rig.configure(&format!("connection_limit = {limit}\npool_timeout = \"{limit}s\""));
