@@ -47,6 +47,10 @@ mod login;
 mod monotonic;
 #[path = "promises/nodes.rs"]
 mod nodes;
+#[path = "promises/peers.rs"]
+mod peers;
+#[path = "promises/peers_promises.rs"]
+mod peers_promises;
 #[path = "promises/pins.rs"]
 mod pins;
 #[path = "promises/pools.rs"]

@@ -17,7 +17,7 @@ fn sources(args: &[&str]) -> Sources {
 fn run(test: &str, variables: &[(&str, &str)]) {
     let mut command = Command::new(std::env::current_exe().expect("this program has a path"));
     command.args(["--exact", test, "--ignored"]);
-    for name in ["DATABASE_URL", "PGPASSWORD", "TIDEGATE_CONFIG", "TIDEGATE_WORKERS"] {
+    for name in ["DATABASE_URL", "PGPASSWORD", "TIDEGATE_CONFIG", "TIDEGATE_PEER_ID", "TIDEGATE_WORKERS"] {
         command.env_remove(name);
     }
     let output = command.envs(variables.iter().copied()).output().expect("it runs");
@@ -33,6 +33,7 @@ fn variables_are_told_from_flags() {
         ("TIDEGATE_LISTEN", "127.0.0.1:1,/"),
         ("TIDEGATE_ADMIN", "off"),
         ("TIDEGATE_LOG", ""),
+        ("TIDEGATE_PEER_ID", "7"),
     ];
     run("with_variables", &variables);
 }
@@ -47,6 +48,7 @@ fn with_variables() {
     let listen: Vec<String> = settings.listen.iter().map(ToString::to_string).collect();
     assert_eq!(listen, ["127.0.0.1:1", "/:6432"]);
     assert_eq!(settings.admin.map(|address| address.port()), Some(3));
+    assert_eq!(settings.peer_id.map(|id| id.number()), Some(7));
     assert_eq!(settings.databases[0].users[0].password, Some(Secret::new("secret")));
 
     let given = sources(&["--primary", "postgres://app@pg1/app", "--replica", "postgres://pg2"]);

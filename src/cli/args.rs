@@ -118,6 +118,10 @@ pub struct SourceArgs {
     /// The console is reached as the database tidegate.
     #[arg(long, value_name = "NAME", env = "TIDEGATE_CONSOLE_USERS", value_delimiter = ',')]
     pub console_users: Vec<String>,
+
+    /// Number of this instance among several that stand side by side.
+    #[arg(long, value_name = "N", env = "TIDEGATE_PEER_ID")]
+    pub peer_id: Option<String>,
 }
 
 /// What is to be explained.
@@ -260,12 +264,14 @@ impl SourceArgs {
         *pick(place("workers"), env, flags, |given| &mut given.workers) = self.workers;
         *pick(place("locality"), env, flags, |given| &mut given.locality) = self.locality;
         *pick(place("log"), env, flags, |given| &mut given.log) = self.log;
+        *pick(place("peer_id"), env, flags, |given| &mut given.peer_id) = self.peer_id;
         *pick(place("console_users"), env, flags, |given| &mut given.console_users) = self.console_users;
         env.url = env.url.take().filter(|url| !url.expose().is_empty());
         for list in [&mut env.listen, &mut env.console_users] {
             list.retain(|value| !value.is_empty());
         }
-        for value in [&mut env.admin, &mut env.workers, &mut env.locality, &mut env.log] {
+        let single = [&mut env.admin, &mut env.workers, &mut env.locality, &mut env.log, &mut env.peer_id];
+        for value in single {
             *value = value.take().filter(|value| !value.is_empty());
         }
         sources

@@ -70,6 +70,7 @@ impl Reloader {
             ("listen", new.listen != self.settings.listen),
             ("admin", new.admin != self.settings.admin),
             ("workers", new.workers != self.settings.workers),
+            ("peer_id", new.peer_id != self.settings.peer_id),
         ] {
             if differs {
                 outcome.pending.push(name.to_owned());
@@ -87,8 +88,8 @@ impl Reloader {
         proxy.reload(&located);
         self.follow(proxy, &located);
         // What needs a restart is still what it was.
-        let Settings { listen, admin, workers, .. } = self.settings.clone();
-        self.settings = Settings { listen, admin, workers, ..new };
+        let Settings { listen, admin, workers, peer_id, .. } = self.settings.clone();
+        self.settings = Settings { listen, admin, workers, peer_id, ..new };
         Ok(outcome)
     }
 }
@@ -111,6 +112,7 @@ fn changes(before: &Settings, now: &Settings) -> Vec<String> {
     for (name, differs) in [
         ("log_statements", before.log_statements != now.log_statements),
         ("shutdown_timeout", before.shutdown_timeout != now.shutdown_timeout),
+        ("peers", before.peers != now.peers),
     ] {
         if differs {
             changes.push(format!("{name}: changed"));

@@ -7,6 +7,7 @@ use super::limits::LimitSettings;
 use super::listen::{ListenAddress, check_directory, clash};
 use super::mistake::{Findings, Origin, Problem};
 use super::node::{NodeSettings, Role};
+use super::peers;
 use super::rule::RuleSettings;
 use super::secret::Secret;
 use super::settings::{
@@ -36,6 +37,8 @@ pub(super) fn settings(
         place(locality, &mut databases, findings);
     }
     addresses(&listen, admin, &databases, findings);
+    let others = top.peers.unwrap_or_default();
+    peers::check(top.peer_id, &others, &listen, findings);
     let console_users =
         console::users(top.console_users, top.console_password.as_ref(), &databases, findings);
     Settings {
@@ -51,6 +54,8 @@ pub(super) fn settings(
         upgrade_timeout: top.upgrade_timeout.unwrap_or(DEFAULT_UPGRADE_TIMEOUT),
         log_statements: top.log_statements.unwrap_or(false),
         console_users,
+        peer_id: top.peer_id,
+        peers: others,
     }
 }
 

@@ -93,6 +93,15 @@ impl Walker<'_> {
                         self.findings.keep(&origin, result);
                     }
                 }
+                "peers" => {
+                    for (number, value, span) in self.tables(&origin, value, "[peers]") {
+                        let origin = self.at(&span).inside(&format!("peers.{number}"));
+                        if let Some(address) = self.scalar(&origin, value) {
+                            let result = layer.top.add_peer(number, &address);
+                            self.findings.keep(&origin, result);
+                        }
+                    }
+                }
                 "console_password_file" => {
                     let path = self.scalar(&origin, value);
                     if let Some(text) = path.and_then(|path| self.password_file(&origin, &path)) {
@@ -107,7 +116,7 @@ impl Walker<'_> {
                     }
                 }
                 _ => {
-                    let known = top::KEYS.into_iter().chain(["console_password_file", "database"]);
+                    let known = top::KEYS.into_iter().chain(["console_password_file", "database", "peers"]);
                     self.findings.mistake(&origin, keys::unknown("setting", key, known));
                 }
             }

@@ -48,6 +48,8 @@ pub struct Given {
     pub log: Option<String>,
     /// `TIDEGATE_CONSOLE_USERS` or `--console-users`, a name each.
     pub console_users: Vec<String>,
+    /// `TIDEGATE_PEER_ID` or `--peer-id`.
+    pub peer_id: Option<String>,
 }
 
 impl Sources {
@@ -89,6 +91,7 @@ fn top_layer(given: &Given, name: impl Fn(&str) -> String, findings: &mut Findin
         ("workers", &given.workers),
         ("locality", &given.locality),
         ("log", &given.log),
+        ("peer_id", &given.peer_id),
     ];
     let said = single.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
     let listed = given.listen.iter().map(|value| ("listen", value));

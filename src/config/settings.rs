@@ -8,6 +8,7 @@ use super::console::ConsoleUser;
 use super::limits::LimitSettings;
 use super::listen::ListenAddress;
 use super::node::NodeSettings;
+use super::peers::{PeerId, PeerSettings};
 use super::rule::RuleSettings;
 use super::secret::Secret;
 use super::topology::TopologySettings;
@@ -53,6 +54,10 @@ pub struct Settings {
     pub log_statements: bool,
     /// Who may use the console; none twice.
     pub console_users: Vec<ConsoleUser>,
+    /// The number of this instance among its peers; `None` when it has none.
+    pub peer_id: Option<PeerId>,
+    /// Instances that stand beside this one, which may be among them; none twice.
+    pub peers: Vec<PeerSettings>,
 }
 
 /// One database as clients see it, and the cluster behind it.

@@ -13,6 +13,7 @@ use super::*;
 mod console;
 mod files;
 mod listen;
+mod peers;
 mod rules;
 mod urls;
 

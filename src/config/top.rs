@@ -9,6 +9,7 @@ use super::layer::layer;
 use super::listen::{ListenAddress, parse_listen, parse_tcp};
 use super::mistake::{Problem, quoted};
 use super::node::zone;
+use super::peers::{PeerId, PeerSettings, parse_id, parse_peer};
 use super::secret::Secret;
 use super::suggest::nearest;
 use super::value::{count, duration, switch};
@@ -34,11 +35,13 @@ layer! {
         console_password: Secret,
         shutdown_delay: Duration,
         upgrade_timeout: Duration,
+        peer_id: PeerId,
+        peers: Vec<PeerSettings>,
     }
 }
 
 /// The keys of a file that [`TopLayer::set`] understands.
-pub(super) const KEYS: [&str; 11] = [
+pub(super) const KEYS: [&str; 12] = [
     "listen",
     "admin",
     "workers",
@@ -50,6 +53,7 @@ pub(super) const KEYS: [&str; 11] = [
     "upgrade_timeout",
     "console_users",
     "console_password",
+    "peer_id",
 ];
 
 /// Those of [`KEYS`] that can be lists; each value is set for itself.
@@ -92,8 +96,22 @@ impl TopLayer {
             }
             "shutdown_delay" => self.shutdown_delay = Some(duration(value)?),
             "upgrade_timeout" => self.upgrade_timeout = Some(duration(value)?),
+            "peer_id" => self.peer_id = Some(parse_id(value)?),
             _ => return Err(super::keys::unknown("setting", key, KEYS)),
         }
+        Ok(())
+    }
+}
+
+impl TopLayer {
+    /// Adds one of the peers.
+    pub(super) fn add_peer(&mut self, number: &str, address: &str) -> Result<(), Problem> {
+        let peer = parse_peer(number, address)?;
+        let known = self.peers.get_or_insert_default();
+        if known.iter().any(|other| other.id == peer.id) {
+            return Err(Problem::new(format!("the number {} is given twice", peer.id), "Give it once"));
+        }
+        known.push(peer);
         Ok(())
     }
 }

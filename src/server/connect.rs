@@ -37,18 +37,18 @@ pub struct Endpoint {
     pub prepared_limit: usize,
 }
 
-impl Endpoint {
-    /// Opens a socket to the host.
-    pub(super) async fn open(&self) -> Result<Stream, ConnectError> {
-        Ok(match &self.host {
-            Host::Tcp(name) => Stream::tcp(TcpStream::connect((name.as_str(), self.port)).await?)?,
-            Host::Unix(dir) => Stream::Unix(UnixStream::connect(socket_path(dir, self.port)).await?),
-        })
-    }
+/// Opens a socket to a host.
+pub(super) async fn open(host: &Host, port: u16) -> Result<Stream, ConnectError> {
+    Ok(match host {
+        Host::Tcp(name) => Stream::tcp(TcpStream::connect((name.as_str(), port)).await?)?,
+        Host::Unix(dir) => Stream::Unix(UnixStream::connect(socket_path(dir, port)).await?),
+    })
+}
 
+impl Endpoint {
     /// Connects and logs in.
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
-        let login = async { self.login(self.open().await?).await };
+        let login = async { self.login(open(&self.host, self.port).await?).await };
         match tokio::time::timeout(self.connect_timeout, login).await {
             Ok(result) => result,
             Err(_) => Err(ConnectError::Timeout(self.connect_timeout)),

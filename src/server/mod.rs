@@ -12,7 +12,7 @@ mod prepared;
 #[cfg(test)]
 mod tests;
 
-pub use cancel::cancel;
+pub use cancel::{cancel, cancel_at};
 pub use connect::Endpoint;
 pub use connection::{Connection, Settings};
 pub use error::ConnectError;

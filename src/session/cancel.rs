@@ -13,9 +13,12 @@ use std::task::{Poll, Waker};
 use tokio::sync::Notify;
 
 use super::lock::lock;
+use super::peers::process_number;
 use super::roster::Entry;
+use crate::config::PeerId;
 use crate::pool::Pool;
 use crate::server;
+use crate::stats::CancelOutcome;
 use crate::wire::CancelKey;
 
 #[derive(Debug, Default)]
@@ -194,10 +197,11 @@ impl Slot {
         }
     }
 
-    /// Cancels what runs on the connection.
-    pub(super) async fn cancel(self: &Arc<Self>) {
-        if let Some(under_way) = UnderWay::begin(Arc::clone(self)) {
-            under_way.send().await;
+    /// Cancels what runs on the connection, if anything does. False if the server was not reached.
+    pub(super) async fn cancel(self: &Arc<Self>) -> bool {
+        match UnderWay::begin(Arc::clone(self)) {
+            Some(under_way) => under_way.send().await,
+            None => true,
         }
     }
 
@@ -233,10 +237,13 @@ impl UnderWay {
         Some(Self { slot, pool, key })
     }
 
-    async fn send(self) {
-        if let Err(error) = server::cancel(self.pool.endpoint(), &self.key).await {
+    /// Whether it was delivered.
+    async fn send(self) -> bool {
+        let sent = server::cancel(self.pool.endpoint(), &self.key).await;
+        if let Err(error) = &sent {
             tracing::warn!(pool = self.pool.name(), %error, "cancel request was not delivered");
         }
+        sent.is_ok()
     }
 }
 
@@ -251,9 +258,16 @@ impl Drop for UnderWay {
 #[derive(Debug, Default)]
 pub(super) struct Cancels {
     slots: Mutex<HashMap<u32, Arc<Slot>>>,
+    /// What the process numbers say of whose they are.
+    own: Option<PeerId>,
 }
 
 impl Cancels {
+    /// None yet. If the instance has a number, their process numbers will say it.
+    pub(super) fn new(own: Option<PeerId>) -> Self {
+        Self { slots: Mutex::default(), own }
+    }
+
     /// A slot under a new key with a secret of `secret_len` random bytes (4 in protocol 3.0).
     pub(super) fn register(self: &Arc<Self>, secret_len: usize) -> Registered {
         let mut secret = vec![0; secret_len];
@@ -268,14 +282,22 @@ impl Cancels {
             entry: OnceLock::new(),
         });
         let mut slots = lock(&self.slots);
+        // There are more numbers than a process can have open files.
         let pid = loop {
-            let pid = rand::random::<u32>() & 0x7fff_ffff;
+            let pid = process_number(self.own, rand::random());
             if pid != 0 && !slots.contains_key(&pid) {
                 break pid;
             }
         };
         slots.insert(pid, Arc::clone(&slot));
         Registered { key: CancelKey { pid, secret }, slot, registry: Arc::clone(self) }
+    }
+
+    /// How many there are, and the lock, which a test may poison.
+    #[cfg(test)]
+    pub(super) fn hold(&self) -> (usize, impl Drop) {
+        let slots = lock(&self.slots);
+        (slots.len(), slots)
     }
 
     /// Wakes all sessions that wait for something: what they wait for may never come.
@@ -309,12 +331,14 @@ impl Cancels {
         lock(&self.slots).values().for_each(|slot| slot.tell(Ends::Cut));
     }
 
-    /// Cancels what the session with this key runs. False if there is none: a wrong key is ignored, as PostgreSQL does.
-    pub(super) async fn cancel(&self, key: &CancelKey) -> bool {
+    /// Cancels what the session with this key runs. A wrong key is ignored, as PostgreSQL does.
+    pub(super) async fn cancel(&self, key: &CancelKey) -> CancelOutcome {
         let slot = lock(&self.slots).get(&key.pid).cloned();
-        let Some(slot) = slot.filter(|slot| same(&slot.secret, &key.secret)) else { return false };
-        slot.cancel().await;
-        true
+        match slot.filter(|slot| same(&slot.secret, &key.secret)) {
+            None => CancelOutcome::Unknown,
+            Some(slot) if slot.cancel().await => CancelOutcome::Served,
+            Some(_) => CancelOutcome::Failed,
+        }
     }
 }
 

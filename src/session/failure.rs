@@ -104,6 +104,8 @@ pub(super) enum End {
     Failure(Failure),
     /// The client's socket failed.
     Io(io::Error),
+    /// The proxy itself is at fault.
+    Fault,
 }
 
 impl From<io::Error> for End {

@@ -49,10 +49,7 @@ pub(super) async fn greet(proxy: &Arc<Proxy>, client: &mut Client) -> Result<Gre
                 client.flush().await;
             }
             Startup::Cancel(key) => {
-                let pid = key.pid;
-                if !proxy.cancels.cancel(&key).await && !proxy.door.forward(key).await {
-                    tracing::debug!(pid, "cancel request with an unknown key");
-                }
+                proxy.deal_with_cancel(key).await;
                 return Ok(Greeted::Canceller);
             }
             Startup::Session(parameters) => break parameters,

@@ -94,12 +94,13 @@ async fn next(listener: &mut Listener, closing: &mut Closing) -> Option<Accepted
     }
 }
 
-/// A panic ends the session it happens in, and is counted when it passes this.
+/// A panic ends the connection it happens in, and is counted when it passes this: before a session has begun, or after.
 struct Fault<'a>(&'a Proxy);
 
 impl Drop for Fault<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
+            tracing::error!("a fault of the proxy has ended a client's connection: please report the panic");
             self.0.stats.counter("tidegate_panics_total", &[]).increment(1);
         }
     }
@@ -134,6 +135,10 @@ async fn enter(proxy: Arc<Proxy>, mut client: Client) -> Option<Box<Served>> {
 
 async fn leave(mut served: Box<Served>, end: End) {
     let Served { session, client } = &mut *served;
+    let end = match end {
+        End::Fault => session.break_off().await,
+        end => end,
+    };
     if session.holds_connections() {
         session.part().await;
     }

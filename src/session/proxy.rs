@@ -15,6 +15,7 @@ use super::door::Door;
 use super::due::Proven;
 use super::gate::Gate;
 use super::greeting::Greetings;
+use super::peers::Peers;
 use super::pins::PinList;
 use super::rules::Rules;
 use super::scram::Verifier;
@@ -26,7 +27,7 @@ use crate::config::{DatabaseSettings, LimitSettings, Settings, UserSettings, Use
 use crate::pool::{Pool, Quota, Terms};
 use crate::routing::NodeId;
 use crate::server::Endpoint;
-use crate::stats::{DatabaseStats, Logins, Present, Stats};
+use crate::stats::{CancelStats, DatabaseStats, Logins, Present, Stats};
 
 /// What all sessions of one proxy share.
 #[derive(Debug)]
@@ -43,6 +44,9 @@ pub struct Proxy {
     pub(super) sessions: AtomicU64,
     pub(super) statements: Statements,
     pub(super) cancels: Arc<Cancels>,
+    pub(super) cancel_stats: CancelStats,
+    /// The other instances behind the same address.
+    pub(super) peers: Peers,
     pub(super) mock: Verifier,
     pub(super) logins: Logins,
     pub(super) log_statements: AtomicBool,
@@ -127,11 +131,13 @@ impl Proxy {
             edition: AtomicU64::new(0),
             clock,
             logins: Logins::new(&stats),
+            cancel_stats: CancelStats::new(&stats),
             stats,
             pins: Arc::default(),
             sessions: AtomicU64::new(0),
             statements: Statements::new(rand::random()),
-            cancels: Arc::default(),
+            cancels: Arc::new(Cancels::new(settings.peer_id)),
+            peers: Peers::new(settings.peer_id, &settings.peers),
             mock: Verifier::derive(&format!("{:x}", rand::random::<u128>())),
             log_statements: AtomicBool::new(settings.log_statements),
             administrators: ArcSwap::from_pointee(Administrators::new(&settings.console_users)),

@@ -39,6 +39,7 @@ impl Proxy {
     /// carries the monitors, by one at a time. Returns the databases that are new or have another cluster.
     pub fn reload(&self, settings: &Settings) -> Vec<String> {
         self.log_statements.store(settings.log_statements, Ordering::Relaxed);
+        self.peers.follow(&settings.peers);
         self.administrators.store(Arc::new(Administrators::new(&settings.console_users)));
         let before = Arc::clone(&self.databases());
         let (mut databases, mut lists, mut begun) = (Databases::new(), Vec::new(), Vec::new());

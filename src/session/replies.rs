@@ -44,6 +44,8 @@ enum Looked {
 impl Session {
     /// Deals with what has arrived from the server.
     pub(super) async fn replies(&mut self, client: &mut Client) -> Result<(), End> {
+        #[cfg(test)]
+        super::contain::provoke_in_replies(self);
         loop {
             let looked = match self.look(client) {
                 Ok(looked) => looked,

@@ -14,6 +14,7 @@ use std::task::Poll;
 use bytes::BytesMut;
 
 use super::client::Client;
+use super::contain::contain;
 use super::failure::End;
 use super::segment::Item;
 use super::serve::{LONG, Session};
@@ -98,7 +99,7 @@ async fn work() -> Infallible {
     loop {
         if let Some(mut served) = HANDED.take() {
             let Served { session, client } = &mut *served;
-            let ended = session.serve(client).await;
+            let ended = contain(session.serve(client)).await;
             HANDED_BACK.set(Some((served, ended)));
         }
         wake_up().await;

@@ -219,6 +219,8 @@ impl Session {
 
     /// Deals with one piece of what the client has sent. False when more must arrive first.
     async fn take(&mut self, client: &mut Client) -> Result<bool, End> {
+        #[cfg(test)]
+        super::contain::provoke_in_take(self, client);
         if self.passing == Passing::Early {
             self.passing = Passing::Nothing;
         }

@@ -3,6 +3,7 @@
 //! Owns the names of the metrics (`docs/operations.md` lists them). Handles are made once and are plain atomics
 //! afterwards; there is no global recorder, so that two proxies can live in one process.
 
+mod cancels;
 mod database;
 mod histogram;
 mod tally;
@@ -10,6 +11,7 @@ mod tally;
 use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
+pub use cancels::{CancelOutcome, CancelSource, CancelStats};
 pub use database::{DatabaseStats, Timeout, Waited};
 pub use histogram::Histogram;
 pub use tally::{Blocker, Tally};
@@ -84,6 +86,7 @@ const COUNTERS: &[(&str, &str)] = &[
     ("tidegate_monitor_questions_total", "Questions of the monitor about freshness and roles, by node."),
     ("tidegate_connections_total", "Client connections accepted."),
     ("tidegate_logins_total", "Logins by outcome."),
+    ("tidegate_cancel_requests_total", "Cancel requests, by where they came from and what became of them."),
     ("tidegate_panics_total", "Sessions ended by a fault of the proxy."),
 ];
 

@@ -14,7 +14,7 @@ use tidegate::local::{LocalCluster, Login};
 use super::{PATIENCE, metrics};
 
 /// What Tidegate would otherwise take from the environment of the tests.
-const FOREIGN_SETTINGS: [&str; 9] = [
+const FOREIGN_SETTINGS: [&str; 10] = [
     "DATABASE_URL",
     "PGPASSWORD",
     "TIDEGATE_ADMIN",
@@ -23,6 +23,7 @@ const FOREIGN_SETTINGS: [&str; 9] = [
     "TIDEGATE_LISTEN",
     "TIDEGATE_LOCALITY",
     "TIDEGATE_LOG",
+    "TIDEGATE_PEER_ID",
     "TIDEGATE_WORKERS",
 ];
 
