@@ -77,7 +77,7 @@ impl Cluster {
         if is_news {
             tracing::error!(node = %node.name, "node refused: {objection}");
         }
-        let was_primary = self.primary.load().as_ref().is_some_and(|primary| primary.id == node.id);
+        let was_primary = self.holds_office(node);
         self.resign_as(node, State::Refused);
         node.is_out(&objection);
         if was_primary {
@@ -223,6 +223,11 @@ impl Cluster {
         self.nodes().iter().filter(|other| other.id != node.id).for_each(|other| other.wake());
     }
 
+    /// Whether the node was the primary when it was asked last, though it may be suspect by now.
+    pub(super) fn holds_office(&self, node: &Node) -> bool {
+        self.primary.load().as_ref().is_some_and(|primary| primary.id == node.id)
+    }
+
     /// What was under way on a node that is not the primary any more is given up: whether its commits are part of the
     /// cluster's history nobody can tell, and nothing more may be written there.
     fn depose(&self, node: &Node) {
@@ -245,7 +250,7 @@ impl Cluster {
     fn resign_as(&self, node: &Node, state: State) {
         node.set_state(state);
         node.forget_horizon();
-        if self.primary.load().as_ref().is_some_and(|primary| primary.id == node.id) {
+        if self.holds_office(node) {
             self.primary.store(None);
             self.orphaned.notify_one();
             let mut office = self.office();

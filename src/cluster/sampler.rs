@@ -44,7 +44,8 @@ pub(super) async fn run(cluster: &Cluster, node: &Node, client: &Client) -> Resu
     let mut budget = Budget::default();
     let reign = cluster.term();
     cluster.history.read(client).await;
-    while Instant::now() < trusted_until {
+    // A connection to it that failed has made it suspect: it is asked who it is at once.
+    while Instant::now() < trusted_until && node.seen() == State::Primary {
         let at = cluster.clock.now();
         budget.spend(at);
         node.asked();
