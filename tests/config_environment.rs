@@ -4,7 +4,7 @@ use std::ffi::OsString;
 use std::process::Command;
 
 use tidegate::cli::args::{Invocation, parse_from};
-use tidegate::config::{Secret, Sources, load};
+use tidegate::config::{PeerId, Secret, Sources, load};
 
 fn sources(args: &[&str]) -> Sources {
     match parse_from(["tidegate", "run"].iter().chain(args).map(OsString::from)) {
@@ -48,7 +48,7 @@ fn with_variables() {
     let listen: Vec<String> = settings.listen.iter().map(ToString::to_string).collect();
     assert_eq!(listen, ["127.0.0.1:1", "/:6432"]);
     assert_eq!(settings.admin.map(|address| address.port()), Some(3));
-    assert_eq!(settings.peer_id.map(|id| id.number()), Some(7));
+    assert_eq!(settings.peer_id.map(PeerId::number), Some(7));
     assert_eq!(settings.databases[0].users[0].password, Some(Secret::new("secret")));
 
     let given = sources(&["--primary", "postgres://app@pg1/app", "--replica", "postgres://pg2"]);

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use tidegate::config::{Given, Host, Settings, Sources, load};
+use tidegate::config::{Given, Host, ListenAddress, Settings, Sources, load};
 use yaml_rust2::{Yaml, YamlLoader};
 
 /// One file: the objects in it.
@@ -43,7 +43,7 @@ impl Example {
         (set, pod, container)
     }
 
-    /// What the program makes of the file in the ConfigMap, with the passwords of the Secret, as the instance of this number.
+    /// What the program makes of the file in the `ConfigMap`, with the passwords of the Secret, as the instance of this number.
     fn settings(&self, container: &Yaml, peer_id: Option<i64>) -> Settings {
         let folder = tempfile::tempdir().unwrap();
         let secret = self.one("Secret")["stringData"].as_hash().unwrap();
@@ -88,7 +88,7 @@ fn port_of(container: &Yaml, name: &str) -> i64 {
 
 /// The pods' ports are those that the program listens on, and whoever asks them asks the right one.
 fn check_ports(example: &Example, container: &Yaml, settings: &Settings) {
-    let listen: Vec<_> = settings.listen.iter().filter_map(|address| address.tcp()).collect();
+    let listen: Vec<_> = settings.listen.iter().filter_map(ListenAddress::tcp).collect();
     assert_eq!(i64::from(listen[0].port()), port_of(container, "postgres"));
     let admin = settings.admin.unwrap();
     assert_eq!(i64::from(admin.port()), port_of(container, "admin"));

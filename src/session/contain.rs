@@ -5,6 +5,7 @@
 
 use std::future::poll_fn;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::pin::Pin;
 use std::task::Poll;
 use std::time::Duration;
 
@@ -15,9 +16,8 @@ use super::serve::Session;
 /// How long a server may take to cancel what it runs, and to hang up.
 const HANGS_UP: Duration = Duration::from_secs(1);
 
-/// Serves until the session ends, also by a panic. Cancel safe if `serving` is.
-pub(super) async fn contain(serving: impl Future<Output = Result<(), End>>) -> Result<(), End> {
-    let mut serving = std::pin::pin!(serving);
+/// Serves until the session ends, also by a panic. Cancel safe if `serving` is. It is large, and stays where it is.
+pub(super) async fn contain(mut serving: Pin<&mut impl Future<Output = Result<(), End>>>) -> Result<(), End> {
     // Nobody looks at what a panic has left behind but `Session::break_off`, which trusts none of it.
     poll_fn(|cx| {
         let polled = catch_unwind(AssertUnwindSafe(|| serving.as_mut().poll(cx)));

@@ -255,7 +255,7 @@ mod tests {
     async fn a_peer_that_hangs_takes_so_many_requests_and_so_long() {
         let (settings, listener) = peer(2).await;
         let peers = Arc::new(Peers::new(Some(id(1)), &[settings]));
-        let requests: Vec<_> = (0..AT_ONCE + 1)
+        let requests: Vec<_> = (0..=AT_ONCE)
             .map(|_| {
                 let peers = Arc::clone(&peers);
                 tokio::spawn(async move { peers.pass_on(&key_of(2)).await })

@@ -7,7 +7,7 @@
 use std::cell::{Cell, RefCell};
 use std::convert::Infallible;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::Poll;
 
@@ -99,7 +99,7 @@ async fn work() -> Infallible {
     loop {
         if let Some(mut served) = HANDED.take() {
             let Served { session, client } = &mut *served;
-            let ended = contain(session.serve(client)).await;
+            let ended = contain(pin!(session.serve(client))).await;
             HANDED_BACK.set(Some((served, ended)));
         }
         wake_up().await;
