@@ -139,7 +139,8 @@ async fn takes_writes(node: &Node, client: &Client) -> bool {
 async fn serve(cluster: &Cluster, node: &Arc<Node>, client: &Client, mut identity: Identity) -> ProbeError {
     let mut follow = Follow::new(cluster, node.id, identity.version);
     loop {
-        if !identity.in_recovery && !(cluster.holds_office(node) && node.is_writable()) {
+        let is_known_to_write = cluster.holds_office(node) && node.is_writable();
+        if !identity.in_recovery && !is_known_to_write {
             node.set_writable(takes_writes(node, client).await);
         }
         let admitted = cluster.admit(node, &identity);
