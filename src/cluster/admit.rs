@@ -180,14 +180,18 @@ impl Cluster {
             counts.then(|| (identity.timeline, other.name.clone()))
         });
         let office = self.office();
-        // Also when it has left the list: whoever names the nodes leaves out what does not run.
-        let last = office.holder.iter().map(|holder| (holder.timeline, holder.name.clone()));
-        let newest = others.chain(last).max().unwrap_or_default();
-        let is_member = |id| nodes.iter().any(|node| node.id == id);
-        let rivals = office.claims.iter().filter(|rival| rival.node != claim.node && is_member(rival.node));
+        // A node that leaves the list and comes back is another to us, of the same name.
+        let is_member = |name: &str| nodes.iter().any(|node| node.name == name);
+        // Whoever names the nodes may leave out what does not run. One that is there speaks for itself: it may have been
+        // promoted by mistake, and have been made a replica again.
+        let away = office.holder.iter().filter(|holder| !is_member(&holder.name));
+        let newest = others.chain(away.map(|holder| (holder.timeline, holder.name.clone())));
+        let newest = newest.max().unwrap_or_default();
+        let rivals = office.claims.iter().filter(|rival| rival.node != claim.node && is_member(&rival.name));
         // Samples of the insert position say nothing of what must still be there after a crash.
         let is_flushed = !self.async_commit.load(Ordering::Relaxed);
-        let holder = office.holder.clone().filter(|holder| is_flushed && is_member(holder.node));
+        let is_another = |holder: &Holder| holder.name != claim.name && is_member(&holder.name);
+        let holder = office.holder.clone().filter(|holder| is_flushed && is_another(holder));
         Evidence { newest, rivals: rivals.cloned().collect(), holder }
     }
 
@@ -202,12 +206,11 @@ impl Cluster {
         } else if is_new {
             tracing::info!(node = %node.name, timeline, "primary");
         }
-        let changed = office.holder.as_ref().is_some_and(|holder| holder.node != node.id);
+        let changed = office.holder.as_ref().is_some_and(|holder| holder.name != node.name);
         if changed {
             self.failovers.fetch_add(1, Ordering::Relaxed);
         }
-        office.holder =
-            Some(Holder { node: node.id, name: node.name.clone(), timeline, flushed: identity.position });
+        office.holder = Some(Holder { name: node.name.clone(), timeline, flushed: identity.position });
         drop(office);
         self.samples.send_modify(|term| {
             if is_new || term.timeline != timeline || term.number == 0 {
@@ -295,7 +298,7 @@ impl Cluster {
         self.failovers.load(Ordering::Relaxed)
     }
 
-    /// Told whenever what is under way on some node is given up: see [`Node::is_abandoned`].
+    /// Told whenever what is under way on some node is given up: see [`Node::abandonments`].
     pub fn abandonments(&self) -> tokio::sync::watch::Receiver<()> {
         self.abandoned.subscribe()
     }

@@ -24,7 +24,6 @@ pub(super) struct Claim {
 /// The primary there was last.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Holder {
-    pub(super) node: NodeId,
     pub(super) name: String,
     pub(super) timeline: u32,
     /// How far it was seen to have flushed.
@@ -38,6 +37,7 @@ pub(super) struct Evidence {
     pub(super) newest: (u32, String),
     /// Nodes besides that claim to be the primary at this moment.
     pub(super) rivals: Vec<Claim>,
+    /// The primary there was last, if it was another node.
     pub(super) holder: Option<Holder>,
 }
 
@@ -74,7 +74,7 @@ pub(super) fn judge(claim: &Claim, evidence: &Evidence) -> Verdict {
         };
     }
     match &evidence.holder {
-        Some(holder) if holder.node != claim.node && holder.timeline == claim.timeline => {
+        Some(holder) if holder.timeline == claim.timeline => {
             if claim.flushed >= holder.flushed {
                 return Verdict::Reigns;
             }
@@ -140,7 +140,7 @@ mod tests {
 
     #[test]
     fn an_older_copy_does_not_follow_a_primary_that_is_away() {
-        let holder = Holder { node: NodeId(0), name: "n0".to_owned(), timeline: 1, flushed: Lsn(100) };
+        let holder = Holder { name: "n0".to_owned(), timeline: 1, flushed: Lsn(100) };
         let away = Evidence { holder: Some(holder), ..evidence(1, &[]) };
         assert!(is_fenced(&judge(&claim(1, 1, 99), &away), "older copy"));
         assert_eq!(judge(&claim(1, 1, 100), &away), Verdict::Reigns, "the same server, by another address");

@@ -1,7 +1,7 @@
 //! Which nodes a database has, followed while the proxy runs.
 //!
-//! A **source** only says which nodes there are: the hosts of the configuration and what their names lead to ([`names`]),
-//! Patroni ([`patroni`]), or the servers that stream from a node ([`streaming`]). What a node is good for is decided by
+//! A **source** only says which nodes there are: the hosts of the configuration and what their names lead to (`names`),
+//! Patroni (`patroni`), or the servers that stream from a node (`streaming`). What a node is good for is decided by
 //! what it says itself, in `cluster`. This module owns the asking and the list; it must not know who uses it. A source that
 //! does not answer changes nothing: the last list stays.
 

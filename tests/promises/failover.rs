@@ -1,5 +1,8 @@
 //! Primaries that die, are replaced, come back, or quarrel.
 
+#[path = "../chaos/former.rs"]
+mod former;
+
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,7 +12,8 @@ use tidegate::local::{LocalCluster, LocalNode, StopMode};
 use super::support::proxy::{RunningProxy, Tidegate};
 use super::support::raw::{Raw, query};
 use super::support::wait_until;
-use super::{WHERE, is_in_rotation, label, own_with_facts, wait_both};
+use super::{WHERE, is_in_rotation, label, own, own_with_facts, support, wait_both};
+use former::Former;
 
 /// Where a statement that needs the primary runs, or the error's SQLSTATE.
 fn primary_of(proxy: &RunningProxy) -> Result<String, String> {
@@ -133,6 +137,33 @@ fn a_former_primary_that_comes_back_is_fenced() {
         assert_eq!(primary_of(&proxy).as_deref(), Ok("r1"));
         assert!(!is_primary(&proxy, old));
     }
+}
+
+#[test]
+fn a_promotion_by_mistake_can_be_undone() {
+    let mut options = support::options();
+    // What pg_rewind needs.
+    options.primary_conf.push("wal_log_hints = on".to_owned());
+    options.replica_conf.push("wal_log_hints = on".to_owned());
+    let cluster = own(&options);
+    let (primary, mistaken) = (cluster.primary(), cluster.replica(0));
+    let proxy = Tidegate::tuned(&cluster, "tidegate_failover_timeout=1").args(["--log", "info"]).start();
+    wait_both(&proxy);
+    cluster.wait_caught_up().unwrap();
+    mistaken.promote().unwrap();
+    wait_until("the higher timeline wins", || primary_of(&proxy).as_deref() == Ok("r1"));
+    wait_until("the other is fenced", || proxy.stderr().contains("it was the primary before a failover"));
+    // While it is away nobody can tell that it is not coming back.
+    mistaken.stop(StopMode::Fast).unwrap();
+    assert_eq!(primary_of(&proxy), Err("57P03".to_owned()));
+    let rewind = cluster.bin().program("pg_rewind");
+    Former { node: mistaken, folder: cluster.folder(), rewind }.becomes_replica_of(primary);
+    mistaken.start().unwrap();
+    wait_until("the primary there was before is in office", || {
+        primary_of(&proxy).as_deref() == Ok("primary")
+    });
+    wait_until("the other is a replica", || is_in_rotation(&proxy, mistaken));
+    assert!(is_primary(&proxy, primary));
 }
 
 #[test]
