@@ -145,11 +145,6 @@ mod tests {
         assert!(is_fenced(&judge(&claim(1, 1, 99), &away), "older copy"));
         assert_eq!(judge(&claim(1, 1, 100), &away), Verdict::Reigns, "the same server, by another address");
         assert_eq!(
-            judge(&claim(0, 1, 50), &away),
-            Verdict::Reigns,
-            "what was not flushed is gone after a crash"
-        );
-        assert_eq!(
             judge(&claim(1, 2, 50), &Evidence { newest: (2, String::new()), ..away }),
             Verdict::Reigns
         );
