@@ -72,7 +72,9 @@ pub struct Node {
     /// The timeline on which it was seen beside a primary of another one, and since when.
     astray: Mutex<Option<(u32, Instant)>>,
     /// Counts how often what was under way there was given up.
-    abandoned: watch::Sender<u64>,
+    abandonments: AtomicU64,
+    /// Told when that happens.
+    abandoned: watch::Sender<()>,
 }
 
 impl Node {
@@ -101,7 +103,8 @@ impl Node {
             writable: AtomicBool::new(true),
             heard: AtomicBool::new(false),
             astray: Mutex::default(),
-            abandoned: watch::Sender::new(0),
+            abandonments: AtomicU64::new(0),
+            abandoned: watch::Sender::new(()),
         }
     }
 
@@ -339,12 +342,13 @@ impl Node {
 
     /// What is under way there is given up.
     pub(super) fn abandon(&self) {
-        self.abandoned.send_modify(|times| *times += 1);
+        self.abandonments.fetch_add(1, Ordering::Release);
+        self.abandoned.send_replace(());
     }
 
     /// Counts how often what was under way there was given up.
     pub fn abandonments(&self) -> u64 {
-        *self.abandoned.borrow()
+        self.abandonments.load(Ordering::Acquire)
     }
 
     /// Waits until what is under way there is given up. Cancel safe.
