@@ -33,7 +33,8 @@ async fn all(settings: &Settings) -> ExitCode {
     for database in &settings.databases {
         println!("database {}", database.name);
         let survey = Survey::take(database).await;
-        let flushed = survey.primaries().find_map(|f| f.answer.as_ref().ok()).map(|(_, lsn)| *lsn);
+        let flushed =
+            survey.primaries().find_map(|f| f.answer.as_ref().ok()).map(|identity| identity.position);
         survey.findings.iter().for_each(|f| println!("  {}", describe(f, flushed)));
         faults.extend(survey.faults(database));
         faults.extend(survey.oddities(database));
@@ -59,8 +60,8 @@ fn describe(finding: &Finding, flushed: Option<Lsn>) -> String {
     let node = &finding.node;
     match &finding.answer {
         Err(error) => format!("{node}  down: {error}"),
-        Ok((identity, position)) => {
-            let Identity { system, timeline, version_text, .. } = identity;
+        Ok(identity) => {
+            let Identity { system, timeline, version_text, position, .. } = identity;
             let role = if identity.in_recovery { "replica" } else { "primary" };
             let lag = match flushed {
                 Some(flushed) if identity.in_recovery => {

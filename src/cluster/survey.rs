@@ -3,18 +3,16 @@
 use std::time::{Duration, Instant};
 
 use super::identity::OLDEST_VERSION;
-use super::probe::bounded;
 use super::{Control, Identity, ProbeError, probe};
 use crate::config::{DatabaseSettings, NodeSettings, Role};
-use crate::freshness::Lsn;
 
 /// What one node said, or why it said nothing.
 #[derive(Debug)]
 pub struct Finding {
     /// The node.
     pub node: NodeSettings,
-    /// Who it is and where its WAL stands: flushed on a primary, replayed on a replica.
-    pub answer: Result<(Identity, Lsn), ProbeError>,
+    /// Who it is.
+    pub answer: Result<Identity, ProbeError>,
 }
 
 /// What all nodes of one database said at about the same time.
@@ -23,9 +21,6 @@ pub struct Survey {
     /// A finding per node, in the order of the configuration.
     pub findings: Vec<Finding>,
 }
-
-const POSITION: &str = "select (case when pg_catalog.pg_is_in_recovery() then pg_catalog.pg_last_wal_replay_lsn() \
-     else pg_catalog.pg_current_wal_flush_lsn() end - '0/0'::pg_catalog.pg_lsn)::int8";
 
 impl Survey {
     /// Looks at every node at once.
@@ -58,7 +53,7 @@ impl Survey {
 
     /// The nodes that take writes.
     pub fn primaries(&self) -> impl Iterator<Item = &Finding> {
-        self.findings.iter().filter(|f| f.answer.as_ref().is_ok_and(|(id, _)| !id.in_recovery))
+        self.findings.iter().filter(|f| f.answer.as_ref().is_ok_and(|id| !id.in_recovery))
     }
 
     /// What keeps the database from being served at all, in words; empty when it can be.
@@ -76,7 +71,7 @@ impl Survey {
             ));
         }
         let mut systems: Vec<_> =
-            self.primaries().filter_map(|f| Some(&f.answer.as_ref().ok()?.0.system)).collect();
+            self.primaries().filter_map(|f| Some(&f.answer.as_ref().ok()?.system)).collect();
         systems.sort();
         systems.dedup();
         if systems.len() > 1 {
@@ -103,8 +98,8 @@ impl Survey {
             ));
         }
         let systems: Vec<_> = self.findings.iter().filter_map(|f| f.answer.as_ref().ok()).collect();
-        if let Some((first, _)) = systems.first()
-            && systems.iter().any(|(id, _)| id.system != first.system)
+        if let Some(first) = systems.first()
+            && systems.iter().any(|id| id.system != first.system)
         {
             oddities.push(format!(
                 "database {name}: the nodes have different system identifiers, so they are not one cluster; those that are \
@@ -118,7 +113,7 @@ impl Survey {
 
 /// What is wrong with one node that answered.
 fn fault(database: &str, finding: &Finding) -> Option<String> {
-    let (identity, _) = finding.answer.as_ref().ok()?;
+    let identity = finding.answer.as_ref().ok()?;
     let node = &finding.node;
     if identity.version < OLDEST_VERSION {
         let version = &identity.version_text;
@@ -132,9 +127,6 @@ fn fault(database: &str, finding: &Finding) -> Option<String> {
     Some(format!("database {database}: {node} is declared to be {declared}, but it is {is}"))
 }
 
-async fn look(control: Control, node: NodeSettings) -> Result<(Identity, Lsn), ProbeError> {
-    let (client, identity) = probe(&control, &node).await?;
-    let row = bounded(super::probe::ANSWER, client.query_one(POSITION, &[])).await?;
-    let position = row.try_get::<_, Option<i64>>(0)?.unwrap_or(0);
-    Ok((identity, Lsn(u64::try_from(position).unwrap_or(0))))
+async fn look(control: Control, node: NodeSettings) -> Result<Identity, ProbeError> {
+    Ok(probe(&control, &node).await?.1)
 }

@@ -55,15 +55,12 @@ impl NodeSettings {
     /// A server reached by TCP; `None` if that is no name or address of a host.
     pub fn tcp(host: &str, port: u16) -> Option<Self> {
         let host = parse_host(host).ok().filter(|host| matches!(host, Host::Tcp(_)))?;
-        Some(Self {
-            host,
-            port,
-            address: None,
-            declared: None,
-            weight: DEFAULT_WEIGHT,
-            zone: None,
-            is_near: false,
-        })
+        Some(Self::at(host, port))
+    }
+
+    /// A server of which nothing more is said.
+    fn at(host: Host, port: u16) -> Self {
+        Self { host, port, address: None, declared: None, weight: DEFAULT_WEIGHT, zone: None, is_near: false }
     }
 
     /// What to connect to: the one address that is meant, where there is one.
@@ -133,15 +130,7 @@ pub(super) fn node(host: &str, port: &str) -> Result<NodeSettings, Problem> {
             "Write it as host:5432",
         )
     })?;
-    Ok(NodeSettings {
-        host,
-        port,
-        address: None,
-        declared: None,
-        weight: DEFAULT_WEIGHT,
-        zone: None,
-        is_near: false,
-    })
+    Ok(NodeSettings::at(host, port))
 }
 
 /// How much of the reads a replica gets, beside the others.

@@ -36,13 +36,13 @@ impl Proxy {
     }
 
     /// Goes by these settings from now on: databases, users, nodes, and all that belongs to them. On the runtime that
-    /// carries the monitors, by one at a time. Returns the databases that are new or have another cluster.
-    pub fn reload(&self, settings: &Settings) -> Vec<String> {
+    /// carries the monitors, by one at a time.
+    pub fn reload(&self, settings: &Settings) {
         self.log_statements.store(settings.log_statements, Ordering::Relaxed);
         self.peers.follow(&settings.peers);
         self.administrators.store(Arc::new(Administrators::new(&settings.console_users)));
         let before = Arc::clone(&self.databases());
-        let (mut databases, mut lists, mut begun) = (Databases::new(), Vec::new(), Vec::new());
+        let (mut databases, mut lists) = (Databases::new(), Vec::new());
         for now in &settings.databases {
             let same = before.get(&now.name).filter(|before| before.settings.server_name == now.server_name);
             let database = match same {
@@ -55,12 +55,12 @@ impl Proxy {
                     followed.cluster.set_control(Control::new(now));
                     followed
                 }
-                None => Database::new(now, self),
+                None => {
+                    let database = Database::new(now, self);
+                    self.watch(&database);
+                    database
+                }
             };
-            if same.is_none() {
-                self.watch(&database);
-                begun.push(now.name.clone());
-            }
             databases.insert(now.name.clone(), Arc::new(database));
         }
         let new = self.follow(&before, databases);
@@ -74,7 +74,6 @@ impl Proxy {
                 gone.cluster.end();
             }
         }
-        begun
     }
 
     /// The nodes in use of the database that these settings are of; `None` if it is not there, or somebody else names its nodes.
