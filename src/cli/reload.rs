@@ -112,6 +112,9 @@ fn changes(before: &Settings, now: &Settings) -> Vec<String> {
     for (name, differs) in [
         ("log_statements", before.log_statements != now.log_statements),
         ("shutdown_timeout", before.shutdown_timeout != now.shutdown_timeout),
+        ("shutdown_delay", before.shutdown_delay != now.shutdown_delay),
+        ("upgrade_timeout", before.upgrade_timeout != now.upgrade_timeout),
+        ("console_users", before.console_users != now.console_users),
         ("peers", before.peers != now.peers),
     ] {
         if differs {

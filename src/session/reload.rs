@@ -45,21 +45,18 @@ impl Proxy {
         let (mut databases, mut lists) = (Databases::new(), Vec::new());
         for now in &settings.databases {
             let same = before.get(&now.name).filter(|before| before.settings.server_name == now.server_name);
-            let database = match same {
-                Some(same) => {
-                    let members = same.cluster.members_for(&now.nodes);
-                    let followed = same.followed(now, &members, self);
-                    lists.push((Arc::clone(&same.cluster), members));
-                    followed.cluster.catalog.vouch(now.vouched());
-                    followed.cluster.set_limits(now.health);
-                    followed.cluster.set_control(Control::new(now));
-                    followed
-                }
-                None => {
-                    let database = Database::new(now, self);
-                    self.watch(&database);
-                    database
-                }
+            let database = if let Some(same) = same {
+                let members = same.cluster.members_for(&now.nodes);
+                let followed = same.followed(now, &members, self);
+                lists.push((Arc::clone(&same.cluster), members));
+                followed.cluster.catalog.vouch(now.vouched());
+                followed.cluster.set_limits(now.health);
+                followed.cluster.set_control(Control::new(now));
+                followed
+            } else {
+                let database = Database::new(now, self);
+                self.watch(&database);
+                database
             };
             databases.insert(now.name.clone(), Arc::new(database));
         }
