@@ -29,6 +29,7 @@ const fn row(folder: &'static str, uses: Uses, because: &'static str) -> Row {
 
 const WALL: &[Row] = &[
     row("wire", Only(&[]), "wire turns bytes into messages and knows nothing of ours"),
+    row("auth", Only(&[]), "proofs are checked against what is handed in"),
     row("sql", Only(&[]), "sql says what a statement may do, never where it goes"),
     row("freshness", Only(&[]), "freshness is instants and positions handed in"),
     row(
@@ -40,12 +41,17 @@ const WALL: &[Row] = &[
     row("routing", Only(&["sql", "freshness"]), "a decision is a pure function over values"),
     row(
         "config",
-        Only(&["sql", "freshness", "health"]),
+        Only(&["auth", "sql", "freshness", "health"]),
         "settings become types once, before anything starts",
     ),
+    row("tls", Only(&[]), "certificates and keys are files and bytes, whoever uses them"),
     row("net", Only(&[]), "a socket is a socket"),
     row("stats", Only(&["routing"]), "counters know the reasons they count by, and nobody who counts"),
-    row("server", Only(&["wire", "config", "net"]), "a server connection does not know who holds it"),
+    row(
+        "server",
+        Only(&["wire", "auth", "config", "net", "tls"]),
+        "a server connection does not know who holds it",
+    ),
     row("pool", Only(&["server", "wire", "config"]), "the pool lends connections and does not know to whom"),
     row(
         "cluster",
@@ -76,7 +82,7 @@ const fn ban(folders: Uses, path: &'static str, because: &'static str) -> Ban {
     Ban { folders, path, because }
 }
 
-const PURE: &[&str] = &["wire", "sql", "freshness", "health", "routing", "history"];
+const PURE: &[&str] = &["wire", "auth", "sql", "freshness", "health", "routing", "history"];
 
 const BANS: &[Ban] = &[
     ban(Only(PURE), "tokio", "the pure core knows no runtime"),

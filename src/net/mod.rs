@@ -1,8 +1,9 @@
-//! Sockets: one stream type for TCP, Unix and, in tests, memory; and reading without a buffer per idle peer.
+//! Sockets: one stream type for TCP, TLS, Unix and, in tests, memory; and reading without a buffer per idle peer.
 
 pub mod handover;
 mod keepalive;
 mod listener;
+mod tls;
 mod unix;
 
 use std::cell::RefCell;
@@ -16,6 +17,7 @@ use tokio::net::{TcpStream, UnixStream};
 
 pub use keepalive::{Kept, keep_alive};
 pub use listener::{Accepted, Bound, Listener, Peer};
+pub use tls::{Raw, Tls};
 pub use unix::SocketFile;
 
 /// Bytes read at once from a peer that has no buffer of its own.
@@ -31,6 +33,8 @@ thread_local! {
 pub enum Stream {
     /// TCP, with Nagle's algorithm off.
     Tcp(TcpStream),
+    /// TCP, in TLS.
+    Tls(Box<Tls>),
     /// Unix domain socket.
     Unix(UnixStream),
     /// A peer in the same process, for tests.
@@ -45,12 +49,24 @@ impl Stream {
         Ok(Self::Tcp(stream))
     }
 
+    /// The TLS it is in, if it is.
+    pub fn tls(&self) -> Option<&Tls> {
+        match self {
+            Self::Tls(tls) => Some(tls),
+            Self::Tcp(_) | Self::Unix(_) | Self::Memory(_) => None,
+        }
+    }
+
     /// Whether the peer has neither spoken nor hung up. What it has said may be lost. Costs no system call while nothing
     /// has arrived.
     pub fn is_silent(&self) -> bool {
         let mut byte = [0];
         let read = match self {
             Self::Tcp(stream) => stream.try_read(&mut byte),
+            Self::Tls(tls) => match tls.socket() {
+                Some(stream) => stream.try_read(&mut byte),
+                None => return false,
+            },
             Self::Unix(stream) => stream.try_read(&mut byte),
             Self::Memory(_) => return true,
         };
@@ -61,6 +77,10 @@ impl Stream {
     pub fn rehome(self) -> io::Result<Self> {
         Ok(match self {
             Self::Tcp(s) => Self::Tcp(TcpStream::from_std(s.into_std()?)?),
+            Self::Tls(mut s) => {
+                s.rehome()?;
+                Self::Tls(s)
+            }
             Self::Unix(s) => Self::Unix(UnixStream::from_std(s.into_std()?)?),
             Self::Memory(s) => Self::Memory(s),
         })
@@ -92,7 +112,7 @@ impl Stream {
         read.poll(cx)
     }
 
-    /// Writes some of `bytes`.
+    /// Writes some of `bytes`. When it is not ready, it must be asked again with the same bytes at the front.
     pub fn poll_write_some(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(self).poll_write(cx, bytes)
     }
@@ -102,6 +122,7 @@ macro_rules! delegate {
     ($self:ident, $s:ident => $call:expr) => {
         match $self.get_mut() {
             Stream::Tcp($s) => $call,
+            Stream::Tls($s) => $call,
             Stream::Unix($s) => $call,
             Stream::Memory($s) => $call,
         }

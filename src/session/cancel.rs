@@ -15,6 +15,7 @@ use tokio::sync::Notify;
 use super::lock::lock;
 use super::peers::process_number;
 use super::roster::Entry;
+use crate::auth::same;
 use crate::config::PeerId;
 use crate::pool::Pool;
 use crate::server;
@@ -355,9 +356,4 @@ impl Drop for Registered {
     fn drop(&mut self) {
         lock(&self.registry.slots).remove(&self.key.pid);
     }
-}
-
-/// Compares in constant time.
-pub(super) fn same(a: &[u8], b: &[u8]) -> bool {
-    a.len() == b.len() && a.iter().zip(b).fold(0, |acc, (x, y)| acc | (x ^ y)) == 0
 }

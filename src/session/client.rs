@@ -59,6 +59,11 @@ impl Client {
         self.address
     }
 
+    /// What a SCRAM proof of its is bound to, where it may be bound to something.
+    pub(super) fn end_point(&self) -> Option<&[u8]> {
+        self.stream.tls()?.end_point()
+    }
+
     /// Takes its buffers away. It must rest.
     pub(super) fn take_buffers(&mut self) -> (BytesMut, BytesMut) {
         shrink(&mut self.inbox);

@@ -10,18 +10,17 @@ use super::console::Console;
 use super::failure::{End, Failure};
 use super::greeting::arrival;
 use super::halt::unless_ended;
+use super::login::log_in;
 use super::proxy::{Admitted, Database, Proxy, User};
 use super::replication::{self, Replication};
 use super::roster::{Entry, Who};
-use super::scram::Challenge;
 use super::serve::Session;
-use crate::wire::{Startup, StartupParameters, TransactionStatus, encode, sasl_initial, startup_packet};
+use crate::wire::{Startup, StartupParameters, TransactionStatus, encode, startup_packet};
 
 /// The newest minor version of protocol 3 spoken here.
 const MINOR: u16 = 2;
 /// Bytes of secret in a cancellation key, in protocol 3.0 and from 3.2 on.
 const SECRET: [usize; 2] = [4, 32];
-const SCRAM_SHA_256: &str = "SCRAM-SHA-256";
 
 /// What a client is after the handshake.
 pub(super) enum Greeted {
@@ -88,48 +87,6 @@ fn negotiate(client: &mut Client, parameters: &StartupParameters) {
     }
 }
 
-/// Who the client is, proven. Unknown users take the same steps as known ones, and fail at the end.
-async fn log_in(
-    proxy: &Proxy,
-    client: &mut Client,
-    parameters: &StartupParameters,
-    kind: Option<replication::Kind>,
-) -> Result<(Arc<Database>, Arc<User>), End> {
-    let name = parameters.get("user").filter(|n| !n.is_empty());
-    let name =
-        name.ok_or_else(|| Failure::fatal("28000", "no PostgreSQL user name specified in startup packet"))?;
-    let wanted = parameters.get("database").filter(|d| !d.is_empty()).unwrap_or(name);
-    let databases = Arc::clone(&proxy.databases());
-    let database = match kind {
-        Some(replication::Kind::Physical) => replication::database(&databases, parameters, name),
-        _ => databases.get(wanted).cloned().ok_or_else(|| Failure::no_database(wanted)),
-    };
-    // A user of any database can prove who it is, and only then learns that this database is not there.
-    let user = match &database {
-        Ok(database) => database.users.get(name).cloned(),
-        Err(_) => databases.values().find_map(|d| d.users.get(name).cloned()),
-    };
-    let verifier = user.as_ref().map_or(Some(&proxy.mock), |u| u.verifier.as_ref());
-    let mut proven = true;
-    if let Some(verifier) = verifier {
-        proven = prove(client, verifier).await? && user.is_some();
-    }
-    let counter = if proven { &proxy.logins.ok } else { &proxy.logins.refused };
-    counter.increment(1);
-    if !proven {
-        return Err(refused(name, wanted).into());
-    }
-    let database = database?;
-    let user = user.ok_or_else(|| Failure::no_database(wanted))?;
-    Ok((database, user))
-}
-
-/// It could not prove who it is.
-pub(super) fn refused(user: &str, database: &str) -> Failure {
-    tracing::warn!(user, database, "login refused");
-    Failure::fatal("28P01", format!("password authentication failed for user \"{user}\""))
-}
-
 /// Room for one more client of the database, and its key.
 fn admit(
     proxy: &Proxy,
@@ -155,36 +112,6 @@ fn admit(
 /// A key to cancel what the client runs.
 pub(super) fn register(proxy: &Proxy, parameters: &StartupParameters) -> Registered {
     proxy.cancels.register(SECRET[usize::from(parameters.minor >= 2)])
-}
-
-/// Whether the client proves that it knows the password.
-pub(super) async fn prove(client: &mut Client, verifier: &super::scram::Verifier) -> Result<bool, End> {
-    encode::sasl(&mut client.outbox, SCRAM_SHA_256);
-    client.flush().await;
-    scram(client, verifier).await
-}
-
-async fn scram(client: &mut Client, verifier: &super::scram::Verifier) -> Result<bool, End> {
-    let first = client.password().await?;
-    let (mechanism, message) = sasl_initial(&first)?;
-    if mechanism != SCRAM_SHA_256.as_bytes() {
-        return Err(
-            Failure::fatal("08P01", "client selected an invalid SASL authentication mechanism").into()
-        );
-    }
-    let malformed = |e: super::scram::ScramError| Failure::fatal("08P01", e.to_string());
-    let challenge = Challenge::new(verifier, message, rand::random()).map_err(malformed)?;
-    encode::sasl_continue(&mut client.outbox, challenge.message.as_bytes());
-    client.flush().await;
-    let last = client.password().await?;
-    match challenge.check(verifier, &last) {
-        Ok(proof) => {
-            encode::sasl_final(&mut client.outbox, proof.as_bytes());
-            Ok(true)
-        }
-        Err(super::scram::ScramError::WrongPassword) => Ok(false),
-        Err(error) => Err(malformed(error).into()),
-    }
 }
 
 /// Tells the client everything it must know before its first statement.

@@ -89,11 +89,13 @@ pub fn authentication_ok(out: &mut BytesMut) {
     message(out, b'R', |out| out.put_u32(0));
 }
 
-/// `AuthenticationSASL` with the one mechanism we offer.
-pub fn sasl(out: &mut BytesMut, mechanism: &str) {
+/// `AuthenticationSASL` with the mechanisms that are offered, the best first.
+pub fn sasl(out: &mut BytesMut, mechanisms: &[&str]) {
     message(out, b'R', |out| {
         out.put_u32(10);
-        cstr(out, mechanism.as_bytes());
+        for mechanism in mechanisms {
+            cstr(out, mechanism.as_bytes());
+        }
         out.put_u8(0);
     });
 }

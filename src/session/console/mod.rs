@@ -23,10 +23,11 @@ use super::cancel::Registered;
 use super::client::Client;
 use super::failure::{End, Failure};
 use super::halt::{ended, killed};
-use super::handshake::{prove, refused, register};
+use super::handshake::register;
+use super::login::{Applicant, prove, refused};
 use super::proxy::Proxy;
 use super::roster::{Entry, Who};
-use super::scram::Verifier;
+use crate::auth::Verifier;
 use crate::config::{CONSOLE_NAMES, ConsoleUser};
 use crate::wire::{
     self, Frontend, StartupParameters, TransactionStatus, encode, frontend_message, query_text,
@@ -102,11 +103,10 @@ impl Console {
             Some(verifier) => prove(client, verifier).await? && known,
             None => true,
         };
-        let counter = if proven { &proxy.logins.ok } else { &proxy.logins.refused };
-        counter.increment(1);
         if !proven {
-            return Err(refused(name, CONSOLE_NAMES[0]).into());
+            return Err(refused(proxy, &Applicant { user: name, database: CONSOLE_NAMES[0] }).into());
         }
+        proxy.logins.ok.increment(1);
         if allowed.is_none() {
             let text = format!("user \"{name}\" may not use the console");
             let hint = "Those who may are listed in the setting console_users.";
