@@ -351,9 +351,10 @@ impl Node {
         self.abandonments.load(Ordering::Acquire)
     }
 
-    /// Waits until what is under way there is given up. Cancel safe.
-    pub async fn abandoned(&self) {
-        let _ = self.abandoned.subscribe().changed().await;
+    /// Waits until what was under way there when it had been given up `before` times is given up. Cancel safe.
+    pub async fn abandoned(&self, before: u64) {
+        let mut told = self.abandoned.subscribe();
+        while self.abandonments() == before && told.changed().await.is_ok() {}
     }
 
     /// Asks the monitor to look.

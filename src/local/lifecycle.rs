@@ -37,6 +37,15 @@ impl LocalNode {
         Ok(())
     }
 
+    /// Kills the postmaster (SIGKILL) and nothing else: its children end by themselves, in their own time. Nothing happens when
+    /// it does not run. Before it is started again, [`LocalNode::kill`] must have seen them go.
+    pub fn kill_postmaster(&self) -> Result<(), Error> {
+        match &mut *self.server() {
+            Some(server) => server.kill().map_err(Error::io(format!("kill {}", self.name))),
+            None => Ok(()),
+        }
+    }
+
     /// Stops the server and waits until all its processes are gone. Nothing happens when it does not run.
     pub fn stop(&self, mode: StopMode) -> Result<(), Error> {
         let Some(server) = self.server().take() else {

@@ -2,6 +2,7 @@
 
 use std::future::poll_fn;
 
+use crate::cluster::Node;
 use crate::server::{Connection, Unnamed};
 use crate::wire::{
     self, Backend, ErrorFields, WireError, backend_message, data_row, encode, parameter_status,
@@ -75,6 +76,29 @@ pub(super) async fn ask_in_time(connection: &mut Connection, sql: &str) -> Resul
         }
         answer => answer,
     }
+}
+
+/// What is asked of a node that had been given up `before` times, unless it is given up meanwhile.
+pub(super) async fn unless_abandoned<T>(
+    node: &Node,
+    before: u64,
+    asked: impl Future<Output = T>,
+) -> Option<T> {
+    tokio::select! {
+        biased;
+        answer = asked => Some(answer),
+        () = node.abandoned(before) => None,
+    }
+}
+
+/// The answer to a question of the proxy's own, unless the node is given up meanwhile. The connection is then in doubt.
+pub(super) async fn answered(
+    node: &Node,
+    before: u64,
+    asked: impl Future<Output = Result<Answer, AskError>>,
+) -> Result<Answer, AskError> {
+    let given_up = || Err(AskError::Io(std::io::ErrorKind::ConnectionAborted.into()));
+    unless_abandoned(node, before, asked).await.unwrap_or_else(given_up)
 }
 
 fn lossy(bytes: &[u8]) -> String {

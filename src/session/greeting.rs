@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex};
 
 use bytes::BytesMut;
 
-use super::ask::{AskError, ask};
+use super::ask::{AskError, answered, ask};
 use super::failure::Failure;
 use super::lock::lock;
 use super::proxy::{Database, User};
@@ -106,12 +106,13 @@ async fn ask_server(database: &Database, user: &User, wanted: &Settings) -> Resu
             .await
             .ok_or_else(|| Failure::no_node(&database.settings.name))?,
     };
+    let abandonments = node.abandonments();
     let pool = user.pool(node.id).ok_or_else(|| Failure::no_node(&database.settings.name))?;
     let mut lease = pool.lease().await.map_err(Failure::from_lease)?;
     let mut reported = lease.parameters.to_vec();
     let sql = if lease.stain.is_some() { renewal(wanted) } else { difference(&lease, wanted) };
     if !sql.is_empty() {
-        match ask(&mut lease, &sql).await {
+        match answered(&node, abandonments, ask(&mut lease, &sql)).await {
             Ok(answer) => overlay(&mut reported, answer.reported),
             Err(AskError::Refused { code, message }) => return Err(Failure::fatal(code, message)),
             Err(error) => return Err(Failure::fatal("08006", format!("{}: {error}", node.name))),

@@ -215,7 +215,8 @@ impl Leased {
     /// Asks a question of the proxy's own.
     pub(super) async fn ask(&mut self, sql: &str) -> Result<ask::Answer, AskError> {
         let passed = self.set_aside();
-        let answer = ask::ask(&mut self.lease, sql).await;
+        let answer =
+            ask::answered(self.node.node(), self.tenure.abandonments, ask::ask(&mut self.lease, sql)).await;
         self.put_back(passed);
         answer
     }
@@ -223,7 +224,9 @@ impl Leased {
     /// The same, whatever `statement_timeout` the session has. The question must not change anything.
     pub(super) async fn ask_in_time(&mut self, sql: &str) -> Result<ask::Answer, AskError> {
         let passed = self.set_aside();
-        let answer = ask::ask_in_time(&mut self.lease, sql).await;
+        let answer =
+            ask::answered(self.node.node(), self.tenure.abandonments, ask::ask_in_time(&mut self.lease, sql))
+                .await;
         self.put_back(passed);
         answer
     }

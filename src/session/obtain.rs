@@ -1,10 +1,9 @@
 //! Leasing a server connection for a segment: from the decision to a connection that is ready for it.
 
-use std::io;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::ask::{AskError, ask};
+use super::ask::{AskError, answered, ask, unless_abandoned};
 use super::explain::Taken;
 use super::failure::{End, Failure};
 use super::fault::is_servers;
@@ -177,7 +176,7 @@ impl Session {
             Some(lent) => lent,
             None if self.is_halted() => return Err(Unfit::Halted),
             None => {
-                let in_turn = unless_abandoned(node, pool.lease_in_turn());
+                let in_turn = unless_abandoned(node, tenure.abandonments, pool.lease_in_turn());
                 match Box::pin(self.unless_killed(in_turn)).await? {
                     Some(lent) => lent,
                     None => return Err(Unfit::Node),
@@ -287,10 +286,7 @@ impl Session {
         on_replica: bool,
         sql: &str,
     ) -> Result<(), Unfit> {
-        match unless_abandoned(node, ask(lease, sql))
-            .await
-            .unwrap_or_else(|| Err(AskError::Io(io::ErrorKind::ConnectionAborted.into())))
-        {
+        match answered(node, node.abandonments(), ask(lease, sql)).await {
             Ok(_) => Ok(()),
             Err(AskError::Refused { code, message }) if !on_replica => {
                 Err(Failure { code: code.into(), ..Failure::error("", message) }.into())
@@ -308,15 +304,6 @@ impl Session {
 /// Whether a server refuses connections because of what it lacks, and not because of who asks.
 fn refuses_itself(error: &ConnectError) -> bool {
     matches!(error, ConnectError::Refused { code, .. } if is_servers(code, true, b""))
-}
-
-/// What is asked of a node, unless the node is given up meanwhile.
-async fn unless_abandoned<T>(node: &Node, asked: impl Future<Output = T>) -> Option<T> {
-    tokio::select! {
-        biased;
-        answer = asked => Some(answer),
-        () = node.abandoned() => None,
-    }
 }
 
 /// The node that failed this very segment.

@@ -4,7 +4,6 @@ use std::time::{Duration, Instant};
 
 use bytes::Buf;
 
-use super::ask::ask;
 use super::client::Client;
 use super::exchange::Owed;
 use super::explain::Taken;
@@ -225,7 +224,7 @@ impl Session {
         let Some(mut leased) = self.leased.take() else { return Ok(()) };
         leased.settle_due().await.map_err(|e| Failure::error("08006", e.to_string()))?;
         let text = String::from_utf8_lossy(query_text(&opening[wire::HEADER_LEN..])?).into_owned();
-        ask(&mut leased.lease, &text).await.map_err(|e| Failure::error("08006", e.to_string()))?;
+        leased.ask(&text).await.map_err(|e| Failure::error("08006", e.to_string()))?;
         leased.exchange.began();
         self.leased = Some(leased);
         Ok(())

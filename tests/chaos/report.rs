@@ -32,6 +32,15 @@ pub struct Played {
 }
 
 impl Outcome {
+    /// What is not as it must be.
+    pub fn complaints(&self) -> Vec<&str> {
+        match self {
+            Self::Played(played) => played.complaints.iter().map(String::as_str).collect(),
+            Self::Skipped(_) => Vec::new(),
+            Self::Broken(why) => vec![why],
+        }
+    }
+
     pub fn is_failure(&self) -> bool {
         match self {
             Self::Played(played) => !played.complaints.is_empty(),

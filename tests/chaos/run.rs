@@ -60,6 +60,10 @@ pub fn run(scenarios: &[&Scenario], args: &Args) -> ExitCode {
         return ExitCode::SUCCESS;
     }
     println!("failed: {}", failed.join(", "));
+    // Once more where they are found first.
+    for (scenario, outcome) in &rows {
+        outcome.complaints().iter().for_each(|complaint| println!("  {}: {complaint}", scenario.name));
+    }
     ExitCode::FAILURE
 }
 

@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use tidegate::local::{LocalCluster, LocalNode, StopMode};
 
 use super::support::proxy::{RunningProxy, Tidegate};
-use super::support::raw::{Raw, query};
+use super::support::raw::{Raw, bind, execute, parse, query, sync};
 use super::support::wait_until;
 use super::{WHERE, is_in_rotation, label, own, own_with_facts, support, wait_both};
 use former::Former;
@@ -286,4 +286,76 @@ fn what_is_under_way_on_a_silent_replica_is_run_elsewhere() {
     eprintln!("all were answered after {:?}", begun.elapsed());
     drop(frozen);
     wait_until("it is back", || is_in_rotation(&proxy, silent));
+}
+
+/// Kills a server's postmaster while some of its backends are stopped in the middle of their work: they live on and say
+/// nothing, and the port still takes connections. They are killed when this is dropped.
+struct Orphans<'a> {
+    node: &'a LocalNode,
+    pids: Vec<String>,
+}
+
+impl<'a> Orphans<'a> {
+    fn stopped(node: &'a LocalNode) -> Self {
+        let backends = "select pid from pg_stat_activity where usename = 'app' and application_name not like 'tidegate%'";
+        let pids: Vec<_> = node.psql(backends).unwrap().lines().map(|pid| pid.trim().to_owned()).collect();
+        assert!(!pids.is_empty(), "the proxy has connections there");
+        let orphans = Self { node, pids };
+        orphans.signal("-STOP");
+        orphans
+    }
+
+    fn orphan(&self) {
+        self.node.kill_postmaster().unwrap();
+    }
+
+    fn signal(&self, signal: &str) {
+        assert!(Command::new("kill").arg(signal).args(&self.pids).status().unwrap().success());
+    }
+}
+
+impl Drop for Orphans<'_> {
+    fn drop(&mut self) {
+        self.signal("-KILL");
+    }
+}
+
+#[test]
+fn what_hangs_on_a_replica_whose_postmaster_died_is_given_up() {
+    let cluster = own_with_facts();
+    let proxy = Tidegate::before(&cluster).start();
+    wait_both(&proxy);
+    let dying = cluster.replica(0);
+    // Sessions in every state in which they may wait for it.
+    let blocks = (0..12).map(|_| {
+        let mut client = Raw::app(proxy.address());
+        client.ok("begin read only");
+        let is_there = client.ok(WHERE).value() == dying.name();
+        (client, is_there)
+    });
+    let (mut clients, _elsewhere): (Vec<_>, Vec<_>) = blocks.partition(|(_, is_there)| *is_there);
+    assert!(clients.len() >= 4, "blocks are spread");
+    let mut clients: Vec<_> = clients.drain(..4).map(|(client, _)| client).collect();
+    let mut outside: Vec<_> = (0..6).map(|_| Raw::app(proxy.address())).collect();
+    outside.iter_mut().for_each(|client| drop(client.ok(WHERE)));
+    let orphans = Orphans::stopped(dying);
+    clients[1].send(&query("select 1"));
+    clients[2].send(&query("commit"));
+    clients[3].send(&[parse("", "select 1"), bind("", "", &[]), execute(""), sync()].concat());
+    outside.iter_mut().for_each(|client| client.send(&query(WHERE)));
+    let begun = Instant::now();
+    orphans.orphan();
+    let mut idle = clients.remove(0);
+    let inside: Vec<_> = clients.into_iter().map(told).collect();
+    let outside: Vec<_> = outside.into_iter().map(told).collect();
+    let outside: Vec<_> = outside.into_iter().map(|client| client.join().unwrap()).collect();
+    eprintln!("{outside:?} after {:?}", begun.elapsed());
+    assert!(outside.iter().all(|end| end != dying.name() && end.len() < 5), "{outside:?}");
+    let inside: Vec<_> = inside.into_iter().map(|client| client.join().unwrap()).collect();
+    eprintln!("{inside:?} after {:?}", begun.elapsed());
+    let last = idle.until_closed().pop().unwrap();
+    assert_eq!(last.field(b'C').as_deref(), Some("57P01"), "its transaction is gone");
+    eprintln!("idle after {:?}", begun.elapsed());
+    assert!(begun.elapsed() < Duration::from_secs(5), "{:?}", begun.elapsed());
+    drop(orphans);
 }

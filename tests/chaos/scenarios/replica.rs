@@ -20,7 +20,8 @@ pub fn scenarios() -> [Scenario; 6] {
             "replica-killed",
             "a replica is killed (SIGKILL), and started again",
             OF_REPLICA,
-            |scene, rig| dies(scene, rig, LocalNode::kill),
+            // It is the postmaster's death that counts, and not the time that its children take to notice.
+            |scene, rig| dies(scene, rig, LocalNode::kill_postmaster),
         ),
         short(
             "replica-stopped",
@@ -55,6 +56,7 @@ fn dies(scene: &Scene<'_>, rig: &Rig, end: fn(&LocalNode) -> Result<(), Error>) 
     scene.fault(|| end(rig.node(index)).unwrap());
     scene.go_on(&KINDS);
     scene.hold();
+    rig.node(index).kill().unwrap();
     rig.node(index).start().unwrap();
     serves_again(scene, rig, index);
 }
