@@ -67,6 +67,14 @@ impl Session {
         if done.contains(Does::CHANGES_CATALOG) && !failed {
             self.database.cluster.catalog.changed();
         }
+        if done.contains(Does::CHANGES_CATALOG) {
+            // ALTER TABLE runs defaults and checks, what came after the change was judged without knowing of it, and of
+            // what is run by a name (EXECUTE) the text tells nothing. A pinned session is asked when it is none any more.
+            l.lease.stain = Some(self.number);
+            if l.pins.is_empty() {
+                l.left |= Leaves::ANYTHING;
+            }
+        }
         // From here on, what was changed is known to have been changed.
         l.touching = Touching::default();
         if done.contains(Does::WRITES) {
