@@ -69,9 +69,9 @@ impl Session {
         }
         if done.contains(Does::CHANGES_CATALOG) {
             // ALTER TABLE runs defaults and checks, what came after the change was judged without knowing of it, and of
-            // what is run by a name (EXECUTE) the text tells nothing. A pinned session is asked when it is none any more.
+            // what is run by a name (EXECUTE) the text tells nothing. Who has such names is asked when they go.
             l.lease.stain = Some(self.number);
-            if l.pins.is_empty() {
+            if !l.pins.reasons().contains(Leaves::PREPARE) {
                 l.left |= Leaves::ANYTHING;
             }
         }
