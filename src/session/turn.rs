@@ -372,7 +372,7 @@ impl Session {
         } else {
             self.registered.slot.free().await;
             // What a part of the segment may have left there before another part failed nobody has asked for.
-            let is_clean = !(leased.left | turn.summary.leaves).intersects(PINNING);
+            let is_clean = !(leased.left | turn.summary.leaves).intersects(PINNING.with(Leaves::ANYTHING));
             let Leased { lease, .. } = leased;
             if is_settled && is_clean {
                 lease.give_back();
