@@ -74,6 +74,8 @@ impl Session {
                     }
                     l.lease.prepared.clear();
                     l.pins.end(Leaves::PREPARE);
+                    // Whatever EXECUTE has run meanwhile.
+                    l.left |= Leaves::ANYTHING;
                 }
                 "DEALLOCATE ALL"
             }
@@ -89,7 +91,14 @@ impl Session {
             self.answer_one_by_one(client, tag)?;
         }
         encode::ready(&mut client.outbox, status);
-        if self.leased.as_ref().is_some_and(|l| l.exchange.is_settled() && l.pins.is_empty()) {
+        if !self.leased.as_ref().is_some_and(|l| l.exchange.is_settled()) {
+            return Ok(true);
+        }
+        if self.leased.as_ref().is_some_and(|l| !l.left.is_empty()) {
+            self.deliver(client).await?;
+            self.take_stock().await;
+        }
+        if self.leased.as_ref().is_some_and(|l| l.pins.is_empty()) {
             self.release(client).await?;
         }
         Ok(true)

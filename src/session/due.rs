@@ -1,7 +1,7 @@
 //! Settings that are due on a leased connection, sent ahead of the statement that needs them and in the same round trip.
 //!
 //! PostgreSQL runs the statement even if the settings ahead of it were refused, so this is done only where they cannot be:
-//! each of them has been made on this node before, by itself, and none says who the session is or how long it may take.
+//! each of them has been made on this node before, by itself, and none is one of [`UNCERTAIN`].
 
 use std::collections::HashSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -16,8 +16,25 @@ use crate::wire::encode;
 /// Names that are remembered of one user; beyond that it is begun anew.
 const REMEMBERED: usize = 10_000;
 
-/// Settings whose change can be refused, or fail what is sent with it.
-const UNCERTAIN: [&str; 4] = ["role", "session_authorization", "statement_timeout", "transaction_timeout"];
+/// Settings whose change can be refused although it was made before, or fail what is sent with it; in order. Some name what
+/// can be dropped, some need a right that can be taken away, and some say how long things may take.
+#[rustfmt::skip]
+const UNCERTAIN: [&str; 60] = [
+    "allow_in_place_tablespaces", "allow_system_table_mods", "backtrace_functions", "commit_delay",
+    "compute_query_id", "deadlock_timeout", "debug_discard_caches", "default_table_access_method",
+    "default_tablespace", "default_text_search_config", "dynamic_library_path", "event_triggers",
+    "extension_control_path", "ignore_checksum_failure", "jit_debugging_support", "jit_dump_bitcode",
+    "jit_profiling_support", "lc_messages", "lo_compat_privileges", "log_connections", "log_disconnections",
+    "log_duration", "log_error_verbosity", "log_executor_stats", "log_lock_failures", "log_lock_waits",
+    "log_min_duration_sample", "log_min_duration_statement", "log_min_error_statement", "log_min_messages",
+    "log_parameter_max_length", "log_parser_stats", "log_planner_stats", "log_replication_commands",
+    "log_statement", "log_statement_sample_rate", "log_statement_stats", "log_temp_files",
+    "log_transaction_sample_rate", "max_stack_depth", "role", "session_authorization",
+    "session_preload_libraries", "session_replication_role", "statement_timeout", "temp_file_limit",
+    "temp_tablespaces", "track_activities", "track_cost_delay_timing", "track_counts", "track_functions",
+    "track_io_timing", "track_wal_io_timing", "transaction_timeout", "update_process_title",
+    "wal_compression", "wal_consistency_checking", "wal_init_zero", "wal_recycle", "zero_damaged_pages",
+];
 
 /// Which settings have been made on which nodes.
 #[derive(Debug, Default)]
@@ -40,7 +57,8 @@ impl Proven {
         let names = self.lock();
         let is_certain = |(name, value): (&String, &String), other: &Settings| {
             other.get(name) == Some(value)
-                || !UNCERTAIN.contains(&name.as_str()) && names.contains(&(node.0, name.as_str().into()))
+                || UNCERTAIN.binary_search(&name.as_str()).is_err()
+                    && names.contains(&(node.0, name.as_str().into()))
         };
         // A time-out that is in force holds for what is sent, whether it is to be changed or not.
         !connection.settings.contains_key("statement_timeout")
@@ -71,5 +89,15 @@ impl Leased {
             self.ask(&due).await?;
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_uncertain_is_found() {
+        assert!(UNCERTAIN.is_sorted());
     }
 }

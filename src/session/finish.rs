@@ -67,6 +67,14 @@ impl Session {
         if done.contains(Does::CHANGES_CATALOG) && !failed {
             self.database.cluster.catalog.changed();
         }
+        if done.contains(Does::CHANGES_CATALOG) {
+            // ALTER TABLE runs defaults and checks, what came after the change was judged without knowing of it, and of
+            // what is run by a name (EXECUTE) the text tells nothing. Who has such names is asked when they go.
+            l.lease.stain = Some(self.number);
+            if !l.pins.reasons().contains(Leaves::PREPARE) {
+                l.left |= Leaves::ANYTHING;
+            }
+        }
         // From here on, what was changed is known to have been changed.
         l.touching = Touching::default();
         if done.contains(Does::WRITES) {

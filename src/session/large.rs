@@ -9,6 +9,7 @@ use super::serve::Session;
 use super::summary::Summary;
 use super::understand::Understood;
 use crate::server::Unnamed;
+use crate::sql::Leaves;
 use crate::sql::catalog::Does;
 use crate::wire::{self, Bind, Frontend};
 
@@ -66,7 +67,7 @@ impl Session {
         kind: Frontend,
         len: usize,
         head: usize,
-        summary: Box<Summary>,
+        mut summary: Box<Summary>,
     ) -> Result<(), End> {
         let item = Item { kind, start: 0, len };
         self.items.clear();
@@ -75,7 +76,15 @@ impl Session {
         if kind == Frontend::Bind {
             let bind = Bind::read(wire::body(&client.inbox[..head], len))?;
             names = wire::HEADER_LEN + bind.names_len();
-            self.plan.push(self.names.get(bind.statement).cloned());
+            let about = self.names.get(bind.statement).cloned();
+            // Its text could be looked at again, but a message this long pays for one question more.
+            summary.leaves |= Leaves::ANYTHING;
+            if let Some(prepared) = &about {
+                let known = prepared.known();
+                summary.leaves |= known.statement.leaves;
+                self.settings.named(&known.statement.setting_names);
+            }
+            self.plan.push(about);
             self.items.push(item);
         } else {
             self.names.forget_unnamed();

@@ -231,11 +231,32 @@ fn pair(row: &[Option<String>]) -> Option<(String, String)> {
 }
 
 impl Steering {
-    /// Where nobody knows which of both holds.
+    /// What is locked says nothing.
+    fn silence(&mut self, locked: Locked) {
+        for setting in locked.iter() {
+            match setting {
+                Lockable::Intent => self.intent = None,
+                Lockable::Consistency => self.level = None,
+                Lockable::Scope => self.scope = None,
+                Lockable::Key => self.key = None,
+                Lockable::OnStale => self.on_stale = None,
+            }
+        }
+    }
+
+    /// Where nobody knows which of both holds. What only one of them says competes with the default, whatever that is.
     fn or_stricter(self, inside: Self) -> Self {
-        let level = self.level.unwrap_or_default().and(inside.level.unwrap_or_default());
-        let scope = self.scope.unwrap_or_default().and(inside.scope.unwrap_or_default());
-        Self { level: Some(level), scope: Some(scope), after: inside.after.or(self.after), ..inside }
+        let level = match (self.level, inside.level) {
+            (None, None) => None,
+            (Some(one), Some(other)) => Some(one.and(other)),
+            (Some(only), None) | (None, Some(only)) => Some(only.and(Level::Strong)),
+        };
+        let scope = match (self.scope, inside.scope) {
+            (None, None) => None,
+            (Some(one), Some(other)) => Some(one.and(other)),
+            (Some(_), None) | (None, Some(_)) => Some(Scope::Database),
+        };
+        Self { level, scope, after: inside.after.or(self.after), ..inside }
     }
 
     fn of(settings: &BTreeMap<String, String>) -> Self {

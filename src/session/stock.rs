@@ -91,7 +91,9 @@ impl Session {
         let Some(l) = &mut self.leased else { return };
         let left = std::mem::take(&mut l.left);
         let doubtful = pins::doubtful(left, l.pins.reasons());
-        let unsettled = left.intersects(UNSETTLING);
+        // What bound the session may be gone, and what was run by a name meanwhile may have set anything.
+        let may_end = !l.pins.is_empty() && !doubtful.is_empty();
+        let unsettled = may_end || left.intersects(UNSETTLING);
         if doubtful.is_empty() && !unsettled {
             return;
         }

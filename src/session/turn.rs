@@ -148,7 +148,7 @@ impl Session {
     pub(super) async fn send(
         &mut self,
         client: &mut Client,
-        u: Understood,
+        mut u: Understood,
         len: usize,
         ending: Ending,
         again: Option<Rerun>,
@@ -175,6 +175,10 @@ impl Session {
         self.touch(&u.summary);
         let Self { leased, items, plan, .. } = self;
         let Some(leased) = leased else { return Ok(()) };
+        if leased.exchange.is_unsynced() {
+            // What was sent before it, without a Sync, may have left something, and is noted with it.
+            u.summary.leaves |= leased.turn.summary.leaves;
+        }
         let begins =
             u.summary.wants == Wants::ReadOnlyTransaction && ending == Ending::Query && u.summary.count == 1;
         leased.opening = begins.then(|| client.inbox[..len].into());
@@ -367,7 +371,7 @@ impl Session {
         } else {
             self.registered.slot.free().await;
             // What a part of the segment may have left there before another part failed nobody has asked for.
-            let is_clean = !(leased.left | turn.summary.leaves).intersects(PINNING);
+            let is_clean = !(leased.left | turn.summary.leaves).intersects(PINNING.with(Leaves::ANYTHING));
             let Leased { lease, .. } = leased;
             if is_settled && is_clean {
                 lease.give_back();

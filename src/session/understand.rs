@@ -243,6 +243,7 @@ impl Understood {
             // What was known of its names may be wrong in every respect: a function that only read may write by now.
             s.does |= Does::WRITES;
             s.touched = Touched { reads: Tables::Any, writes: Tables::Any };
+            s.leaves |= Leaves::ANYTHING;
         }
         if known.statement.is_opaque() {
             s.leaves |= Leaves::ANYTHING;

@@ -235,6 +235,8 @@ impl<'a> Reach<'a> {
         let Some(Item::Relation(relation)) = self.objects.get(at) else { return sum };
         if matches!(self.objects.schema(relation.schema), "pg_catalog" | "information_schema") {
             sum.tables = Tables::Any;
+            // An UPDATE of pg_settings, which a view may pass on, sets.
+            sum.does |= Does::LEAVES_ANYTHING;
         }
         let limbs = self.web.limbs.get(&at).into_iter().flatten();
         let columns = self.web.columns.get(&at).into_iter().flatten();

@@ -1,12 +1,17 @@
 //! INSERT, UPDATE, DELETE and MERGE: they write, but what they call may leave something in the session.
 
 use super::notes::Notes;
-use super::{Cause, Class, Use};
+use super::{Cause, Class, Leaves, Use};
 use pg_query::NodeEnum;
 use pg_query::protobuf::{
     DeleteStmt, IndexElem, InferClause, InsertStmt, MergeStmt, MergeWhenClause, MultiAssignRef,
     OnConflictClause, RangeVar, ReturningClause, UpdateStmt,
 };
+
+/// The view whose rule makes an UPDATE a call of `set_config()`.
+///
+/// <https://www.postgresql.org/docs/current/view-pg-settings.html>
+const SETTINGS_VIEW: &str = "pg_settings";
 
 impl Notes {
     /// Nodes of statements that write. `false` if it is none of them.
@@ -65,6 +70,9 @@ impl Notes {
         self.mention(Use::Read, &relation.schemaname, &relation.relname);
         if !self.is_planned_only() {
             self.mention(Use::Written, &relation.schemaname, &relation.relname);
+            if relation.relname == SETTINGS_VIEW {
+                self.leaves |= Leaves::ANYTHING;
+            }
         }
     }
 
