@@ -41,13 +41,17 @@ fn crate_roots(folder: &str) -> Vec<PathBuf> {
 fn every_crate_of_ours_forbids_unsafe_code() {
     let roots: Vec<_> = [".", "bench/load", "fuzz"].into_iter().flat_map(crate_roots).collect();
     let found = |end: &str| roots.iter().any(|path| path.ends_with(end));
-    for end in ["src/lib.rs", "src/main.rs", "tests/supply_chain.rs", "tests/oracle/main.rs", "benches/classify.rs"] {
+    for end in
+        ["src/lib.rs", "src/main.rs", "tests/supply_chain.rs", "tests/oracle/main.rs", "benches/classify.rs"]
+    {
         assert!(found(end), "{end} is not among {roots:?}");
     }
     assert!(found("bench/load/src/main.rs") && found("fuzz/fuzz_targets/shape.rs"), "{roots:?}");
     let without: Vec<_> = roots
         .iter()
-        .filter(|path| !fs::read_to_string(path).unwrap().lines().any(|line| line == "#![forbid(unsafe_code)]"))
+        .filter(|path| {
+            !fs::read_to_string(path).unwrap().lines().any(|line| line == "#![forbid(unsafe_code)]")
+        })
         .collect();
     assert!(without.is_empty(), "#![forbid(unsafe_code)] is missing in {without:?}");
 }
@@ -56,7 +60,10 @@ fn every_crate_of_ours_forbids_unsafe_code() {
 fn last_stage(instruction: &str) -> Vec<String> {
     let text = read("Dockerfile").replace("\\\n", " ");
     let stage = text.rsplit("\nFROM ").next().unwrap().to_owned();
-    stage.lines().filter_map(|line| line.strip_prefix(instruction)?.strip_prefix(' ').map(str::to_owned)).collect()
+    stage
+        .lines()
+        .filter_map(|line| line.strip_prefix(instruction)?.strip_prefix(' ').map(str::to_owned))
+        .collect()
 }
 
 #[test]
