@@ -11,6 +11,8 @@ SECONDS_EACH ?= 60
 SOAK ?= 60
 # make soak-drivers SEED=7: which random sessions
 SEED ?=
+# make storm STORM=300: seconds of storm, and as many without
+STORM ?= 300
 # make chaos ARGS='--only primary-killed --seconds 10 --seed 7', ARGS=--list, ARGS=--write (into docs/availability.md)
 # make oracle CORPUS=orm: only these of regress, contrib, traps, orm
 CORPUS ?=
@@ -21,13 +23,13 @@ WAY ?=
 LOAD = --locked --manifest-path bench/load/Cargo.toml --target-dir target/bench-load
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak soak-drivers chaos oracle conformance check fmt pgo instructions bench bench-freshness bench-classify fuzz compose-test
+.PHONY: help setup demo test soak soak-drivers storm chaos oracle conformance check fmt pgo instructions bench bench-freshness bench-classify fuzz compose-test reproducible
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 setup: ## install what demo, test, check and bench need (each also does it itself)
-	@scripts/setup.sh demo test check bench
+	@scripts/setup.sh demo test check deny bench
 
 demo: ## a primary, two replicas and Tidegate between them and an app, on this machine
 	@scripts/setup.sh demo
@@ -54,6 +56,16 @@ soak-drivers: ## psycopg, asyncpg, node-postgres, tokio-postgres and sqlx at ran
 	@scripts/setup.sh test
 	TIDEGATE_SOAK_SECONDS=$(SOAK) TIDEGATE_SOAK_SEED=$(SEED) $(CARGO) test --locked --test soak_drivers -- --nocapture
 
+storm: ## 10,000 hostile connections a minute for STORM seconds while pgbench works: no error, no growth, 90 % of the throughput
+	@scripts/setup.sh test
+	$(CARGO) build --locked --release
+	TIDEGATE_STORM_SECONDS=$(STORM) TIDEGATE_STORM_PROGRAM=target/release/tidegate \
+		$(CARGO) test --locked --test storm -- --ignored --nocapture
+
+reproducible: ## builds the program twice, in two folders: both must be the same, byte for byte
+	@scripts/setup.sh check
+	@CARGO="$(CARGO)" scripts/reproducible.sh
+
 chaos: ## one fault after the other on real nodes with clients at work: nothing lost, nothing stale, back soon; ARGS=--help
 	@scripts/setup.sh test
 	$(CARGO) test --locked --test chaos -- --full $(ARGS)
@@ -66,15 +78,15 @@ conformance: ## PostgreSQL's regression suite through Tidegate, in session and i
 	@scripts/setup.sh oracle
 	@CARGO="$(CARGO)" scripts/conformance.sh $(WAY)
 
-check: ## formatting, lints, documentation, dead links, the wall
-	@scripts/setup.sh check
+check: ## formatting, lints, documentation, dead links, the wall, what the program is made of
+	@scripts/setup.sh check deny
 	$(CARGO) fmt --check
 	$(CARGO) clippy --locked --all-targets -- -D warnings
 	$(CARGO) fmt --check --manifest-path bench/load/Cargo.toml
 	$(CARGO) clippy $(LOAD) -- -D warnings
 	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --locked --no-deps --document-private-items
-	$(CARGO) test --locked --quiet --test architecture --test docs
-	@if $(CARGO) deny --version >/dev/null 2>&1; then $(CARGO) deny check licenses bans sources; fi
+	$(CARGO) test --locked --quiet --test architecture --test docs --test supply_chain
+	@CARGO="$(CARGO)" scripts/deny.sh
 
 fmt: ## format the code
 	$(CARGO) fmt

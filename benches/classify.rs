@@ -1,5 +1,6 @@
 //! What it costs to know a statement: the key of its shape (each time), its classification (once per shape), and texts so
 //! large that they are an attack or a mistake. `make bench-classify`; figures are in `docs/performance.md`.
+#![forbid(unsafe_code)]
 #![allow(missing_docs, reason = "a program of its own")]
 
 use std::collections::HashSet;

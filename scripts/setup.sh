@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a task needs on Debian or Ubuntu; prints and does nothing when everything is there.
-#   scripts/setup.sh [demo|test|oracle|check|bench]...
+#   scripts/setup.sh [demo|test|oracle|check|deny|bench]...
 # As root it installs; otherwise through sudo; where neither works it prints the command to run.
 set -euo pipefail
 
@@ -14,6 +14,8 @@ have_libclang() {
 have_venv() { python3 -c 'import ensurepip, venv' >/dev/null 2>&1; }
 
 packages=()
+# Programs of Rust's that Debian does not have in a version that would do: name@version.
+tools=()
 want() { packages+=("$@"); }
 # Programs that the benchmark and the tests start by themselves; Debian would start each as a service, on ports that others may want.
 daemons=()
@@ -40,6 +42,7 @@ for task in "$@"; do
     building
     case $task in
     check) ;;
+    deny) tools+=(cargo-deny@0.20.2) ;;
     demo) postgres ;;
     test)
         postgres
@@ -66,7 +69,7 @@ for task in "$@"; do
         want_daemon pgbouncer pgbouncer
         want_daemon pgpool pgpool2
         ;;
-    *) echo "setup.sh: unknown task '$task' (demo, test, oracle, check, bench)" >&2; exit 2 ;;
+    *) echo "setup.sh: unknown task '$task' (demo, test, oracle, check, deny, bench)" >&2; exit 2 ;;
     esac
 done
 
@@ -74,7 +77,22 @@ if ! have cargo; then
     echo "Rust is missing: install it from https://rustup.rs and run this again." >&2
     exit 1
 fi
-[ ${#packages[@]} -gt 0 ] || exit 0
+# Last, because building them takes what Debian's packages bring.
+install_tools() {
+    local missing=() tool
+    for tool in "${tools[@]}"; do
+        "${tool%@*}" --version >/dev/null 2>&1 || missing+=("$tool")
+    done
+    [ ${#missing[@]} -gt 0 ] || return 0
+    # They run for a second and are built once: without the optimisation that takes longest.
+    CARGO_PROFILE_RELEASE_OPT_LEVEL=1 CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 \
+        cargo install --locked "${missing[@]}"
+}
+
+if [ ${#packages[@]} -eq 0 ]; then
+    install_tools
+    exit
+fi
 mapfile -t packages < <(printf '%s\n' "${packages[@]}" | sort -u)
 
 if ! have apt-get; then
@@ -104,3 +122,5 @@ for daemon in "${daemons[@]}"; do
         "${as_root[@]}" "/etc/init.d/$daemon" stop >&2 || true # it fails where nothing was started
     fi
 done
+
+install_tools

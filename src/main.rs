@@ -1,4 +1,5 @@
 //! The `tidegate` program: wiring only.
+#![forbid(unsafe_code)]
 
 use std::process::ExitCode;
 

@@ -1,6 +1,7 @@
 //! What runs once per statement does not allocate: the key of a statement's shape and the look for hints.
 //!
 //! A binary of its own, because it counts what all of its process allocates.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::hint::black_box;

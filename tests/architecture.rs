@@ -3,6 +3,7 @@
 //!
 //! It reads tokens, not types: comments, strings and `#[cfg(test)]` items are left out, `use` trees are spelled
 //! out into paths, and every path is held against the tables below. A new folder needs a row in [`WALL`].
+#![forbid(unsafe_code)]
 
 use std::collections::HashSet;
 use std::fs;

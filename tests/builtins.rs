@@ -1,6 +1,7 @@
 //! The curated lists (`src/sql/builtins/`) against a running PostgreSQL: they are complete, and they are true.
 //!
 //! A version that the lists do not know yet fails here, name by name. `scripts/builtins.sh` prints the names to decide on.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;

@@ -3,6 +3,7 @@
 //!
 //! Real servers, the real proxy, a network that can be broken, clients at work; and one fault after the other. After each:
 //! what clients were told is true, nothing they read was stale, they were served again soon, and nothing has leaked.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;

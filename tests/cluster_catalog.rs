@@ -1,4 +1,5 @@
 //! What the catalog says of a real database's objects, and when it notices that they change.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::too_many_lines, reason = "tables are as long as they are")]
 

@@ -1,4 +1,5 @@
 //! What Tidegate promises, each promise a test, against a primary and two streaming replicas.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![allow(clippy::needless_for_each, reason = "one line per step keeps a scenario readable")]
 #![allow(clippy::too_many_lines, reason = "tables are as long as they are")]

@@ -1,4 +1,5 @@
 //! What the environment says, read by a process of its own: a test cannot change its own environment safely.
+#![forbid(unsafe_code)]
 
 use std::ffi::OsString;
 use std::process::Command;

@@ -1,5 +1,5 @@
 //! The file in `config/` shows every setting at its default.
-
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;

@@ -1,4 +1,5 @@
 //! `tidegate demo`: it shows reads on both replicas and no stale one, and leaves nothing behind however it is ended.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;

@@ -1,5 +1,6 @@
 //! No dead links: every relative link in the Markdown files at the root and under `docs/` names a file of this
 //! repository, and every anchor a heading of that file. Links to other sites are not followed.
+#![forbid(unsafe_code)]
 
 use std::collections::{HashMap, HashSet};
 use std::fs;

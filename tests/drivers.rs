@@ -2,6 +2,7 @@
 //! against PostgreSQL itself: what fails there says nothing about the proxy.
 //!
 //! `tests/drivers/setup.sh` installs what the drivers need into a cache folder on first use.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;

@@ -1,5 +1,6 @@
 //! The Rust drivers, as their users run them, through the proxy. Each one's checks also run against PostgreSQL itself:
 //! what fails there says nothing about the proxy.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;

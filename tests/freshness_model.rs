@@ -6,6 +6,7 @@
 //!
 //! The world around the proxy is modelled after PostgreSQL: commits are flushed in WAL order, may be seen on replicas (and
 //! on the primary) before they are acknowledged, and are acknowledged in any order.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::{BTreeSet, VecDeque};

@@ -5,6 +5,7 @@
 //! threads are counted: what the monitor asks meanwhile depends on the time. The limits are in
 //! `instructions/limits.txt`; `make instructions` shows the counts, and `make instructions ARGS=--update` writes
 //! them there.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "instructions/callgrind.rs"]

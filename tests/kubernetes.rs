@@ -1,4 +1,5 @@
 //! The examples for Kubernetes fit what the program understands, and their parts fit each other.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::collections::BTreeSet;

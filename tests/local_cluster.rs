@@ -1,4 +1,5 @@
 //! The throwaway cluster: it replicates, it can be broken in every way the tests need, and it leaves nothing behind.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;

@@ -1,4 +1,5 @@
 //! A `patroni://` URL before a real Patroni cluster: switchover, failover, members that come and go, under load.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;

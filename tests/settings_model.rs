@@ -3,6 +3,7 @@
 //! every step both must show the same settings, and must have been told the same by `ParameterStatus`.
 //!
 //! `TIDEGATE_SETTINGS_CASES=5000` runs that many sequences, `TIDEGATE_SETTINGS_SEED=7` others than usual.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;

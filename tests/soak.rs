@@ -2,6 +2,7 @@
 //!
 //! Two proxies before one cluster, `tidegate verify` over both, replay paused and delayed on one replica, the other one
 //! killed and restarted again and again. One violation fails it.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;

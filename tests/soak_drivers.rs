@@ -2,6 +2,7 @@
 //! and at the end nothing may be left behind: no client, no pin, no lock, no open transaction, no connection too many.
 //!
 //! `make soak-drivers SOAK=1800 SEED=7` runs longer, and other sessions. What fails names its seed, client and session.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;

@@ -1,4 +1,5 @@
 //! `tidegate verify`: it finds nothing where nothing is stale, finds what is, and leaves nothing behind.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod support;

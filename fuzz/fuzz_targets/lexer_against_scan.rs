@@ -1,4 +1,5 @@
 //! Our lexer and PostgreSQL's find the same tokens in any text, with `standard_conforming_strings` on and off.
+#![forbid(unsafe_code)]
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,5 +1,6 @@
 //! Texts of one shape are classified alike: other literals, other white space and other comments in the same tokens.
 //! What is kept under a shape's key would otherwise be wrong for some text of that shape.
+#![forbid(unsafe_code)]
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

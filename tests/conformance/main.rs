@@ -2,6 +2,7 @@
 //!
 //! Every test must say through the proxy what it says without one, in session pooling and in transaction pooling, while
 //! two replicas serve reads.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "../support/mod.rs"]

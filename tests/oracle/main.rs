@@ -3,6 +3,7 @@
 //! Every statement of PostgreSQL's regression suite goes through Tidegate to the primary, and Tidegate says what it would
 //! have done with it. Each statement that succeeds is tried on a standby that has replayed it. What the standby refuses,
 //! or answers otherwise, Tidegate must want on the primary.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 #[path = "../support/mod.rs"]

@@ -86,6 +86,17 @@ impl Tidegate {
         self
     }
 
+    /// Has another build of the proxy run instead of this profile's.
+    pub fn program(mut self, program: &std::ffi::OsStr) -> Self {
+        let mut command = Command::new(program);
+        command.args(self.command.get_args());
+        for name in FOREIGN_SETTINGS {
+            command.env_remove(name);
+        }
+        self.command = command;
+        self
+    }
+
     /// Adds arguments.
     pub fn args<'a>(mut self, args: impl IntoIterator<Item = &'a str>) -> Self {
         self.command.args(args);

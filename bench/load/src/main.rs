@@ -7,6 +7,7 @@
 //! tidegate-bench-load reopen  proxy=DSN writers=N rate=N (0: as fast as it goes) seconds=S
 //! tidegate-bench-load readers proxy=DSN readers=N writes_per_second=N think_ms=MS seconds=S
 //! ```
+#![forbid(unsafe_code)]
 
 mod arguments;
 mod figures;
