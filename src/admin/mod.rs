@@ -96,6 +96,7 @@ async fn metrics(State(proxy): State<Arc<Proxy>>) -> Response {
         gauge_catalog(&proxy, name, database);
         gauge_pools(&proxy, database);
     }
+    proxy.gauge_certificates();
     let (shapes, bytes) = proxy.known_shapes();
     for (name, value) in [("tidegate_known_shapes", shapes), ("tidegate_known_shapes_bytes", bytes)] {
         proxy.stats.gauge(name, &[]).set(value as f64);

@@ -6,7 +6,7 @@ use super::refuse;
 use crate::cluster::{Finding, Identity, Survey};
 use crate::config::{DatabaseSettings, Settings};
 use crate::freshness::Lsn;
-use crate::session::Proxy;
+use crate::session::{Encryption, Proxy};
 use crate::topology;
 
 /// Checks every database and says what was found; the exit code is 0 when all can be served.
@@ -30,6 +30,10 @@ async fn all(settings: &Settings) -> ExitCode {
     };
     let proxy = Proxy::new(settings, std::sync::Arc::default(), crate::cluster::Clock::start());
     let mut faults = Vec::new();
+    match Encryption::read(&settings.tls) {
+        Ok(encryption) => encryption.concerns().iter().for_each(|concern| eprintln!("warning: {concern}")),
+        Err(unreadable) => faults.extend(unreadable.to_string().lines().map(str::to_owned)),
+    }
     for database in &settings.databases {
         println!("database {}", database.name);
         let survey = Survey::take(database).await;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::logging::Filter;
 use super::nodes::Followers;
 use crate::config::{Mistakes, Settings, Sources, load};
-use crate::session::Proxy;
+use crate::session::{Encryption, Proxy, Unreadable};
 use crate::topology;
 
 /// The configuration that is in force, and where it came from.
@@ -27,6 +27,9 @@ pub enum Refusal {
     /// Whoever is to name the nodes of a database does not answer.
     #[error("{0}")]
     Nodes(String),
+    /// A certificate, a key or a list of certificates cannot be used.
+    #[error("{0}")]
+    Tls(#[from] Unreadable),
 }
 
 /// What a reload has done, in sentences.
@@ -63,6 +66,7 @@ impl Reloader {
     /// Reads the sources again and goes by them. If they cannot be used nothing changes, and it is returned why. Cancel safe.
     pub(super) async fn reload(&mut self, proxy: &Arc<Proxy>) -> Result<Outcome, Refusal> {
         let new = load(&self.sources)?;
+        let encryption = Encryption::read(&new.tls)?;
         let located = topology::located(&new, |database| proxy.nodes_in_use(database)).await;
         let located = located.map_err(Refusal::Nodes)?;
         let mut outcome = Outcome { changed: changes(&self.settings, &new), pending: Vec::new() };
@@ -85,6 +89,13 @@ impl Reloader {
         for warning in new.warnings.iter().filter(|warning| !self.settings.warnings.contains(warning)) {
             tracing::warn!("{warning}");
         }
+        for concern in encryption.concerns() {
+            tracing::warn!("{concern}");
+        }
+        if new.tls == self.settings.tls && encryption.has_other_files_than(&proxy.encryption()) {
+            outcome.changed.push("certificates: changed".to_owned());
+        }
+        proxy.encrypt(encryption);
         proxy.reload(&located);
         self.follow(proxy, &located);
         // What needs a restart is still what it was.
@@ -116,6 +127,7 @@ fn changes(before: &Settings, now: &Settings) -> Vec<String> {
         ("upgrade_timeout", before.upgrade_timeout != now.upgrade_timeout),
         ("console_users", before.console_users != now.console_users),
         ("peers", before.peers != now.peers),
+        ("TLS towards clients", before.tls != now.tls),
     ] {
         if differs {
             changes.push(format!("{name}: changed"));

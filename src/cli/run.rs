@@ -15,7 +15,7 @@ use super::upgrade::{Refusal, Successor, upgrade};
 use super::{logging, orders, refuse};
 use crate::cluster::{State, Survey};
 use crate::config::{Settings, Sources};
-use crate::session::Proxy;
+use crate::session::{Encryption, Proxy};
 use crate::topology;
 
 /// How often systemd is told what the proxy does, if it has changed.
@@ -69,6 +69,11 @@ async fn start(
     inherited: Inherited,
     summons: Option<Summons>,
 ) -> Result<Running, String> {
+    // Before the servers are asked, which may take a while.
+    let encryption = Encryption::read(&reloader.settings.tls).map_err(|unreadable| unreadable.to_string())?;
+    for concern in encryption.concerns() {
+        tracing::warn!("{concern}");
+    }
     let mut former = summons.map(Summons::answer).transpose()?;
     let abandoned = async {
         match &mut former {

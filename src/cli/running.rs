@@ -19,7 +19,7 @@ use crate::cluster::Clock;
 use crate::config::{ListenAddress, Settings};
 use crate::net::handover::{Offer, Purpose};
 use crate::net::{Accepted, Bound, SocketFile};
-use crate::session::{self, Proxy};
+use crate::session::{self, Encryption, Proxy};
 use crate::stats::Stats;
 
 /// A proxy that runs. It owns one thread per worker, each with a single-threaded runtime and listening sockets of its
@@ -71,7 +71,9 @@ impl Running {
         mut inherited: Inherited,
         former: Option<Former>,
     ) -> Result<Self, String> {
+        let encryption = Encryption::read(&settings.tls).map_err(|unreadable| unreadable.to_string())?;
         let proxy = Arc::new(Proxy::new(settings, Arc::new(Stats::default()), Clock::start()));
+        proxy.encrypt(encryption);
         let workers = settings.workers.unwrap_or_else(default_workers);
         let admin = open_admin(settings.admin, &mut inherited)?;
         let Sockets { addresses: listen, workers: listeners, shared, mut files, names, mut offers } =

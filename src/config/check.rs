@@ -15,17 +15,19 @@ use super::settings::{
     DEFAULT_SHUTDOWN_DELAY, DEFAULT_SHUTDOWN_TIMEOUT, DEFAULT_STARTUP_TIMEOUT, DEFAULT_UPGRADE_TIMEOUT,
     DatabaseSettings, PoolSettings, Settings, UserSettings,
 };
+use super::tls;
 use super::top::{Admin, TopLayer};
 use super::topology::{NodeSource, Place, TopologySettings};
 use std::net::SocketAddr;
 
 /// Checks everything and fills in defaults. The warnings are left to the caller.
 pub(super) fn settings(
-    top: TopLayer,
+    mut top: TopLayer,
     databases: Vec<(String, DatabaseLayer)>,
     fallback: Option<&Secret>,
     findings: &mut Findings,
 ) -> Settings {
+    let tls = tls::settings(&mut top, findings);
     let listen = top.listen.unwrap_or_else(|| vec![ListenAddress::Tcp(DEFAULT_LISTEN)]);
     let admin = match top.admin.unwrap_or(Admin::At(DEFAULT_ADMIN)) {
         Admin::Off => None,
@@ -56,6 +58,7 @@ pub(super) fn settings(
         console_users,
         peer_id: top.peer_id,
         peers: others,
+        tls,
     }
 }
 

@@ -20,6 +20,7 @@ use super::node::{self, NodeSettings, parse_address};
 use super::redact::redact_url;
 use super::secret::Secret;
 use super::settings::UserTuning;
+use super::tls::{self, SniLayer};
 use super::top::{self, TopLayer};
 use super::topology::Place;
 use super::url;
@@ -102,6 +103,7 @@ impl Walker<'_> {
                         }
                     }
                 }
+                "sni" => layer.top.sni = Some(self.server_names(&origin, value)),
                 "console_password_file" => {
                     let path = self.scalar(&origin, value);
                     if let Some(text) = path.and_then(|path| self.password_file(&origin, &path)) {
@@ -116,12 +118,39 @@ impl Walker<'_> {
                     }
                 }
                 _ => {
-                    let known = top::KEYS.into_iter().chain(["console_password_file", "database", "peers"]);
+                    let known =
+                        top::KEYS.into_iter().chain(["console_password_file", "database", "peers", "sni"]);
                     self.findings.mistake(&origin, keys::unknown("setting", key, known));
                 }
             }
         }
+        tls::start_at(&mut layer.top, self.path.parent().unwrap_or(Path::new("")));
         layer
+    }
+
+    /// `[sni."db1.example.com"]`
+    fn server_names(&mut self, origin: &Origin, value: &Spanned<DeValue<'_>>) -> Vec<SniLayer> {
+        let mut names = Vec::new();
+        for (name, value, span) in self.tables(origin, value, "[sni.\"db1.example.com\"]") {
+            let origin = self.at(&span).inside(&format!("sni.{name}"));
+            let Some(table) = self.table(&origin, value) else { continue };
+            let mut layer = SniLayer { name: name.to_owned(), certificate: None, key: None, origin };
+            for (key, value, span) in entries(table) {
+                let origin = self.at(&span).inside(key);
+                let Some(text) = self.scalar(&origin, value) else { continue };
+                let file = self.findings.keep(&origin, tls::path(&text));
+                match key {
+                    "cert_file" => layer.certificate = file,
+                    "key_file" => layer.key = file,
+                    _ => {
+                        let known = ["cert_file", "key_file"];
+                        self.findings.mistake(&origin, keys::unknown("setting", key, known));
+                    }
+                }
+            }
+            names.push(layer);
+        }
+        names
     }
 
     fn database(&mut self, origin: &Origin, name: &str, table: &DeTable<'_>) -> DatabaseLayer {

@@ -50,6 +50,18 @@ pub struct Given {
     pub console_users: Vec<String>,
     /// `TIDEGATE_PEER_ID` or `--peer-id`.
     pub peer_id: Option<String>,
+    /// `TIDEGATE_SSL` or `--ssl`.
+    pub ssl: Option<String>,
+    /// `TIDEGATE_SSL_CERT_FILE` or `--ssl-cert-file`.
+    pub ssl_cert_file: Option<String>,
+    /// `TIDEGATE_SSL_KEY_FILE` or `--ssl-key-file`.
+    pub ssl_key_file: Option<String>,
+    /// `TIDEGATE_SSL_CA_FILE` or `--ssl-ca-file`.
+    pub ssl_ca_file: Option<String>,
+    /// `TIDEGATE_SSL_CRL_FILE` or `--ssl-crl-file`.
+    pub ssl_crl_file: Option<String>,
+    /// `TIDEGATE_SSL_MIN_PROTOCOL_VERSION` or `--ssl-min-protocol-version`.
+    pub ssl_min_protocol_version: Option<String>,
 }
 
 impl Sources {
@@ -92,6 +104,12 @@ fn top_layer(given: &Given, name: impl Fn(&str) -> String, findings: &mut Findin
         ("locality", &given.locality),
         ("log", &given.log),
         ("peer_id", &given.peer_id),
+        ("ssl", &given.ssl),
+        ("ssl_cert_file", &given.ssl_cert_file),
+        ("ssl_key_file", &given.ssl_key_file),
+        ("ssl_ca_file", &given.ssl_ca_file),
+        ("ssl_crl_file", &given.ssl_crl_file),
+        ("ssl_min_protocol_version", &given.ssl_min_protocol_version),
     ];
     let said = single.into_iter().filter_map(|(key, value)| Some((key, value.as_ref()?)));
     let listed = given.listen.iter().map(|value| ("listen", value));

@@ -28,6 +28,7 @@ mod rule;
 mod secret;
 mod settings;
 mod suggest;
+mod tls;
 mod top;
 mod topology;
 mod url;
@@ -51,4 +52,5 @@ pub use settings::{
     ClientAuth, DatabaseSettings, Mode, PoolMode, PoolSettings, Settings, UserSettings, UserTuning,
 };
 pub use suggest::nearest;
+pub use tls::{CertificateFiles, SniSettings, Ssl, TlsSettings, TlsVersion};
 pub use topology::{DiscoverySettings, NodeSource, TopologySettings};

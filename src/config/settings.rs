@@ -11,6 +11,7 @@ use super::node::NodeSettings;
 use super::peers::{PeerId, PeerSettings};
 use super::rule::RuleSettings;
 use super::secret::Secret;
+use super::tls::TlsSettings;
 use super::topology::TopologySettings;
 use crate::health::Limits;
 use crate::sql::words::words;
@@ -58,6 +59,8 @@ pub struct Settings {
     pub peer_id: Option<PeerId>,
     /// Instances that stand beside this one, which may be among them; none twice.
     pub peers: Vec<PeerSettings>,
+    /// TLS towards clients.
+    pub tls: TlsSettings,
 }
 
 /// One database as clients see it, and the cluster behind it.

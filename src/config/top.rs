@@ -1,6 +1,7 @@
 //! The settings of the whole proxy, as one source says them.
 
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
@@ -12,7 +13,8 @@ use super::node::zone;
 use super::peers::{PeerId, PeerSettings, parse_id, parse_peer};
 use super::secret::Secret;
 use super::suggest::nearest;
-use super::value::{count, duration, switch};
+use super::tls::{SniLayer, Ssl, TlsVersion, path};
+use super::value::{count, duration, switch, word};
 
 /// Where the admin console is, or that there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -37,11 +39,18 @@ layer! {
         upgrade_timeout: Duration,
         peer_id: PeerId,
         peers: Vec<PeerSettings>,
+        ssl: Ssl,
+        ssl_cert_file: PathBuf,
+        ssl_key_file: PathBuf,
+        ssl_ca_file: PathBuf,
+        ssl_crl_file: PathBuf,
+        ssl_min_protocol_version: TlsVersion,
+        sni: Vec<SniLayer>,
     }
 }
 
 /// The keys of a file that [`TopLayer::set`] understands.
-pub(super) const KEYS: [&str; 12] = [
+pub(super) const KEYS: [&str; 18] = [
     "listen",
     "admin",
     "workers",
@@ -54,6 +63,12 @@ pub(super) const KEYS: [&str; 12] = [
     "console_users",
     "console_password",
     "peer_id",
+    "ssl",
+    "ssl_cert_file",
+    "ssl_key_file",
+    "ssl_ca_file",
+    "ssl_crl_file",
+    "ssl_min_protocol_version",
 ];
 
 /// Those of [`KEYS`] that can be lists; each value is set for itself.
@@ -97,6 +112,12 @@ impl TopLayer {
             "shutdown_delay" => self.shutdown_delay = Some(duration(value)?),
             "upgrade_timeout" => self.upgrade_timeout = Some(duration(value)?),
             "peer_id" => self.peer_id = Some(parse_id(value)?),
+            "ssl" => self.ssl = Some(word(value)?),
+            "ssl_cert_file" => self.ssl_cert_file = Some(path(value)?),
+            "ssl_key_file" => self.ssl_key_file = Some(path(value)?),
+            "ssl_ca_file" => self.ssl_ca_file = Some(path(value)?),
+            "ssl_crl_file" => self.ssl_crl_file = Some(path(value)?),
+            "ssl_min_protocol_version" => self.ssl_min_protocol_version = Some(word(value)?),
             _ => return Err(super::keys::unknown("setting", key, KEYS)),
         }
         Ok(())

@@ -49,6 +49,27 @@ impl Stream {
         Ok(Self::Tcp(stream))
     }
 
+    /// The first byte that the peer sends, which stays to be read; `None` when it hangs up, or does not come by TCP. Cancel
+    /// safe.
+    pub async fn first_byte(&self) -> io::Result<Option<u8>> {
+        let Self::Tcp(stream) = self else { return Ok(None) };
+        let mut byte = [0];
+        let count = stream.peek(&mut byte).await?;
+        Ok((count > 0).then_some(byte[0]))
+    }
+
+    /// Takes a TCP connection out that is not in TLS. What is left is a peer that has hung up.
+    pub fn take_tcp(&mut self) -> Option<TcpStream> {
+        if !matches!(self, Self::Tcp(_)) {
+            return None;
+        }
+        let (hung_up, _) = tokio::io::duplex(1);
+        match std::mem::replace(self, Self::Memory(hung_up)) {
+            Self::Tcp(stream) => Some(stream),
+            Self::Tls(_) | Self::Unix(_) | Self::Memory(_) => None,
+        }
+    }
+
     /// The TLS it is in, if it is.
     pub fn tls(&self) -> Option<&Tls> {
         match self {

@@ -38,7 +38,7 @@ impl Tls {
         connection.peer_certificates().unwrap_or_default()
     }
 
-    /// Version of TLS and cipher suite, for people: `TLSv1.3`, `TLS13_AES_256_GCM_SHA384`.
+    /// Version of TLS and cipher suite, by their usual names: `TLSv1.3`, `TLS_AES_256_GCM_SHA384`.
     pub fn described(&self) -> (String, String) {
         let (_, connection) = self.stream.get_ref();
         let version = match connection.protocol_version() {
@@ -46,8 +46,9 @@ impl Tls {
             Some(rustls::ProtocolVersion::TLSv1_2) => "TLSv1.2".to_owned(),
             other => format!("{other:?}"),
         };
-        let suite = connection.negotiated_cipher_suite();
-        (version, suite.map(|suite| format!("{:?}", suite.suite())).unwrap_or_default())
+        let suite = connection.negotiated_cipher_suite().and_then(|suite| suite.suite().as_str());
+        // The suites of TLS 1.3 have a name of their own here.
+        (version, suite.unwrap_or_default().replacen("TLS13_", "TLS_", 1))
     }
 
     /// The TCP connection beneath.

@@ -5,8 +5,11 @@ use std::io;
 use std::task::{Context, Poll};
 
 use bytes::{Buf, BytesMut};
+use tokio::io::AsyncWriteExt;
+use tokio::net::TcpStream;
 
-use crate::net::{Peer, Stream};
+use crate::net::{Peer, Stream, Tls};
+use crate::tls::{PeerIdentity, peer_identity};
 use crate::wire::{Frontend, WireError, frontend_message};
 
 /// A buffer that has grown beyond this is given back as soon as it is empty, in bytes.
@@ -62,6 +65,52 @@ impl Client {
     /// What a SCRAM proof of its is bound to, where it may be bound to something.
     pub(super) fn end_point(&self) -> Option<&[u8]> {
         self.stream.tls()?.end_point()
+    }
+
+    /// Whether nobody in between can read along.
+    pub(super) fn is_encrypted(&self) -> bool {
+        self.stream.tls().is_some()
+    }
+
+    /// Whether it can be put in TLS: it comes by TCP, and is not yet.
+    pub(super) fn may_be_encrypted(&self) -> bool {
+        matches!(self.stream, Stream::Tcp(_))
+    }
+
+    /// Who it is by the certificate that it has shown and that was verified; `None` if it has shown none.
+    #[allow(dead_code, reason = "what authenticates by certificates comes with the rules for it")]
+    pub(super) fn certificate(&self) -> Option<PeerIdentity> {
+        peer_identity(self.stream.tls()?.peer_certificates().first()?)
+    }
+
+    /// Version of TLS and cipher suite, as PgBouncer shows them: `TLSv1.3/TLS_AES_256_GCM_SHA384`.
+    pub(super) fn tls(&self) -> Option<Box<str>> {
+        let (version, suite) = self.stream.tls()?.described();
+        Some(format!("{version}/{suite}").into())
+    }
+
+    /// Whether it begins with TLS, without having asked for it. Cancel safe.
+    pub(super) async fn begins_tls(&self) -> io::Result<bool> {
+        /// The type of TLS's first record: a handshake. No start-up packet is so long that it begins with it.
+        const HANDSHAKE: u8 = 0x16;
+        Ok(self.inbox.is_empty() && self.stream.first_byte().await? == Some(HANDSHAKE))
+    }
+
+    /// The socket, to be put in TLS; until then the client is not reached.
+    pub(super) fn take_socket(&mut self) -> Option<TcpStream> {
+        self.stream.take_tcp()
+    }
+
+    /// Its socket, in TLS.
+    pub(super) fn put_in_tls(&mut self, tls: Tls) {
+        self.stream = Stream::Tls(Box::new(tls));
+    }
+
+    /// Says in TLS that nothing more comes, so that the client knows that it has heard everything.
+    pub(super) async fn close(&mut self) {
+        if self.is_encrypted() {
+            let _ = self.stream.shutdown().await;
+        }
     }
 
     /// Takes its buffers away. It must rest.

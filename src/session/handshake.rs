@@ -1,8 +1,6 @@
-//! From an accepted socket to a session that is ready for its first statement.
+//! From a client's start-up packet to a session that is ready for its first statement.
 
 use std::sync::Arc;
-
-use bytes::Buf;
 
 use super::cancel::Registered;
 use super::client::Client;
@@ -11,11 +9,12 @@ use super::failure::{End, Failure};
 use super::greeting::arrival;
 use super::halt::unless_ended;
 use super::login::log_in;
+use super::negotiation::{Wish, begin};
 use super::proxy::{Admitted, Database, Proxy, User};
 use super::replication::{self, Replication};
 use super::roster::{Entry, Who};
 use super::serve::Session;
-use crate::wire::{Startup, StartupParameters, TransactionStatus, encode, startup_packet};
+use crate::wire::{StartupParameters, TransactionStatus, encode};
 
 /// The newest minor version of protocol 3 spoken here.
 const MINOR: u16 = 2;
@@ -33,25 +32,11 @@ pub(super) enum Greeted {
 
 /// Greets a client.
 pub(super) async fn greet(proxy: &Arc<Proxy>, client: &mut Client) -> Result<Greeted, End> {
-    let parameters = loop {
-        match startup(client).await? {
-            Startup::Ssl | Startup::GssEnc => {
-                // Whatever came before the answer was not encrypted and must not be taken as if it were.
-                if !client.inbox.is_empty() {
-                    return Err(Failure::fatal(
-                        "08P01",
-                        "received unencrypted data after a request for encryption",
-                    )
-                    .into());
-                }
-                encode::encryption_refused(&mut client.outbox);
-                client.flush().await;
-            }
-            Startup::Cancel(key) => {
-                proxy.deal_with_cancel(key).await;
-                return Ok(Greeted::Canceller);
-            }
-            Startup::Session(parameters) => break parameters,
+    let parameters = match begin(proxy, client).await? {
+        Wish::Session(parameters) => parameters,
+        Wish::Cancel(key) => {
+            proxy.deal_with_cancel(key).await;
+            return Ok(Greeted::Canceller);
         }
     };
     negotiate(client, &parameters);
@@ -68,16 +53,6 @@ pub(super) async fn greet(proxy: &Arc<Proxy>, client: &mut Client) -> Result<Gre
         return Ok(Greeted::Replication(Box::new(opened)));
     }
     ready(proxy, client, &parameters, database, user).await.map(Greeted::Session)
-}
-
-async fn startup(client: &mut Client) -> Result<Startup, End> {
-    loop {
-        if let Some((packet, len)) = startup_packet(&client.inbox)? {
-            client.inbox.advance(len);
-            return Ok(packet);
-        }
-        client.fill().await?;
-    }
 }
 
 /// A newer minor version or an option not known is answered with what is spoken here; the client decides.
@@ -105,7 +80,9 @@ fn admit(
     })?;
     let registered = register(proxy, parameters);
     let who = Who::Client(Arc::clone(database), Arc::clone(user));
-    registered.slot.introduce(Entry::new(who, client.address(), parameters));
+    let entry = Entry::new(who, client, parameters);
+    entry.log(&registered);
+    registered.slot.introduce(entry);
     Ok((registered, admitted))
 }
 

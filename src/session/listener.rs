@@ -126,7 +126,7 @@ async fn enter(proxy: Arc<Proxy>, mut client: Client) -> Option<Box<Served>> {
         Ok(Greeted::Session(session)) => return Some(Box::new(Served { session, client })),
         Ok(Greeted::Replication(replication)) => Box::pin(replication.serve(&mut client)).await,
         Ok(Greeted::Console(console)) => Box::pin(console.serve(&mut client)).await,
-        Ok(Greeted::Canceller) => return None,
+        Ok(Greeted::Canceller) => End::Client,
         Err(end) => end,
     };
     farewell(&mut client, end).await;
@@ -159,6 +159,9 @@ async fn farewell(client: &mut Client, end: End) {
         tracing::info!(sqlstate = %failure.code, "{}", failure.message);
         failure.write(&mut client.outbox);
         let _ = tokio::time::timeout(patience, client.flush()).await;
+    }
+    if client.is_encrypted() {
+        let _ = tokio::time::timeout(patience, client.close()).await;
     }
 }
 

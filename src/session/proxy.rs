@@ -13,6 +13,7 @@ use super::console::Administrators;
 use super::control::Controls;
 use super::door::Door;
 use super::due::Proven;
+use super::encryption::Encryption;
 use super::gate::Gate;
 use super::greeting::Greetings;
 use super::peers::Peers;
@@ -51,6 +52,8 @@ pub struct Proxy {
     pub(super) logins: Logins,
     pub(super) log_statements: AtomicBool,
     pub(super) administrators: ArcSwap<Administrators>,
+    /// Whether clients' connections are encrypted, and how.
+    pub(super) encryption: ArcSwap<Encryption>,
     /// What the console asks of the program.
     pub controls: Controls,
     /// Becomes true when the proxy is to stop: idle sessions end at once, the others when they are idle.
@@ -141,6 +144,7 @@ impl Proxy {
             mock: Verifier::derive(&format!("{:x}", rand::random::<u128>())),
             log_statements: AtomicBool::new(settings.log_statements),
             administrators: ArcSwap::from_pointee(Administrators::new(&settings.console_users)),
+            encryption: ArcSwap::from_pointee(Encryption::unread(&settings.tls)),
             controls: Controls::default(),
             stopping: watch::Sender::new(false),
             door: Door::default(),

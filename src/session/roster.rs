@@ -3,6 +3,8 @@
 use std::sync::Arc;
 use std::time::SystemTime;
 
+use super::cancel::Registered;
+use super::client::Client;
 use super::proxy::{Database, User};
 use crate::net::Peer;
 use crate::wire::StartupParameters;
@@ -25,16 +27,30 @@ pub(super) struct Entry {
     pub(super) application: Box<str>,
     pub(super) since: SystemTime,
     pub(super) replicates: bool,
+    /// Version of TLS and cipher suite, if it is encrypted.
+    pub(super) tls: Option<Box<str>>,
 }
 
 impl Entry {
-    pub(super) fn new(who: Who, address: Peer, parameters: &StartupParameters) -> Self {
+    pub(super) fn new(who: Who, client: &Client, parameters: &StartupParameters) -> Self {
         Self {
             who,
-            address,
+            address: client.address(),
+            tls: client.tls(),
             application: parameters.get("application_name").unwrap_or_default().into(),
             since: SystemTime::now(),
             replicates: parameters.get("replication").is_some(),
+        }
+    }
+
+    /// Says in the log that it has logged in.
+    pub(super) fn log(&self, registered: &Registered) {
+        let (user, database) = self.names();
+        let (address, tls) = (&self.address, self.tls.as_deref().unwrap_or("off"));
+        let client = registered.key.pid;
+        match self.who {
+            Who::Client(..) => tracing::info!(user, database, client, %address, tls, "client logged in"),
+            Who::Console(_) => tracing::info!(user, client, %address, tls, "console opened"),
         }
     }
 

@@ -86,6 +86,7 @@ const COUNTERS: &[(&str, &str)] = &[
     ("tidegate_monitor_questions_total", "Questions of the monitor about freshness and roles, by node."),
     ("tidegate_connections_total", "Client connections accepted."),
     ("tidegate_logins_total", "Logins by outcome."),
+    ("tidegate_tls_handshakes_total", "TLS handshakes of clients, by outcome."),
     ("tidegate_cancel_requests_total", "Cancel requests, by where they came from and what became of them."),
     ("tidegate_panics_total", "Sessions ended by a fault of the proxy."),
 ];
@@ -124,6 +125,10 @@ const GAUGES: &[(&str, &str)] = &[
     ("tidegate_open_marks", "Slots of tables whose mark some healthy replica has not passed."),
     ("tidegate_marks_bytes", "Bytes the marks take, whatever is marked."),
     ("tidegate_pool_connections", "Server connections by pool and state."),
+    (
+        "tidegate_certificate_expiry_seconds",
+        "Seconds until a certificate that clients are shown expires, by its file; negative: since it has.",
+    ),
     ("tidegate_pool_waiting", "Clients waiting for a server connection, by pool."),
 ];
 

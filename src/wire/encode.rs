@@ -68,6 +68,11 @@ pub fn cancel_request(out: &mut BytesMut, key: &CancelKey) {
     });
 }
 
+/// The one-byte answer "yes" to a request for TLS.
+pub fn encryption_granted(out: &mut BytesMut) {
+    out.put_u8(b'S');
+}
+
 /// The one-byte answer "no" to a request for encryption.
 pub fn encryption_refused(out: &mut BytesMut) {
     out.put_u8(b'N');

@@ -14,7 +14,7 @@ use tidegate::local::{LocalCluster, Login};
 use super::{PATIENCE, metrics};
 
 /// What Tidegate would otherwise take from the environment of the tests.
-const FOREIGN_SETTINGS: [&str; 10] = [
+const FOREIGN_SETTINGS: [&str; 16] = [
     "DATABASE_URL",
     "PGPASSWORD",
     "TIDEGATE_ADMIN",
@@ -24,6 +24,12 @@ const FOREIGN_SETTINGS: [&str; 10] = [
     "TIDEGATE_LOCALITY",
     "TIDEGATE_LOG",
     "TIDEGATE_PEER_ID",
+    "TIDEGATE_SSL",
+    "TIDEGATE_SSL_CA_FILE",
+    "TIDEGATE_SSL_CERT_FILE",
+    "TIDEGATE_SSL_CRL_FILE",
+    "TIDEGATE_SSL_KEY_FILE",
+    "TIDEGATE_SSL_MIN_PROTOCOL_VERSION",
     "TIDEGATE_WORKERS",
 ];
 

@@ -113,14 +113,15 @@ impl Console {
             return Err(Failure::fatal("42501", text).with_hint(hint).into());
         }
         let registered = register(proxy, parameters);
-        registered.slot.introduce(Entry::new(Who::Console(name.into()), client.address(), parameters));
+        let entry = Entry::new(Who::Console(name.into()), client, parameters);
+        entry.log(&registered);
+        registered.slot.introduce(entry);
         encode::authentication_ok(&mut client.outbox);
         for (name, value) in REPORTED {
             encode::parameter_status(&mut client.outbox, name, value);
         }
         encode::backend_key(&mut client.outbox, &registered.key);
         encode::ready(&mut client.outbox, TransactionStatus::Idle);
-        tracing::info!(user = name, client = registered.key.pid, "console opened");
         Ok(Box::new(Self { proxy: Arc::clone(proxy), registered, desk: Desk::default() }))
     }
 

@@ -54,6 +54,7 @@ pub(super) fn columns(table: Table) -> &'static [&'static str] {
             "node",
             "remote_pid",
             "id",
+            "tls",
         ],
         Table::Servers => &["type", "user", "database", "state", "node", "remote_pid", "link"],
         Table::Nodes => &[
@@ -188,6 +189,7 @@ fn of_client(id: u32, slot: &Slot) -> Vec<String> {
         node,
         process,
         id.to_string(),
+        entry.tls.as_deref().unwrap_or_default().to_owned(),
     ]
 }
 
