@@ -180,6 +180,13 @@ impl<'a> IntoIterator for &'a Rules {
 }
 
 impl Rule {
+    /// Whether it asks for nothing of somebody on another machine.
+    pub fn trusts_other_machines(&self) -> bool {
+        let is_by_network = matches!(self.channel, Channel::Any | Channel::Encrypted | Channel::Plain);
+        let proves_nothing = self.method == Method::Trust && self.client_certificate.is_none();
+        is_by_network && proves_nothing && !self.from.is_this_machine()
+    }
+
     fn is_about(&self, connection: &Connection<'_>, interfaces: &[Network]) -> bool {
         let Connection { origin, database, user } = connection;
         let comes = match (*origin, self.channel) {

@@ -7,10 +7,14 @@ mod equal;
 pub mod hba;
 mod ident;
 mod lines;
+mod md5;
 mod regex;
+mod salts;
 mod scram;
 
 pub use equal::same;
 pub use ident::IdentMaps;
 pub use lines::{Fault, Files, Text, Wanted};
+pub use md5::Md5Hash;
+pub use salts::{Salts, md5};
 pub use scram::{Binding, Challenge, ClientKey, PLAIN, PLUS, Proof, ScramError, Verifier};

@@ -34,6 +34,12 @@ impl Network {
         address.is_ipv4() == self.is_v4 && (bits(address) ^ self.base) & self.mask == 0
     }
 
+    /// Whether it has loopback addresses only: 127.0.0.0/8 and ::1.
+    fn is_loopback(&self) -> bool {
+        let (base, fixed) = if self.is_v4 { (127 << 24, 0xff << 24) } else { (1, u128::MAX) };
+        self.mask & fixed == fixed && self.base & fixed == base
+    }
+
     /// Whether it is exactly this address, whatever the mask.
     fn is_of(&self, address: IpAddr) -> bool {
         let address = address.to_canonical();
@@ -104,6 +110,15 @@ impl From {
             Err(_) => format!("invalid IP mask {:?}", mask.text),
         };
         Err(Wrong::new(problem, "Write an address as 10.0.0.0/8, or a mask such as 255.0.0.0 behind it"))
+    }
+
+    /// Whether only this machine has such addresses.
+    pub(super) fn is_this_machine(&self) -> bool {
+        match self {
+            Self::Anywhere | Self::SameNet => false,
+            Self::SameHost => true,
+            Self::Network(network) => network.is_loopback(),
+        }
     }
 
     pub(super) fn is_about(&self, address: IpAddr, interfaces: &[Network]) -> bool {
