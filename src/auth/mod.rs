@@ -1,10 +1,20 @@
 //! Who may come in, and how it proves who it is.
 //!
-//! Owns verifiers and the exchanges that check a proof against them. Pure: randomness is handed in, and nothing here knows
+//! Owns verifiers, the exchanges that check a proof against them, and the rules that say which proof is asked for. Pure: randomness is handed in, and nothing here knows
 //! a socket, a file or a clock.
 
 mod equal;
+pub mod hba;
+mod ident;
+mod lines;
+mod md5;
+mod regex;
+mod salts;
 mod scram;
 
 pub use equal::same;
+pub use ident::IdentMaps;
+pub use lines::{Fault, Files, Text, Wanted};
+pub use md5::Md5Hash;
+pub use salts::{Salts, md5};
 pub use scram::{Binding, Challenge, ClientKey, PLAIN, PLUS, Proof, ScramError, Verifier};

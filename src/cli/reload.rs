@@ -127,6 +127,11 @@ fn changes(before: &Settings, now: &Settings) -> Vec<String> {
         ("upgrade_timeout", before.upgrade_timeout != now.upgrade_timeout),
         ("console_users", before.console_users != now.console_users),
         ("peers", before.peers != now.peers),
+        ("hba_file", before.access != now.access),
+        (
+            "authentication_timeout, auth_failure_…, max_unauthenticated_clients, max_connections_per_address",
+            before.admission != now.admission,
+        ),
         ("TLS towards clients", before.tls != now.tls),
     ] {
         if differs {

@@ -15,6 +15,7 @@ use super::upgrade::{Refusal, Successor, upgrade};
 use super::{logging, orders, refuse};
 use crate::cluster::{State, Survey};
 use crate::config::{Settings, Sources};
+use crate::net::system;
 use crate::session::{Encryption, Proxy};
 use crate::topology;
 
@@ -27,6 +28,9 @@ pub fn run(settings: &Settings, sources: &Sources) -> ExitCode {
         Ok(filter) => filter,
         Err(text) => return refuse(&text),
     };
+    if let Err(error) = system::raise_file_limit() {
+        tracing::warn!(%error, "the number of files that may be open cannot be raised");
+    }
     let reloader = Reloader::new(sources.clone(), settings.clone(), filter);
     for warning in &settings.warnings {
         tracing::warn!("{warning}");

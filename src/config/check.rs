@@ -1,5 +1,7 @@
 //! From layers laid over each other to checked values: what only shows when everything is known.
 
+use super::access;
+use super::admission::AdmissionSettings;
 use super::console;
 use super::health;
 use super::layer::{DatabaseLayer, RuleLayer, Tuning, UserLayer};
@@ -28,17 +30,28 @@ pub(super) fn settings(
     findings: &mut Findings,
 ) -> Settings {
     let tls = tls::settings(&mut top, findings);
+    let access = access::read(&top, findings);
+    let is_ruled = top.hba_file.is_some();
+    let admission = AdmissionSettings::of(&top);
     let listen = top.listen.unwrap_or_else(|| vec![ListenAddress::Tcp(DEFAULT_LISTEN)]);
     let admin = match top.admin.unwrap_or(Admin::At(DEFAULT_ADMIN)) {
         Admin::Off => None,
         Admin::At(address) => Some(address),
     };
-    let mut databases: Vec<DatabaseSettings> =
-        databases.into_iter().map(|(name, layer)| database(name, layer, fallback, findings)).collect();
+    let mut databases: Vec<DatabaseSettings> = databases
+        .into_iter()
+        .map(|(name, mut layer)| {
+            access::check_database(is_ruled, &mut layer, findings);
+            database(name, layer, fallback, findings)
+        })
+        .collect();
     if let Some(locality) = &top.locality {
         place(locality, &mut databases, findings);
     }
     addresses(&listen, admin, &databases, findings);
+    if let Some(access) = &access {
+        access::warn(access, &listen, findings);
+    }
     let others = top.peers.unwrap_or_default();
     peers::check(top.peer_id, &others, &listen, findings);
     let console_users =
@@ -59,6 +72,8 @@ pub(super) fn settings(
         peer_id: top.peer_id,
         peers: others,
         tls,
+        access,
+        admission,
     }
 }
 
@@ -236,7 +251,7 @@ fn user(
     let UserLayer { name, password, tuning, limits, origin } = layer;
     let client_auth = database.client_auth.unwrap_or_default();
     let password = password.or_else(|| fallback.cloned());
-    if password.is_none() && client_auth == ClientAuth::Scram && !broken {
+    if password.is_none() && client_auth.needs_password() && !broken {
         let advice = "Put it into the URL (user:password@host), into PGPASSWORD, or into password_file in the file; \
                       to let everyone in without one, say tidegate_client_auth=trust";
         findings.mistake(&origin, Problem::new(format!("the user {name} has no password"), advice));

@@ -10,6 +10,7 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::access;
 use super::consistency::UnknownWord;
 use super::document::{Walker, entries};
 use super::keys;
@@ -124,7 +125,9 @@ impl Walker<'_> {
                 }
             }
         }
-        tls::start_at(&mut layer.top, self.path.parent().unwrap_or(Path::new("")));
+        let folder = self.path.parent().unwrap_or(Path::new(""));
+        tls::start_at(&mut layer.top, folder);
+        access::start_at(&mut layer.top, folder);
         layer
     }
 

@@ -22,7 +22,7 @@ const SHARED: [&str; 6] =
     ["connection_limit", "pool_timeout", "connect_timeout", "application_name", "options", "sslmode"];
 
 /// Settings with [`PREFIX`] in URLs and without it in files.
-const OURS: [&str; 29] = [
+const OURS: [&str; 30] = [
     "mode",
     "pool_mode",
     "consistency",
@@ -41,6 +41,7 @@ const OURS: [&str; 29] = [
     "server_lifetime",
     "server_idle_timeout",
     "min_connections",
+    "max_user_client_connections",
     "long_pin",
     "database_connection_limit",
     "dns_interval",
@@ -199,6 +200,9 @@ fn set(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
             tuning.database_connection_limit = Some(count(value, 0, MOST_CONNECTIONS)?);
         }
         "long_pin" => tuning.long_pin = Some(limit(value)?),
+        "max_user_client_connections" => {
+            tuning.max_user_client_connections = Some(count(value, 0, MOST_CLIENTS)?);
+        }
         "min_connections" => tuning.min_connections = Some(count(value, 0, MOST_CONNECTIONS)?),
         "dns_interval" => tuning.dns_interval = Some(limit(value)?),
         "patroni_interval" => tuning.patroni_interval = Some(positive_duration(value)?),

@@ -74,6 +74,8 @@ layer! {
         server_idle_timeout: Duration,
         long_pin: Duration,
         min_connections: usize,
+        // Zero stands for "any number".
+        max_user_client_connections: usize,
         // Zero stands for "never".
         dns_interval: Duration,
         patroni_interval: Duration,

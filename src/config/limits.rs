@@ -1,11 +1,11 @@
-//! How long what a user's clients do may take, and how many server connections are kept for how long.
+//! How long what a user's clients do may take, how many there may be, and how many server connections are kept for how long.
 
 use std::time::Duration;
 
 use super::layer::Tuning;
 
 /// The keys of [`LimitSettings`]: what can be said of a database, and of a user otherwise.
-pub(super) const KEYS: [&str; 7] = [
+pub(super) const KEYS: [&str; 8] = [
     "query_timeout",
     "idle_in_transaction_timeout",
     "client_idle_timeout",
@@ -13,6 +13,7 @@ pub(super) const KEYS: [&str; 7] = [
     "server_idle_timeout",
     "min_connections",
     "long_pin",
+    "max_user_client_connections",
 ];
 
 /// How long what a user's clients do may take, and how long its server connections are kept. `None` means any time.
@@ -32,6 +33,8 @@ pub struct LimitSettings {
     pub min_connections: usize,
     /// How long a client may be pinned before it is logged.
     pub long_pin: Option<Duration>,
+    /// Most client connections at one time; `None` means any number.
+    pub max_client_connections: Option<usize>,
 }
 
 impl Default for LimitSettings {
@@ -44,6 +47,7 @@ impl Default for LimitSettings {
             server_idle_timeout: Some(Duration::from_mins(10)),
             min_connections: 0,
             long_pin: Some(Duration::from_mins(5)),
+            max_client_connections: None,
         }
     }
 }
@@ -63,6 +67,7 @@ impl LimitSettings {
             server_idle_timeout: time(tuning.server_idle_timeout, defaults.server_idle_timeout),
             min_connections: tuning.min_connections.unwrap_or(defaults.min_connections),
             long_pin: time(tuning.long_pin, defaults.long_pin),
+            max_client_connections: tuning.max_user_client_connections.filter(|most| *most > 0),
         }
     }
 }

@@ -8,6 +8,8 @@
 //! for, it reads no environment variable and holds no global, and nothing reads configuration after it: the parts of
 //! the proxy get values. Passwords live in [`Secret`] from the moment they are split out of their URL.
 
+mod access;
+mod admission;
 mod check;
 pub mod consistency;
 mod console;
@@ -37,6 +39,8 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use access::AccessRules;
+pub use admission::{AdmissionSettings, FailureLimits};
 pub use consistency::{Level, OnStale, Overflow, Scope};
 pub use console::{CONSOLE_NAMES, ConsoleUser};
 pub use limits::LimitSettings;

@@ -3,6 +3,8 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use super::access::AccessRules;
+use super::admission::AdmissionSettings;
 use super::consistency::{Level, OnStale, Overflow, Scope};
 use super::console::ConsoleUser;
 use super::limits::LimitSettings;
@@ -61,6 +63,10 @@ pub struct Settings {
     pub peers: Vec<PeerSettings>,
     /// TLS towards clients.
     pub tls: TlsSettings,
+    /// Who may come in from where; `None`: what `client_auth` of the databases says holds for everybody.
+    pub access: Option<AccessRules>,
+    /// What those may do who have not logged in yet.
+    pub admission: AdmissionSettings,
 }
 
 /// One database as clients see it, and the cluster behind it.
@@ -192,8 +198,21 @@ words! {
         /// SCRAM-SHA-256 with the user's password.
         #[default]
         Scram = "scram",
+        /// MD5 with the user's password, or SCRAM-SHA-256 where only a SCRAM verifier is known.
+        Md5 = "md5",
+        /// By a certificate that names the user.
+        Cert = "cert",
+        /// As the rules of `hba_file` say.
+        Hba = "hba",
         /// Not at all: whoever reaches the listener is let in.
         Trust = "trust",
+    }
+}
+
+impl ClientAuth {
+    /// Whether a user without a password could never log in.
+    pub(super) fn needs_password(self) -> bool {
+        matches!(self, Self::Scram | Self::Md5)
     }
 }
 

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+use super::admission::authentication_timeout;
 use super::layer::layer;
 use super::listen::{ListenAddress, parse_listen, parse_tcp};
 use super::mistake::{Problem, quoted};
@@ -14,7 +15,7 @@ use super::peers::{PeerId, PeerSettings, parse_id, parse_peer};
 use super::secret::Secret;
 use super::suggest::nearest;
 use super::tls::{SniLayer, Ssl, TlsVersion, path};
-use super::value::{count, duration, switch, word};
+use super::value::{count, duration, positive_duration, switch, word};
 
 /// Where the admin console is, or that there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,11 +47,20 @@ layer! {
         ssl_crl_file: PathBuf,
         ssl_min_protocol_version: TlsVersion,
         sni: Vec<SniLayer>,
+        hba_file: PathBuf,
+        ident_file: PathBuf,
+        authentication_timeout: Duration,
+        // Zero stands for "any number" in these.
+        auth_failure_limit: usize,
+        max_connections_per_address: usize,
+        auth_failure_window: Duration,
+        auth_failure_delay: Duration,
+        max_unauthenticated_clients: usize,
     }
 }
 
 /// The keys of a file that [`TopLayer::set`] understands.
-pub(super) const KEYS: [&str; 18] = [
+pub(super) const KEYS: [&str; 26] = [
     "listen",
     "admin",
     "workers",
@@ -69,6 +79,14 @@ pub(super) const KEYS: [&str; 18] = [
     "ssl_ca_file",
     "ssl_crl_file",
     "ssl_min_protocol_version",
+    "hba_file",
+    "ident_file",
+    "authentication_timeout",
+    "auth_failure_limit",
+    "auth_failure_window",
+    "auth_failure_delay",
+    "max_unauthenticated_clients",
+    "max_connections_per_address",
 ];
 
 /// Those of [`KEYS`] that can be lists; each value is set for itself.
@@ -118,6 +136,18 @@ impl TopLayer {
             "ssl_ca_file" => self.ssl_ca_file = Some(path(value)?),
             "ssl_crl_file" => self.ssl_crl_file = Some(path(value)?),
             "ssl_min_protocol_version" => self.ssl_min_protocol_version = Some(word(value)?),
+            "hba_file" => self.hba_file = Some(path(value)?),
+            "ident_file" => self.ident_file = Some(path(value)?),
+            "authentication_timeout" => self.authentication_timeout = Some(authentication_timeout(value)?),
+            "auth_failure_limit" => self.auth_failure_limit = Some(count(value, 0, 1_000_000)?),
+            "auth_failure_window" => self.auth_failure_window = Some(positive_duration(value)?),
+            "auth_failure_delay" => self.auth_failure_delay = Some(duration(value)?),
+            "max_unauthenticated_clients" => {
+                self.max_unauthenticated_clients = Some(count(value, 1, 1_000_000)?);
+            }
+            "max_connections_per_address" => {
+                self.max_connections_per_address = Some(count(value, 0, 1_000_000)?);
+            }
             _ => return Err(super::keys::unknown("setting", key, KEYS)),
         }
         Ok(())

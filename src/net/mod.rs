@@ -3,11 +3,13 @@
 pub mod handover;
 mod keepalive;
 mod listener;
+pub mod system;
 mod tls;
 mod unix;
 
 use std::cell::RefCell;
 use std::io;
+use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -75,6 +77,25 @@ impl Stream {
         match self {
             Self::Tls(tls) => Some(tls),
             Self::Tcp(_) | Self::Unix(_) | Self::Memory(_) => None,
+        }
+    }
+
+    /// The number of the process's file that it is: the system gives the lowest that is free.
+    pub fn file_number(&self) -> Option<u64> {
+        let number = match self {
+            Self::Tcp(stream) => stream.as_raw_fd(),
+            Self::Tls(tls) => tls.socket()?.as_raw_fd(),
+            Self::Unix(stream) => stream.as_raw_fd(),
+            Self::Memory(_) => return None,
+        };
+        u64::try_from(number).ok()
+    }
+
+    /// The number of the system's user that the peer runs as; `None`: it does not come by a Unix socket.
+    pub fn peer_user(&self) -> io::Result<Option<u32>> {
+        match self {
+            Self::Unix(stream) => stream.peer_cred().map(|peer| Some(peer.uid())),
+            Self::Tcp(_) | Self::Tls(_) | Self::Memory(_) => Ok(None),
         }
     }
 

@@ -78,9 +78,13 @@ impl Client {
     }
 
     /// Who it is by the certificate that it has shown and that was verified; `None` if it has shown none.
-    #[allow(dead_code, reason = "what authenticates by certificates comes with the rules for it")]
     pub(super) fn certificate(&self) -> Option<PeerIdentity> {
         peer_identity(self.stream.tls()?.peer_certificates().first()?)
+    }
+
+    /// The number of the system's user that it runs as; `None`: it does not come by a Unix socket.
+    pub(super) fn peer_user(&self) -> io::Result<Option<u32>> {
+        self.stream.peer_user()
     }
 
     /// Version of TLS and cipher suite, as PgBouncer shows them: `TLSv1.3/TLS_AES_256_GCM_SHA384`.
@@ -223,7 +227,8 @@ impl Client {
 
     /// The body of the next message, which must be a password or SASL message. Cancel safe.
     pub(super) async fn password(&mut self) -> io::Result<BytesMut> {
-        const LONGEST: usize = 64 * 1024;
+        /// Whoever sends it is a stranger. PostgreSQL takes 1024 bytes of SASL (`PG_MAX_SASL_MESSAGE_LENGTH`).
+        const LONGEST: usize = crate::wire::HEADER_LEN + 1024;
         let invalid = |e: WireError| io::Error::new(io::ErrorKind::InvalidData, e);
         loop {
             match frontend_message(&self.inbox).map_err(invalid)? {

@@ -1,19 +1,24 @@
 //! From a client's start-up packet to a session that is ready for its first statement.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::time::timeout;
+
+use super::admission::{Crowded, Place};
 use super::cancel::Registered;
 use super::client::Client;
 use super::console::Console;
 use super::failure::{End, Failure};
 use super::greeting::arrival;
 use super::halt::unless_ended;
-use super::login::log_in;
+use super::login::{Applicant, Audit, log_in};
 use super::negotiation::{Wish, begin};
-use super::proxy::{Admitted, Database, Proxy, User};
+use super::proxy::{Admitted, Database, Full, Proxy, User};
 use super::replication::{self, Replication};
 use super::roster::{Entry, Who};
 use super::serve::Session;
+use crate::stats::LoginRefusal;
 use crate::wire::{StartupParameters, TransactionStatus, encode};
 
 /// The newest minor version of protocol 3 spoken here.
@@ -30,21 +35,36 @@ pub(super) enum Greeted {
     Console(Box<Console>),
 }
 
-/// Greets a client.
-pub(super) async fn greet(proxy: &Arc<Proxy>, client: &mut Client) -> Result<Greeted, End> {
-    let parameters = match begin(proxy, client).await? {
-        Wish::Session(parameters) => parameters,
-        Wish::Cancel(key) => {
-            proxy.deal_with_cancel(key).await;
-            return Ok(Greeted::Canceller);
+/// Who a client is, and what it wants.
+enum Identified {
+    Canceller,
+    Console(Box<Console>),
+    User(StartupParameters, Option<replication::Kind>, Arc<Database>, Arc<User>),
+}
+
+/// Greets a client. As long as it has not proven who it is, it has only so much time, and makes room for others.
+pub(super) async fn greet(
+    proxy: &Arc<Proxy>,
+    client: &mut Client,
+    place: Place,
+    limit: Duration,
+) -> Result<Greeted, End> {
+    let identified = tokio::select! {
+        identified = timeout(limit, identify(proxy, client, place.crowded)) => identified.map_err(|_| {
+            Failure::fatal("57014", "canceling authentication due to timeout").with_routine("ProcessInterrupts")
+        }),
+        () = place.must_go() => {
+            let text = "too many connections that have not logged in (max_unauthenticated_clients)";
+            Err(Failure::fatal("53300", text))
         }
     };
-    negotiate(client, &parameters);
-    let kind = replication::Kind::asked(&parameters)?;
-    if kind.is_none() && Console::is_asked_for(proxy, &parameters) {
-        return Box::pin(Console::log_in(proxy, client, &parameters)).await.map(Greeted::Console);
-    }
-    let (database, user) = log_in(proxy, client, &parameters, kind).await?;
+    drop(place);
+    let identified = identified.inspect_err(|_| proxy.logins.refused(LoginRefusal::Timeout).increment(1))?;
+    let (parameters, kind, database, user) = match identified? {
+        Identified::Canceller => return Ok(Greeted::Canceller),
+        Identified::Console(console) => return Ok(Greeted::Console(console)),
+        Identified::User(parameters, kind, database, user) => (parameters, kind, database, user),
+    };
     if kind.is_some() {
         let (registered, admitted) = admit(proxy, client, &parameters, (&database, &user))?;
         unless_ended(&registered.slot, database.gate.passed()).await?;
@@ -53,6 +73,32 @@ pub(super) async fn greet(proxy: &Arc<Proxy>, client: &mut Client) -> Result<Gre
         return Ok(Greeted::Replication(Box::new(opened)));
     }
     ready(proxy, client, &parameters, database, user).await.map(Greeted::Session)
+}
+
+/// Finds out who the client is. `crowded`: it may only go to the console.
+async fn identify(
+    proxy: &Arc<Proxy>,
+    client: &mut Client,
+    crowded: Option<Crowded>,
+) -> Result<Identified, End> {
+    let parameters = match begin(proxy, client).await? {
+        Wish::Session(parameters) => parameters,
+        Wish::Cancel(key) => {
+            proxy.deal_with_cancel(key).await;
+            return Ok(Identified::Canceller);
+        }
+    };
+    negotiate(client, &parameters);
+    let kind = replication::Kind::asked(&parameters)?;
+    if kind.is_none() && Console::is_asked_for(proxy, &parameters) {
+        return Box::pin(Console::log_in(proxy, client, &parameters)).await.map(Identified::Console);
+    }
+    if let Some(crowded) = crowded {
+        Audit::new(proxy, client, &Applicant::of(&parameters)?).refused(LoginRefusal::TooMany);
+        return Err(crowded.failure(client.address()).into());
+    }
+    let (database, user) = log_in(proxy, client, &parameters, kind).await?;
+    Ok(Identified::User(parameters, kind, database, user))
 }
 
 /// A newer minor version or an option not known is answered with what is spoken here; the client decides.
@@ -74,9 +120,17 @@ fn admit(
         return Err(Failure::fatal("57P03", text)
             .with_hint("An administrator has said DISABLE in the proxy's console; ENABLE ends it."));
     }
-    let admitted = Admitted::new(database).ok_or_else(|| {
-        let limit = database.settings.max_clients;
-        Failure::fatal("53300", format!("sorry, too many clients already (tidegate_max_clients={limit})"))
+    let admitted = Admitted::new(database, user).map_err(|full| {
+        let applicant = Applicant { user: &user.name, database: &database.settings.name, is_physical: false };
+        Audit::new(proxy, client, &applicant).refused(LoginRefusal::TooMany);
+        let text = match full {
+            Full::Database(most) => format!("sorry, too many clients already (tidegate_max_clients={most})"),
+            Full::User(most) => format!(
+                "too many connections for role \"{}\" (tidegate_max_user_client_connections={most})",
+                user.name
+            ),
+        };
+        Failure::fatal("53300", text)
     })?;
     let registered = register(proxy, parameters);
     let who = Who::Client(Arc::clone(database), Arc::clone(user));

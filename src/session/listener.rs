@@ -8,17 +8,19 @@ use std::time::Duration;
 use socket2::{Domain, Protocol, Socket, Type};
 use tokio::sync::mpsc::Sender;
 
+use super::admission::{Arrival, Counted, Place};
 use super::client::Client;
 use super::door::{Closing, Presence};
 use super::failure::{End, Failure};
 use super::handshake::{Greeted, greet};
+use super::login::one_line;
 use super::proxy::Proxy;
 use super::rest::{self, Served};
 use crate::net::{Accepted, Bound, Kept, Listener, keep_alive};
 use crate::wire::Severity;
 
-/// Time for a client to log in.
-const LOGIN: Duration = Duration::from_mins(1);
+/// A timer goes off so often in any case: a fourth of the usual `authentication_timeout`.
+const EARLIER: Duration = Duration::from_secs(15);
 /// Connections the kernel holds until they are accepted.
 pub const BACKLOG: i32 = 4096;
 
@@ -44,7 +46,7 @@ pub async fn accept(proxy: Arc<Proxy>, bound: Bound) -> io::Result<()> {
     let counter = proxy.stats.counter("tidegate_connections_total", &[]);
     // Setting a timer that is the next one to go off costs a system call and a turn of the runtime. With this one, the
     // timer of a login never is.
-    let mut earlier = tokio::time::interval(LOGIN / 4);
+    let mut earlier = tokio::time::interval(EARLIER);
     loop {
         let accepted = tokio::select! {
             accepted = next(&mut listener, &mut closing) => accepted,
@@ -52,9 +54,11 @@ pub async fn accept(proxy: Arc<Proxy>, bound: Bound) -> io::Result<()> {
         };
         let Some(Accepted { stream, peer }) = accepted else { return Ok(()) };
         counter.increment(1);
+        let Arrival { counted, place } = proxy.admission.arrive(peer, stream.file_number());
         let client = Client::new(stream, peer);
-        let presence = proxy.door.enter();
-        tokio::spawn(attend(Arc::clone(&proxy), presence, Box::pin(enter(Arc::clone(&proxy), client))));
+        let presence = (proxy.door.enter(), counted);
+        let entering = Box::pin(enter(Arc::clone(&proxy), client, place));
+        tokio::spawn(attend(Arc::clone(&proxy), presence, entering));
     }
 }
 
@@ -108,7 +112,11 @@ impl Drop for Fault<'_> {
 
 /// Serves a client from its first byte to its last. Whatever is not there while the client is idle is boxed: the rest is
 /// what an idle client costs.
-async fn attend(proxy: Arc<Proxy>, _presence: Presence, entering: impl Future<Output = Option<Box<Served>>>) {
+async fn attend(
+    proxy: Arc<Proxy>,
+    _presence: (Presence, Option<Counted>),
+    entering: impl Future<Output = Option<Box<Served>>>,
+) {
     let _fault = Fault(&proxy);
     let Some(served) = entering.await else { return };
     let (served, end) = rest::serve(served).await;
@@ -116,10 +124,11 @@ async fn attend(proxy: Arc<Proxy>, _presence: Presence, entering: impl Future<Ou
 }
 
 /// The client with its session once it has logged in. `None`: it needs nothing more.
-async fn enter(proxy: Arc<Proxy>, mut client: Client) -> Option<Box<Served>> {
+async fn enter(proxy: Arc<Proxy>, mut client: Client, place: Place) -> Option<Box<Served>> {
     let mut stopping = proxy.stopping.subscribe();
+    let limit = proxy.admission.terms().settings.authentication_timeout;
     let greeted = tokio::select! {
-        greeted = tokio::time::timeout(LOGIN, greet(&proxy, &mut client)) => greeted.ok()?,
+        greeted = greet(&proxy, &mut client, place, limit) => greeted,
         _ = stopping.wait_for(|stop| *stop) => Err(Failure::fatal("57P03", "the proxy is shutting down").into()),
     };
     let end = match greeted {
@@ -156,7 +165,7 @@ async fn farewell(client: &mut Client, end: End) {
     }
     if let End::Failure(failure) = end {
         debug_assert_eq!(failure.severity, Severity::Fatal);
-        tracing::info!(sqlstate = %failure.code, "{}", failure.message);
+        tracing::info!(sqlstate = %failure.code, "{}", one_line(&failure.message));
         failure.write(&mut client.outbox);
         let _ = tokio::time::timeout(patience, client.flush()).await;
     }

@@ -125,7 +125,7 @@ fn require(client: &Client, parameters: &StartupParameters) -> Result<(), Failur
     if client.is_encrypted() {
         return Ok(());
     }
-    let Applicant { user, database } = Applicant::of(parameters)?;
+    let Applicant { user, database, .. } = Applicant::of(parameters)?;
     let text = format!(
         "connection from host \"{address}\", user \"{user}\", database \"{database}\" is refused: no encryption"
     );

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
+use super::admission::Admission;
 use super::alike::Alike;
 use super::cancel::Cancels;
 use super::console::Administrators;
@@ -16,13 +17,14 @@ use super::due::Proven;
 use super::encryption::Encryption;
 use super::gate::Gate;
 use super::greeting::Greetings;
+use super::login::Known;
 use super::peers::Peers;
 use super::pins::PinList;
 use super::rules::Rules;
 use super::sequences::SequenceUsers;
 use super::stale::Budget;
 use super::statements::Statements;
-use crate::auth::Verifier;
+use crate::auth::{Md5Hash, Salts, Verifier, md5};
 use crate::cluster::{Clock, Cluster, Members, Node};
 use crate::config::{DatabaseSettings, LimitSettings, Settings, UserSettings, UserTuning};
 use crate::pool::{Pool, Quota, Terms};
@@ -48,7 +50,10 @@ pub struct Proxy {
     pub(super) cancel_stats: CancelStats,
     /// The other instances behind the same address.
     pub(super) peers: Peers,
-    pub(super) mock: Verifier,
+    /// What is kept of passwords, and of those that nobody has.
+    pub(super) salts: Salts,
+    /// What holds for clients before they have logged in.
+    pub(super) admission: Admission,
     pub(super) logins: Logins,
     pub(super) log_statements: AtomicBool,
     pub(super) administrators: ArcSwap<Administrators>,
@@ -89,22 +94,42 @@ pub struct Database {
 #[derive(Debug)]
 pub(super) struct Admitted {
     database: Arc<Database>,
+    /// Those of its user.
+    user: Arc<AtomicUsize>,
     _present: Present,
 }
 
+/// Why a client is not admitted: there are as many as there may be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Full {
+    Database(usize),
+    User(usize),
+}
+
 impl Admitted {
-    /// `None` when the database has as many clients as it may have.
-    pub(super) fn new(database: &Arc<Database>) -> Option<Self> {
-        let before = database.clients.fetch_add(1, Ordering::Relaxed);
-        let admitted =
-            Self { database: Arc::clone(database), _present: Present::new(&database.stats.clients) };
-        (before < database.settings.max_clients).then_some(admitted)
+    /// One more client of the database as this user, if there may be one.
+    pub(super) fn new(database: &Arc<Database>, user: &User) -> Result<Self, Full> {
+        let in_database = database.clients.fetch_add(1, Ordering::Relaxed);
+        let of_user = user.clients.fetch_add(1, Ordering::Relaxed);
+        let admitted = Self {
+            database: Arc::clone(database),
+            user: Arc::clone(&user.clients),
+            _present: Present::new(&database.stats.clients),
+        };
+        match user.limits.max_client_connections {
+            _ if in_database >= database.settings.max_clients => {
+                Err(Full::Database(database.settings.max_clients))
+            }
+            Some(most) if of_user >= most => Err(Full::User(most)),
+            _ => Ok(admitted),
+        }
     }
 }
 
 impl Drop for Admitted {
     fn drop(&mut self) {
         self.database.clients.fetch_sub(1, Ordering::Relaxed);
+        self.user.fetch_sub(1, Ordering::Relaxed);
     }
 }
 
@@ -112,8 +137,12 @@ impl Drop for Admitted {
 #[derive(Debug)]
 pub struct User {
     pub(super) name: String,
-    /// `None`: anybody may log in as this user (`client_auth` = trust).
+    /// What is kept of its password; `None`: it has none.
     pub(super) verifier: Option<Verifier>,
+    /// The same for MD5.
+    pub(super) md5: Option<Md5Hash>,
+    /// How many clients are logged in as this user.
+    clients: Arc<AtomicUsize>,
     /// A pool per node.
     pub pools: Vec<(NodeId, Arc<Pool>)>,
     pub(super) greetings: Greetings,
@@ -129,6 +158,7 @@ pub struct User {
 impl Proxy {
     /// Builds everything the settings ask for; nothing is connected to yet. Deriving keys takes milliseconds a user.
     pub fn new(settings: &Settings, stats: Arc<Stats>, clock: Clock) -> Self {
+        let salts = Salts::new(rand::random());
         let proxy = Self {
             databases: ArcSwap::default(),
             edition: AtomicU64::new(0),
@@ -141,9 +171,10 @@ impl Proxy {
             statements: Statements::new(rand::random()),
             cancels: Arc::new(Cancels::new(settings.peer_id)),
             peers: Peers::new(settings.peer_id, &settings.peers),
-            mock: Verifier::derive(&format!("{:x}", rand::random::<u128>())),
+            admission: Admission::new(settings),
             log_statements: AtomicBool::new(settings.log_statements),
-            administrators: ArcSwap::from_pointee(Administrators::new(&settings.console_users)),
+            administrators: ArcSwap::from_pointee(Administrators::new(&settings.console_users, &salts)),
+            salts,
             encryption: ArcSwap::from_pointee(Encryption::unread(&settings.tls)),
             controls: Controls::default(),
             stopping: watch::Sender::new(false),
@@ -246,7 +277,10 @@ impl Database {
         let quotas: Vec<_> = members.iter().filter_map(quota).collect();
         let user = |user: &UserSettings| {
             let before = before.and_then(|before| before.user_before(user));
-            (user.name.clone(), Arc::new(User::new(settings, user, (members, &quotas), before)))
+            (
+                user.name.clone(),
+                Arc::new(User::new(settings, user, (members, &quotas), (before, &proxy.salts))),
+            )
         };
         Self {
             users: settings.users.iter().map(user).collect(),
@@ -289,14 +323,18 @@ impl User {
         self.pools.iter().find(|(id, _)| *id == node).map(|(_, pool)| pool)
     }
 
+    /// What is known of its password.
+    pub(super) fn known(&self) -> Known<'_> {
+        Known { verifier: self.verifier.as_ref(), md5: self.md5.as_ref() }
+    }
+
     fn new(
         database: &DatabaseSettings,
         user: &UserSettings,
         (members, quotas): (&Members, &[(NodeId, Arc<Quota>)]),
-        before: Option<(&User, &UserSettings)>,
+        (before, salts): (Option<(&User, &UserSettings)>, &Salts),
     ) -> Self {
-        let trusted = database.client_auth == crate::config::ClientAuth::Trust;
-        let password = user.password.as_ref().filter(|_| !trusted);
+        let password = user.password.as_ref();
         let same_password = before.filter(|(_, settings)| settings.password == user.password);
         let known = same_password.and_then(|(before, _)| before.verifier.clone());
         let before = before.map(|(before, _)| before);
@@ -314,7 +352,9 @@ impl User {
         };
         Self {
             name: user.name.clone(),
-            verifier: password.map(|p| known.unwrap_or_else(|| Verifier::derive(p.expose()))),
+            verifier: password.map(|p| known.unwrap_or_else(|| salts.verifier(&user.name, p.expose()))),
+            md5: password.map(|p| md5(&user.name, p.expose())),
+            clients: before.map_or_else(Arc::default, |before| Arc::clone(&before.clients)),
             pools: members.iter().map(pool).collect(),
             greetings: Greetings::default(),
             alike: before.map_or_else(Arc::default, |before| Arc::clone(&before.alike)),

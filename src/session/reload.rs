@@ -40,7 +40,8 @@ impl Proxy {
     pub fn reload(&self, settings: &Settings) {
         self.log_statements.store(settings.log_statements, Ordering::Relaxed);
         self.peers.follow(&settings.peers);
-        self.administrators.store(Arc::new(Administrators::new(&settings.console_users)));
+        self.administrators.store(Arc::new(Administrators::new(&settings.console_users, &self.salts)));
+        self.admission.follow(settings);
         let before = Arc::clone(&self.databases());
         let (mut databases, mut lists) = (Databases::new(), Vec::new());
         for now in &settings.databases {

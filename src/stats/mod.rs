@@ -6,6 +6,7 @@
 mod cancels;
 mod database;
 mod histogram;
+mod logins;
 mod tally;
 
 use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
@@ -14,6 +15,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 pub use cancels::{CancelOutcome, CancelSource, CancelStats};
 pub use database::{DatabaseStats, Timeout, Waited};
 pub use histogram::Histogram;
+pub use logins::{LoginRefusal, Logins};
 pub use tally::{Blocker, Tally};
 
 const METADATA: Metadata<'static> = Metadata::new("tidegate", Level::INFO, None);
@@ -85,7 +87,7 @@ const COUNTERS: &[(&str, &str)] = &[
     ),
     ("tidegate_monitor_questions_total", "Questions of the monitor about freshness and roles, by node."),
     ("tidegate_connections_total", "Client connections accepted."),
-    ("tidegate_logins_total", "Logins by outcome."),
+    ("tidegate_logins_total", "Logins by outcome, and by why they were refused."),
     ("tidegate_tls_handshakes_total", "TLS handshakes of clients, by outcome."),
     ("tidegate_cancel_requests_total", "Cancel requests, by where they came from and what became of them."),
     ("tidegate_panics_total", "Sessions ended by a fault of the proxy."),
@@ -162,28 +164,6 @@ impl Stats {
 fn key(name: &'static str, labels: &[(&'static str, &str)]) -> Key {
     let labels: Vec<Label> = labels.iter().map(|(k, v)| Label::new(*k, (*v).to_owned())).collect();
     Key::from_parts(name, labels)
-}
-
-/// Logins by outcome.
-pub struct Logins {
-    /// Those that have proven who they are.
-    pub ok: Counter,
-    /// The others.
-    pub refused: Counter,
-}
-
-impl std::fmt::Debug for Logins {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Logins")
-    }
-}
-
-impl Logins {
-    /// Both counters.
-    pub fn new(stats: &Stats) -> Self {
-        let counter = |outcome| stats.counter("tidegate_logins_total", &[("outcome", outcome)]);
-        Self { ok: counter("ok"), refused: counter("refused") }
-    }
 }
 
 /// Counts something that is there until this is dropped.

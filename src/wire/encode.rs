@@ -94,6 +94,14 @@ pub fn authentication_ok(out: &mut BytesMut) {
     message(out, b'R', |out| out.put_u32(0));
 }
 
+/// `AuthenticationMD5Password`.
+pub fn authentication_md5(out: &mut BytesMut, salt: [u8; 4]) {
+    message(out, b'R', |out| {
+        out.put_u32(5);
+        out.put_slice(&salt);
+    });
+}
+
 /// `AuthenticationSASL` with the mechanisms that are offered, the best first.
 pub fn sasl(out: &mut BytesMut, mechanisms: &[&str]) {
     message(out, b'R', |out| {

@@ -145,6 +145,14 @@ pub fn execute_portal(body: &[u8]) -> Result<&[u8], WireError> {
     cstr(body).map(|(portal, _)| portal)
 }
 
+/// The text of a complete `PasswordMessage` body.
+pub fn password_text(body: &[u8]) -> Result<&[u8], WireError> {
+    match cstr(body)? {
+        (text, []) => Ok(text),
+        _ => Err(WireError::Malformed("password")),
+    }
+}
+
 /// Mechanism and first message of a complete `SASLInitialResponse` body.
 pub fn sasl_initial(body: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
     let (mechanism, rest) = cstr(body)?;

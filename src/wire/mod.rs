@@ -18,8 +18,8 @@ pub use backend::{
 pub use encode::Severity;
 pub use error::WireError;
 pub use frontend::{
-    Bind, Describe, Frontend, Kind, Parse, execute_portal, frontend_message, parse_message, query_text,
-    sasl_initial,
+    Bind, Describe, Frontend, Kind, Parse, execute_portal, frontend_message, parse_message, password_text,
+    query_text, sasl_initial,
 };
 pub use startup::{CancelKey, Startup, StartupParameters, startup_packet};
 

@@ -24,11 +24,13 @@ use super::client::Client;
 use super::failure::{End, Failure};
 use super::halt::{ended, killed};
 use super::handshake::register;
-use super::login::{Applicant, prove, refused};
+use super::login::{Applicant, Audit, Demand, Denial, Known, authenticate};
 use super::proxy::Proxy;
 use super::roster::{Entry, Who};
-use crate::auth::Verifier;
+use crate::auth::hba::Method;
+use crate::auth::{Salts, Verifier};
 use crate::config::{CONSOLE_NAMES, ConsoleUser};
+use crate::stats::LoginRefusal;
 use crate::wire::{
     self, Frontend, StartupParameters, TransactionStatus, encode, frontend_message, query_text,
 };
@@ -53,8 +55,9 @@ pub(super) struct Administrators(HashMap<String, Verifier>);
 
 impl Administrators {
     /// Deriving keys takes milliseconds each.
-    pub(super) fn new(users: &[ConsoleUser]) -> Self {
-        let derive = |user: &ConsoleUser| (user.name.clone(), Verifier::derive(user.password.expose()));
+    pub(super) fn new(users: &[ConsoleUser], salts: &Salts) -> Self {
+        let derive =
+            |user: &ConsoleUser| (user.name.clone(), salts.verifier(&user.name, user.password.expose()));
         Self(users.iter().map(derive).collect())
     }
 }
@@ -92,26 +95,12 @@ impl Console {
         client: &mut Client,
         parameters: &StartupParameters,
     ) -> Result<Box<Self>, End> {
-        let name = parameters.get("user").unwrap_or_default();
-        let administrators = Arc::clone(&proxy.administrators.load());
-        let allowed = administrators.0.get(name);
-        let user = proxy.databases().values().find_map(|database| database.users.get(name).cloned());
-        let known = allowed.is_some() || user.is_some();
-        let verifier =
-            allowed.or_else(|| user.as_ref().map_or(Some(&proxy.mock), |user| user.verifier.as_ref()));
-        let proven = match verifier {
-            Some(verifier) => prove(client, verifier).await? && known,
-            None => true,
-        };
-        if !proven {
-            return Err(refused(proxy, &Applicant { user: name, database: CONSOLE_NAMES[0] }).into());
-        }
-        proxy.logins.ok.increment(1);
-        if allowed.is_none() {
-            let text = format!("user \"{name}\" may not use the console");
-            let hint = "Those who may are listed in the setting console_users.";
-            return Err(Failure::fatal("42501", text).with_hint(hint).into());
-        }
+        let applicant = Applicant::of(parameters)?;
+        let name = applicant.user;
+        let mut audit = Audit::new(proxy, client, &applicant);
+        let identified = identify(proxy, client, &applicant, &mut audit).await;
+        identified.map_err(|denial| denial.into_end(&audit))?;
+        audit.succeeded();
         let registered = register(proxy, parameters);
         let entry = Entry::new(Who::Console(name.into()), client, parameters);
         entry.log(&registered);
@@ -218,6 +207,35 @@ impl Console {
         slot.free().await;
         outcome
     }
+}
+
+/// Has somebody prove who it is, which rules cannot waive, and that it may use the console.
+async fn identify(
+    proxy: &Proxy,
+    client: &mut Client,
+    applicant: &Applicant<'_>,
+    audit: &mut Audit<'_>,
+) -> Result<(), Denial> {
+    let mut demand = match &proxy.admission.terms().access {
+        Some(access) => Demand::by_rules(access, client, applicant)?,
+        None => Demand::only(Method::Scram),
+    };
+    if matches!(demand.method, Method::Trust | Method::Md5) {
+        demand.method = Method::Scram;
+    }
+    audit.demands(&demand);
+    let name = applicant.user;
+    let administrators = Arc::clone(&proxy.administrators.load());
+    let allowed = administrators.0.get(name);
+    let user = proxy.databases().values().find_map(|database| database.users.get(name).cloned());
+    let verifier = allowed.or_else(|| user.as_ref().and_then(|user| user.verifier.as_ref()));
+    authenticate(proxy, client, &demand, applicant, Known { verifier, md5: None }).await?;
+    if allowed.is_some() {
+        return Ok(());
+    }
+    let text = format!("user \"{name}\" may not use the console");
+    let hint = "Those who may are listed in the setting console_users.";
+    Err(Denial::Refused(LoginRefusal::Unknown, Failure::fatal("42501", text).with_hint(hint)))
 }
 
 /// The text of a command.
