@@ -11,6 +11,7 @@ use super::node::NodeSettings;
 use super::peers::{PeerId, PeerSettings};
 use super::rule::RuleSettings;
 use super::secret::Secret;
+use super::server_tls::ServerTls;
 use super::topology::TopologySettings;
 use crate::health::Limits;
 use crate::sql::words::words;
@@ -78,6 +79,8 @@ pub struct DatabaseSettings {
     pub mode: Mode,
     /// How server connections are lent.
     pub pool: PoolSettings,
+    /// How they are encrypted.
+    pub server_tls: ServerTls,
     /// What a read is promised unless its session says otherwise.
     pub consistency: Level,
     /// Who must see a write.
@@ -191,23 +194,5 @@ words! {
         Scram = "scram",
         /// Not at all: whoever reaches the listener is let in.
         Trust = "trust",
-    }
-}
-
-words! {
-    /// What libpq's `sslmode` can be.
-    pub enum SslMode {
-        /// Never encrypt.
-        Disable = "disable",
-        /// Encrypt if the server insists.
-        Allow = "allow",
-        /// Encrypt if the server can.
-        Prefer = "prefer",
-        /// Always encrypt.
-        Require = "require",
-        /// Always encrypt, and check who signed the certificate.
-        VerifyCa = "verify-ca",
-        /// Always encrypt, and check whose certificate it is.
-        VerifyFull = "verify-full",
     }
 }
