@@ -134,7 +134,8 @@ fn unknown_parameter(key: &str) -> Problem {
         return Problem::new("there is no parameter of this name", format!("Did you mean {PREFIX}{key}?"));
     }
     let ours = OURS.map(|name| format!("{PREFIX}{name}"));
-    let known = SHARED.into_iter().chain(server_tls::KEYS).chain(PLACES).chain(IGNORED.iter().map(|(name, _)| *name));
+    let known =
+        SHARED.into_iter().chain(server_tls::KEYS).chain(PLACES).chain(IGNORED.iter().map(|(name, _)| *name));
     let lowered = key.to_ascii_lowercase();
     let advice = match nearest(&lowered, known.chain(ours.iter().map(String::as_str))) {
         Some(near) => format!("Did you mean {near}?"),

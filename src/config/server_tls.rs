@@ -16,7 +16,7 @@ use super::layer::Tuning;
 use super::mistake::{Findings, Origin, Problem, quoted};
 use super::value::word;
 use crate::sql::words::words;
-use crate::tls::{Authorities, Identity, Outgoing, Trust};
+use crate::tls::{self, Authorities, FileError, Identity, Outgoing, Trust};
 
 /// The keys of this, in URLs and files.
 pub(super) const KEYS: [&str; 10] = [
@@ -187,7 +187,8 @@ pub(super) fn set(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Pro
             return Err(Problem::new(problem, "Say what you want with sslmode"));
         }
         "sslidentity" => {
-            let advice = "Write its certificate and key into two PEM files, and name them with sslcert and sslkey";
+            let advice =
+                "Write its certificate and key into two PEM files, and name them with sslcert and sslkey";
             return Err(Problem::new("PKCS #12 files are not read", advice));
         }
         _ => {
@@ -283,16 +284,23 @@ fn contradictions(tuning: &Tuning, mode: SslMode) -> Vec<(&'static str, Problem)
         wrong("sslrootcert", problem, "Leave one of the two out");
     }
     match (&tuning.sslcert, &tuning.sslkey) {
-        (Some(_), None) => wrong("sslcert", "it has no key".to_owned(), "Name the file of its key with sslkey"),
+        (Some(_), None) => {
+            wrong("sslcert", "it has no key".to_owned(), "Name the file of its key with sslkey")
+        }
         (None, Some(_)) => {
-            wrong("sslkey", "it has no certificate".to_owned(), "Name the file of its certificate with sslcert");
+            wrong(
+                "sslkey",
+                "it has no certificate".to_owned(),
+                "Name the file of its certificate with sslcert",
+            );
         }
         _ => {}
     }
     if tuning.ssl_max_protocol_version.is_some_and(|most| most < Version::OneTwo) {
         let problem = "no version of TLS before 1.2 is spoken here".to_owned();
         wrong("ssl_max_protocol_version", problem, "Write TLSv1.2 or TLSv1.3");
-    } else if tuning.ssl_max_protocol_version.is_some_and(|most| Some(most) < tuning.ssl_min_protocol_version) {
+    } else if tuning.ssl_max_protocol_version.is_some_and(|most| Some(most) < tuning.ssl_min_protocol_version)
+    {
         let problem = "it is lower than ssl_min_protocol_version".to_owned();
         wrong("ssl_max_protocol_version", problem, "Exchange the two, or leave one out");
     }
@@ -321,8 +329,7 @@ fn outgoing(
     let trust = trust(tuning, mode, origin, findings, &mut note);
     let identity = identity(tuning, origin, findings, &mut note);
     let versions: Vec<_> = versions.into_iter().map(|(_, version)| version).collect();
-    (!versions.is_empty())
-        .then_some(Outgoing { trust: trust?, identity: identity?, versions, sends_name })
+    (!versions.is_empty()).then_some(Outgoing { trust: trust?, identity: identity?, versions, sends_name })
 }
 
 /// Whose certificates are accepted. As with libpq, whoever names authorities has certificates checked in every mode.
@@ -335,7 +342,7 @@ fn trust(
 ) -> Option<Trust> {
     let roots = match tuning.sslrootcert.as_deref() {
         Some(path) if path != SYSTEM => {
-            findings.keep(&origin.inside("sslrootcert"), files::certificates(Path::new(path)))?
+            findings.keep(&origin.inside("sslrootcert"), usable(tls::certificates(Path::new(path))))?
         }
         Some(_) => findings.keep(&origin.inside("sslrootcert"), system_roots())?,
         None if tuning.sslaccept == Some(SslAccept::Strict) => {
@@ -344,7 +351,9 @@ fn trust(
         None => return Some(Trust::Anyone),
     };
     let revoked = match &tuning.sslcrl {
-        Some(path) => findings.keep(&origin.inside("sslcrl"), files::revocations(Path::new(path)))?,
+        Some(path) => {
+            findings.keep(&origin.inside("sslcrl"), usable(tls::revocation_lists(Path::new(path))))?
+        }
         None => Vec::new(),
     };
     roots.iter().for_each(|root| note(root));
@@ -375,8 +384,8 @@ fn identity(
 ) -> Option<Option<Identity>> {
     let (Some(certificate), Some(key)) = (&tuning.sslcert, &tuning.sslkey) else { return Some(None) };
     let certificates =
-        findings.keep(&origin.inside("sslcert"), files::certificates(Path::new(certificate)));
-    let key = findings.keep(&origin.inside("sslkey"), files::key(Path::new(key)));
+        findings.keep(&origin.inside("sslcert"), usable(tls::certificates(Path::new(certificate))));
+    let key = findings.keep(&origin.inside("sslkey"), usable(tls::private_key(Path::new(key))));
     let (certificates, key) = (certificates?, key?);
     note(b"identity");
     certificates.iter().for_each(|certificate| note(certificate));
@@ -384,33 +393,13 @@ fn identity(
     Some(Some(Identity { certificates, key }))
 }
 
-/// Reading PEM files.
-mod files {
-    use std::path::Path;
-
-    use rustls::pki_types::pem::PemObject;
-    use rustls::pki_types::{CertificateDer, CertificateRevocationListDer, PrivateKeyDer};
-
-    use crate::config::mistake::{Problem, quoted};
-
-    fn unreadable(path: &Path, error: impl std::fmt::Display) -> Problem {
+/// A file that cannot be used, told as a mistake.
+fn usable<T>(read: Result<T, FileError>) -> Result<T, Problem> {
+    read.map_err(|FileError { path, problem }| {
         let path = quoted(&path.display().to_string());
-        Problem::new(format!("the file {path} cannot be read: {error}"), "Check the path, what is in it, and who may read it")
-    }
-
-    pub(super) fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, Problem> {
-        let all = CertificateDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let all = all.map_err(|error| unreadable(path, error))?;
-        if all.is_empty() { Err(unreadable(path, "there is no certificate in it")) } else { Ok(all) }
-    }
-
-    pub(super) fn revocations(path: &Path) -> Result<Vec<CertificateRevocationListDer<'static>>, Problem> {
-        let all = CertificateRevocationListDer::pem_file_iter(path).and_then(Iterator::collect::<Result<Vec<_>, _>>);
-        let all = all.map_err(|error| unreadable(path, error))?;
-        if all.is_empty() { Err(unreadable(path, "there is no list in it")) } else { Ok(all) }
-    }
-
-    pub(super) fn key(path: &Path) -> Result<PrivateKeyDer<'static>, Problem> {
-        PrivateKeyDer::from_pem_file(path).map_err(|error| unreadable(path, error))
-    }
+        Problem::new(
+            format!("the file {path} {problem}"),
+            "Check its path, what is in it, and who may read it",
+        )
+    })
 }

@@ -52,7 +52,10 @@ impl Endpoint {
                 Err(ConnectError::Refused { code, message }) => {
                     if !attempts.go_on_after(&code, &message, was_encrypted) {
                         let before = attempts.first().map(|first| format!("; and before that: {first}"));
-                        return Err(ConnectError::Refused { code, message: message + &before.unwrap_or_default() });
+                        return Err(ConnectError::Refused {
+                            code,
+                            message: message + &before.unwrap_or_default(),
+                        });
                     }
                 }
                 // With TLS 1.3 a server may find out after the handshake that it does not like our certificate.

@@ -135,6 +135,11 @@ impl Connection {
         self.stream.as_ref().is_some_and(Stream::is_silent)
     }
 
+    /// Whether nobody on the way can read along.
+    pub fn is_encrypted(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.tls().is_some())
+    }
+
     /// Closes it. Whoever has it can do nothing with it any more.
     pub fn close(&mut self) {
         self.stream = None;

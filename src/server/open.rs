@@ -85,7 +85,11 @@ impl ServerAddress {
             return self.plain().await;
         }
         let stream = self.encrypted().await?;
-        if stream.tls().is_none() { Err(ConnectError::NoTls("the connection before was encrypted")) } else { Ok(stream) }
+        if stream.tls().is_none() {
+            Err(ConnectError::NoTls("the connection before was encrypted"))
+        } else {
+            Ok(stream)
+        }
     }
 
     async fn plain(&self) -> Result<Stream, ConnectError> {
@@ -97,7 +101,9 @@ impl ServerAddress {
 
     /// An encrypted connection, or a plain one if the server has no other and none is demanded.
     async fn encrypted(&self) -> Result<Stream, ConnectError> {
-        let (Host::Tcp(host), Some(client)) = (&self.host, self.tls.client()) else { return self.plain().await };
+        let (Host::Tcp(host), Some(client)) = (&self.host, self.tls.client()) else {
+            return self.plain().await;
+        };
         let mut socket = dial(host, self.port).await?;
         let is_direct = self.tls.negotiation == SslNegotiation::Direct;
         if !is_direct && !has_tls(&mut socket).await? {
@@ -117,12 +123,15 @@ impl ServerAddress {
     ) -> Result<Stream, ConnectError> {
         let failed = |why: String| ConnectError::Tls(why);
         let name = ServerName::try_from(self.name.clone());
-        let name = name.map_err(|_| failed(format!("\"{}\" is no name a certificate can have", self.name)))?;
+        let name =
+            name.map_err(|_| failed(format!("\"{}\" is no name a certificate can have", self.name)))?;
         let shaken = TlsConnector::from(Arc::clone(client)).connect(name, Raw::new(socket)).await;
         let stream = shaken.map_err(|error| failed(self.words(&error)))?;
         let (_, session) = stream.get_ref();
         if is_direct && session.alpn_protocol() != Some(tls::ALPN) {
-            return Err(failed("it has not agreed to speak PostgreSQL's protocol (sslnegotiation=direct)".to_owned()));
+            return Err(failed(
+                "it has not agreed to speak PostgreSQL's protocol (sslnegotiation=direct)".to_owned(),
+            ));
         }
         let own = session.peer_certificates().and_then(<[_]>::first);
         let end_point = own.and_then(tls::end_point);

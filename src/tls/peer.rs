@@ -67,7 +67,9 @@ fn decoded(value: &Any<'_>) -> Option<String> {
         Tag::T61String => value.data.iter().map(|byte| char::from(*byte)).collect(),
         Tag::BmpString => {
             let (units, []) = value.data.as_chunks::<2>() else { return None };
-            char::decode_utf16(units.iter().map(|unit| u16::from_be_bytes(*unit))).collect::<Result<_, _>>().ok()?
+            char::decode_utf16(units.iter().map(|unit| u16::from_be_bytes(*unit)))
+                .collect::<Result<_, _>>()
+                .ok()?
         }
         Tag::UniversalString => {
             let (units, []) = value.data.as_chunks::<4>() else { return None };

@@ -33,9 +33,7 @@ fn certificate(error: &CertificateError, host: &str) -> String {
             };
             format!("its certificate is not valid for host \"{host}\"{of}")
         }
-        E::UnknownIssuer => {
-            "unknown authority: nobody in sslrootcert has signed its certificate".to_owned()
-        }
+        E::UnknownIssuer => "unknown authority: nobody in sslrootcert has signed its certificate".to_owned(),
         E::Expired | E::ExpiredContext { .. } => "its certificate has expired".to_owned(),
         E::NotValidYet | E::NotValidYetContext { .. } => "its certificate is not valid yet".to_owned(),
         E::Revoked => "its certificate has been revoked (sslcrl)".to_owned(),
