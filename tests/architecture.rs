@@ -42,7 +42,7 @@ const WALL: &[Row] = &[
     row("routing", Only(&["sql", "freshness"]), "a decision is a pure function over values"),
     row(
         "config",
-        Only(&["auth", "sql", "freshness", "health"]),
+        Only(&["auth", "sql", "freshness", "health", "tls"]),
         "settings become types once, before anything starts",
     ),
     row("tls", Only(&[]), "certificates and keys are files and bytes, whoever uses them"),

@@ -86,6 +86,8 @@ mod start_up;
 mod tables;
 #[path = "promises/timeouts.rs"]
 mod timeouts;
+#[path = "promises/tls_servers.rs"]
+mod tls_servers;
 #[path = "promises/tokens.rs"]
 mod tokens;
 #[path = "promises/topology.rs"]

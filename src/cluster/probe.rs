@@ -2,27 +2,36 @@
 
 use std::time::Duration;
 
-use tokio_postgres::tls::NoTlsStream;
-use tokio_postgres::{Client, Connection, NoTls, Socket};
+use tokio_postgres::Client;
 
 use super::Identity;
-use crate::config::{DatabaseSettings, Host, NodeSettings, Secret};
+use crate::config::{DatabaseSettings, NodeSettings, Secret, ServerTls};
+use crate::server::{ConnectError, Driver, DriverError, ServerAddress, drive};
 
 /// Longest wait for the answer to a question on a control connection.
 pub(super) const ANSWER: Duration = Duration::from_secs(1);
 
-/// After so long without a word the system asks whether the node is there.
-const KEEPALIVE: Duration = Duration::from_secs(5);
-
 /// Why a node could not be asked.
 #[derive(Debug, thiserror::Error)]
 pub enum ProbeError {
-    /// It could not be connected to, or refused the question.
+    /// No connection to it could be opened.
+    #[error("{0}")]
+    Open(ConnectError),
+    /// It refused the login or the question.
     #[error("{}", describe(.0))]
     Postgres(#[from] tokio_postgres::Error),
     /// It did not answer in time.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
+}
+
+impl From<DriverError> for ProbeError {
+    fn from(error: DriverError) -> Self {
+        match error {
+            DriverError::Open(error) => Self::Open(error),
+            DriverError::Login(error) => Self::Postgres(error),
+        }
+    }
 }
 
 /// tokio-postgres says "db error" and keeps the server's words in the source.
@@ -37,12 +46,12 @@ fn describe(error: &tokio_postgres::Error) -> String {
 }
 
 /// Bounds any question on a control connection.
-pub(super) async fn bounded<T>(
+pub(super) async fn bounded<T, E: Into<ProbeError>>(
     within: Duration,
-    question: impl Future<Output = Result<T, tokio_postgres::Error>>,
+    question: impl Future<Output = Result<T, E>>,
 ) -> Result<T, ProbeError> {
     match tokio::time::timeout(within, question).await {
-        Ok(answer) => Ok(answer?),
+        Ok(answer) => answer.map_err(Into::into),
         Err(_) => Err(ProbeError::Timeout(within)),
     }
 }
@@ -53,6 +62,7 @@ pub struct Control {
     database: String,
     user: String,
     password: Option<Secret>,
+    tls: ServerTls,
     connect_timeout: Duration,
 }
 
@@ -64,6 +74,7 @@ impl Control {
             database: settings.server_name.clone(),
             user: user.map(|u| u.name.clone()).unwrap_or_default(),
             password: user.and_then(|u| u.password.clone()),
+            tls: settings.server_tls.clone(),
             connect_timeout: settings.pool.connect_timeout,
         }
     }
@@ -82,26 +93,14 @@ impl Control {
     }
 
     /// Opens a control connection under a name of its own. Whoever calls this drives it.
-    pub(super) async fn open(
-        &self,
-        node: &NodeSettings,
-        name: &str,
-    ) -> Result<(Client, Connection<Socket, NoTlsStream>), ProbeError> {
+    pub(super) async fn open(&self, node: &NodeSettings, name: &str) -> Result<(Client, Driver), ProbeError> {
         let mut config = tokio_postgres::Config::new();
-        match &node.reach() {
-            Host::Tcp(name) => config.host(name),
-            Host::Unix(dir) => config.host_path(dir),
-        };
-        config
-            .keepalives_idle(KEEPALIVE)
-            .port(node.port)
-            .user(&self.user)
-            .dbname(&self.database)
-            .application_name(name);
+        config.user(&self.user).dbname(&self.database).application_name(name);
         if let Some(password) = &self.password {
             config.password(password.expose());
         }
-        bounded(self.connect_timeout, config.connect(NoTls)).await
+        let address = ServerAddress::new(node, &self.tls);
+        bounded(self.connect_timeout, drive(&address, &mut config)).await
     }
 }
 

@@ -12,6 +12,7 @@ use super::node::{NodeSettings, Role};
 use super::peers;
 use super::rule::RuleSettings;
 use super::secret::Secret;
+use super::server_tls::server_tls;
 use super::settings::{
     ClientAuth, DEFAULT_ADMIN, DEFAULT_LISTEN, DEFAULT_LOG, DEFAULT_MAX_CLIENTS, DEFAULT_PREPARED_PER_SERVER,
     DEFAULT_SHUTDOWN_DELAY, DEFAULT_SHUTDOWN_TIMEOUT, DEFAULT_STARTUP_TIMEOUT, DEFAULT_UPGRADE_TIMEOUT,
@@ -152,6 +153,7 @@ fn database(
     let database_connection_limit = tuning.database_connection_limit.filter(|limit| *limit > 0);
     check_least(&origin, database_connection_limit, &users, findings);
     let health = health::limits(&tuning);
+    let server_tls = server_tls(&tuning, &origin, findings);
     let server_settings = server_settings(&origin, tuning.application_name, tuning.options, findings);
     let defaults = PoolSettings::default();
     DatabaseSettings {
@@ -170,6 +172,7 @@ fn database(
             connect_timeout: tuning.connect_timeout.unwrap_or(defaults.connect_timeout),
             failover_timeout: tuning.failover_timeout.unwrap_or(defaults.failover_timeout),
         },
+        server_tls,
         consistency: tuning.consistency.unwrap_or_default(),
         scope: tuning.scope.unwrap_or_default(),
         mode: tuning.mode.unwrap_or_default(),

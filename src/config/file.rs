@@ -20,6 +20,7 @@ use super::mistake::{Findings, Origin, Problem, quoted};
 use super::node::{self, NodeSettings, parse_address};
 use super::redact::redact_url;
 use super::secret::Secret;
+use super::server_tls;
 use super::settings::UserTuning;
 use super::tls::{self, SniLayer};
 use super::top::{self, TopLayer};
@@ -169,6 +170,7 @@ impl Walker<'_> {
                 "rule" => layer.rules = self.rules(&origin, name, value),
                 key if keys::file_keys().any(|known| known == key) => {
                     if let Some(text) = self.scalar(&origin, value) {
+                        let text = self.located(key, text);
                         let result = keys::set_from_file(&mut layer.tuning, key, &text);
                         self.findings.keep(&origin, result);
                     }
@@ -329,6 +331,14 @@ impl Walker<'_> {
     ) -> Option<T> {
         let text = self.scalar(origin, value)?;
         self.findings.keep(origin, word(&text))
+    }
+
+    /// A value, which if it is the name of a file is meant from where the configuration is.
+    fn located(&self, key: &str, text: String) -> String {
+        if !server_tls::names_file(key, &text) {
+            return text;
+        }
+        self.path.parent().unwrap_or(Path::new("")).join(text).display().to_string()
     }
 
     fn password_file(&mut self, origin: &Origin, path: &str) -> Option<String> {

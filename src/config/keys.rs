@@ -7,7 +7,7 @@ use super::health;
 use super::layer::Tuning;
 use super::mistake::Problem;
 use super::options;
-use super::settings::SslMode;
+use super::server_tls;
 use super::suggest::nearest;
 use super::value::{count, duration, limit, port, positive_duration, switch, word};
 
@@ -18,8 +18,8 @@ const MOST_CONNECTIONS: usize = 262_143;
 const MOST_CLIENTS: usize = 1_000_000;
 
 /// Settings named alike in URLs and files.
-const SHARED: [&str; 6] =
-    ["connection_limit", "pool_timeout", "connect_timeout", "application_name", "options", "sslmode"];
+const SHARED: [&str; 5] =
+    ["connection_limit", "pool_timeout", "connect_timeout", "application_name", "options"];
 
 /// Settings with [`PREFIX`] in URLs and without it in files.
 const OURS: [&str; 30] = [
@@ -59,7 +59,7 @@ const OURS: [&str; 30] = [
 const PLACES: [&str; 7] = ["host", "port", "user", "password", "dbname", "tidegate_weight", "tidegate_zone"];
 
 /// Parameters of libpq and Prisma that are harmless, with why they mean nothing here.
-const IGNORED: [(&str, &str); 24] = [
+const IGNORED: [(&str, &str); 16] = [
     ("schema", "a client keeps it in its own URL; for all of them, use options=-c%20search_path%3D…"),
     ("pgbouncer", "prepared statements work through this proxy without it"),
     ("statement_cache_size", "see tidegate_prepared_statements_per_server"),
@@ -75,15 +75,7 @@ const IGNORED: [(&str, &str); 24] = [
     ("keepalives_interval", "keepalive is set by the proxy"),
     ("keepalives_count", "keepalive is set by the proxy"),
     ("tcp_user_timeout", "a peer that does not read for a while is not gone; keepalive finds one that is"),
-    ("channel_binding", "connections to the servers are not encrypted in this version"),
-    ("gssencmode", "connections to the servers are not encrypted in this version"),
-    ("sslcert", "connections to the servers are not encrypted in this version"),
-    ("sslkey", "connections to the servers are not encrypted in this version"),
-    ("sslpassword", "connections to the servers are not encrypted in this version"),
-    ("sslrootcert", "connections to the servers are not encrypted in this version"),
-    ("sslidentity", "connections to the servers are not encrypted in this version"),
-    ("sslaccept", "connections to the servers are not encrypted in this version"),
-    ("sslnegotiation", "connections to the servers are not encrypted in this version"),
+    ("gssencmode", "connections to the servers are encrypted by TLS; see sslmode"),
 ];
 
 /// What became of a parameter.
@@ -96,13 +88,16 @@ pub(super) enum Said {
 
 /// The keys of a `[database.NAME]` table that [`set_from_file`] understands.
 pub(super) fn file_keys() -> impl Iterator<Item = &'static str> {
-    SHARED.into_iter().chain(OURS)
+    SHARED.into_iter().chain(OURS).chain(server_tls::KEYS)
 }
 
 /// Sets what a URL's parameter says.
 pub(super) fn set_from_url(tuning: &mut Tuning, key: &str, value: &str) -> Said {
-    if let Some(refused) = refuse_encryption(key, value) {
-        return Said::Understood(Err(refused));
+    if server_tls::knows(key) {
+        return Said::Understood(server_tls::set(tuning, key, value));
+    }
+    if key == "gssencmode" && value == "require" {
+        return Said::Understood(Err(no_gssapi()));
     }
     if let Some((_, why)) = IGNORED.iter().find(|(name, _)| *name == key) {
         return Said::Ignored(why);
@@ -117,10 +112,7 @@ pub(super) fn set_from_url(tuning: &mut Tuning, key: &str, value: &str) -> Said 
 
 /// Sets what a key of a file says.
 pub(super) fn set_from_file(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
-    match refuse_encryption(key, value) {
-        Some(refused) => Err(refused),
-        None => set(tuning, key, value),
-    }
+    set(tuning, key, value)
 }
 
 /// Whether text can be shown as the name of a parameter.
@@ -143,7 +135,8 @@ fn unknown_parameter(key: &str) -> Problem {
         return Problem::new("there is no parameter of this name", format!("Did you mean {PREFIX}{key}?"));
     }
     let ours = OURS.map(|name| format!("{PREFIX}{name}"));
-    let known = SHARED.into_iter().chain(PLACES).chain(IGNORED.iter().map(|(name, _)| *name));
+    let known =
+        SHARED.into_iter().chain(server_tls::KEYS).chain(PLACES).chain(IGNORED.iter().map(|(name, _)| *name));
     let lowered = key.to_ascii_lowercase();
     let advice = match nearest(&lowered, known.chain(ours.iter().map(String::as_str))) {
         Some(near) => format!("Did you mean {near}?"),
@@ -152,21 +145,9 @@ fn unknown_parameter(key: &str) -> Problem {
     Problem::new("there is no parameter of this name", advice)
 }
 
-/// Nobody may believe that a connection is encrypted when it is not.
-fn refuse_encryption(key: &str, value: &str) -> Option<Problem> {
-    let demands = match key {
-        "sslmode" => matches!(value, "require" | "verify-ca" | "verify-full"),
-        "ssl" => value != "false",
-        "channel_binding" | "gssencmode" => value == "require",
-        "sslaccept" => value == "strict",
-        _ => false,
-    };
-    demands.then(|| {
-        Problem::new(
-            "TLS towards servers is not available in this version, so this cannot be promised",
-            "Reach the servers over a network you trust and say sslmode=prefer or sslmode=disable",
-        )
-    })
+/// Nobody may believe that a connection is encrypted in a way it is not.
+fn no_gssapi() -> Problem {
+    Problem::new("connections cannot be encrypted by GSSAPI", "Leave it out, and say sslmode=verify-full")
 }
 
 fn set(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
@@ -176,7 +157,6 @@ fn set(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
         "connect_timeout" => tuning.connect_timeout = Some(positive_duration(value)?),
         "application_name" => tuning.application_name = Some(value.to_owned()),
         "options" => tuning.options = Some(options::parse(value)?),
-        "sslmode" => drop(word::<SslMode>(value)?),
         "mode" => tuning.mode = Some(word(value)?),
         "pool_mode" => tuning.pool_mode = Some(word(value)?),
         "consistency" => tuning.consistency = Some(word(value)?),
@@ -213,6 +193,7 @@ fn set(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
         "max_error_percent" => tuning.max_error_percent = Some(health::number(value, 1, 99)?),
         "max_latency_factor" => tuning.max_latency_factor = Some(health::number(value, 2, 1000)?),
         "max_holdback" => tuning.max_holdback = Some(health::holdback(value)?),
+        key if server_tls::KEYS.contains(&key) => server_tls::set(tuning, key, value)?,
         _ => return Err(unknown("setting", key, file_keys())),
     }
     Ok(())

@@ -7,6 +7,7 @@ use super::mistake::Origin;
 use super::node::NodeSettings;
 use super::rule::RuleSettings;
 use super::secret::Secret;
+use super::server_tls::{ChannelBinding, SslAccept, SslMode, SslNegotiation, Version};
 use super::settings::{ClientAuth, Mode, PoolMode, UserTuning};
 use super::topology::Place;
 
@@ -53,6 +54,19 @@ layer! {
         connect_timeout: Duration,
         application_name: String,
         options: Vec<(String, String)>,
+        sslmode: SslMode,
+        sslnegotiation: SslNegotiation,
+        // An empty name is none, as with libpq.
+        sslrootcert: String,
+        sslcert: String,
+        sslkey: String,
+        sslcrl: String,
+        sslsni: bool,
+        ssl_min_protocol_version: Version,
+        ssl_max_protocol_version: Version,
+        channel_binding: ChannelBinding,
+        sslaccept: SslAccept,
+        ssl: bool,
         mode: Mode,
         pool_mode: PoolMode,
         consistency: Level,

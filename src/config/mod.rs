@@ -28,6 +28,7 @@ mod peers;
 mod redact;
 mod rule;
 mod secret;
+mod server_tls;
 mod settings;
 mod suggest;
 mod tls;
@@ -52,6 +53,7 @@ pub use peers::{PeerId, PeerSettings};
 pub use redact::redact_url;
 pub use rule::{ObjectRule, Pattern, RuleSettings, StatementRule};
 pub use secret::Secret;
+pub use server_tls::{ChannelBinding, ServerTls, SslMode, SslNegotiation};
 pub use settings::{
     ClientAuth, DatabaseSettings, Mode, PoolMode, PoolSettings, Settings, UserSettings, UserTuning,
 };

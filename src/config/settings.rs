@@ -13,6 +13,7 @@ use super::node::NodeSettings;
 use super::peers::{PeerId, PeerSettings};
 use super::rule::RuleSettings;
 use super::secret::Secret;
+use super::server_tls::ServerTls;
 use super::tls::TlsSettings;
 use super::topology::TopologySettings;
 use crate::health::Limits;
@@ -87,6 +88,8 @@ pub struct DatabaseSettings {
     pub mode: Mode,
     /// How server connections are lent.
     pub pool: PoolSettings,
+    /// How they are encrypted.
+    pub server_tls: ServerTls,
     /// What a read is promised unless its session says otherwise.
     pub consistency: Level,
     /// Who must see a write.
@@ -213,23 +216,5 @@ impl ClientAuth {
     /// Whether a user without a password could never log in.
     pub(super) fn needs_password(self) -> bool {
         matches!(self, Self::Scram | Self::Md5)
-    }
-}
-
-words! {
-    /// What libpq's `sslmode` can be.
-    pub enum SslMode {
-        /// Never encrypt.
-        Disable = "disable",
-        /// Encrypt if the server insists.
-        Allow = "allow",
-        /// Encrypt if the server can.
-        Prefer = "prefer",
-        /// Always encrypt.
-        Require = "require",
-        /// Always encrypt, and check who signed the certificate.
-        VerifyCa = "verify-ca",
-        /// Always encrypt, and check whose certificate it is.
-        VerifyFull = "verify-full",
     }
 }

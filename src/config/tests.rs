@@ -57,7 +57,9 @@ fn assert_says(mistakes: &Mistakes, words: &[&str]) {
 #[test]
 fn all_mistakes_at_once() {
     let mut sources = Sources {
-        flags: given("postgres://app@pg1,pg1:99999/app?conection_limit=5&pool_timeout=soon&sslmode=require"),
+        flags: given(
+            "postgres://app@pg1,pg1:99999/app?conection_limit=5&pool_timeout=soon&sslmode=verify-full",
+        ),
         ..Sources::default()
     };
     sources.flags.workers = Some("none".to_owned());
@@ -78,7 +80,7 @@ fn all_mistakes_at_once() {
             "--log: \"wran\" is not a log filter. Did you mean",
             "conection_limit: there is no parameter of this name. Did you mean connection_limit?",
             "pool_timeout: \"soon\" is not a duration",
-            "sslmode: TLS towards servers is not available in this version",
+            "sslmode: sslmode=verify-full needs to know who is trusted to sign certificates. Name a file with sslrootcert",
             "host: the port of host pg1 is not a number",
             "docs/configuration.md",
         ],

@@ -4,12 +4,11 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use postgres_protocol::authentication::sasl::ScramSha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
-use tokio::net::{TcpStream, UnixStream};
 
-use super::{ConnectError, Connection};
-use crate::config::{Host, Secret, socket_path};
+use super::{ConnectError, Connection, ServerAddress, bind};
+use crate::config::{ChannelBinding, Secret};
 use crate::net::Stream;
 use crate::wire::{
     self, Authentication, Backend, CancelKey, ErrorFields, StartupParameters, backend_message, encode,
@@ -19,10 +18,8 @@ use crate::wire::{
 /// Where and as whom to connect.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Endpoint {
-    /// Host name, address or socket directory.
-    pub host: Host,
-    /// Port; also part of a Unix socket's name.
-    pub port: u16,
+    /// Where, and how encrypted.
+    pub address: ServerAddress,
     /// Database on the server.
     pub database: String,
     /// User to log in as.
@@ -37,21 +34,36 @@ pub struct Endpoint {
     pub prepared_limit: usize,
 }
 
-/// Opens a socket to a host.
-pub(super) async fn open(host: &Host, port: u16) -> Result<Stream, ConnectError> {
-    Ok(match host {
-        Host::Tcp(name) => Stream::tcp(TcpStream::connect((name.as_str(), port)).await?)?,
-        Host::Unix(dir) => Stream::Unix(UnixStream::connect(socket_path(dir, port)).await?),
-    })
-}
-
 impl Endpoint {
     /// Connects and logs in.
     pub async fn connect(&self) -> Result<Connection, ConnectError> {
-        let login = async { self.login(open(&self.host, self.port).await?).await };
-        match tokio::time::timeout(self.connect_timeout, login).await {
+        match tokio::time::timeout(self.connect_timeout, self.connect_in_time()).await {
             Ok(result) => result,
             Err(_) => Err(ConnectError::Timeout(self.connect_timeout)),
+        }
+    }
+
+    async fn connect_in_time(&self) -> Result<Connection, ConnectError> {
+        let mut attempts = self.address.attempts();
+        loop {
+            let stream = attempts.open().await?;
+            let was_encrypted = stream.tls().is_some();
+            match self.login(stream).await {
+                Err(ConnectError::Refused { code, message }) => {
+                    if !attempts.go_on_after(&code, &message, was_encrypted) {
+                        let before = attempts.first().map(|first| format!("; and before that: {first}"));
+                        return Err(ConnectError::Refused {
+                            code,
+                            message: message + &before.unwrap_or_default(),
+                        });
+                    }
+                }
+                // With TLS 1.3 a server may find out after the handshake that it does not like our certificate.
+                Err(ConnectError::Io(error)) if error.get_ref().is_some_and(|e| e.is::<rustls::Error>()) => {
+                    return Err(ConnectError::Tls(self.address.words(&error)));
+                }
+                result => return result,
+            }
         }
     }
 
@@ -88,16 +100,26 @@ impl Endpoint {
 
     async fn authenticate(&self, login: &mut Login) -> Result<(), ConnectError> {
         let password = || self.password.as_ref().map(Secret::expose).ok_or(ConnectError::NoPassword);
+        let binding = self.address.tls().channel_binding;
+        // Once a proof has been checked that was bound to this connection, nobody is in between.
+        let mut is_bound = false;
         loop {
             let body = login.authentication().await?;
-            match Authentication::read(&body)? {
+            let request = Authentication::read(&body)?;
+            if !is_bound && !matches!(request, Authentication::Sasl(_)) {
+                bind::may_do_without(binding)?;
+            }
+            match request {
                 Authentication::Ok => return Ok(()),
                 Authentication::Cleartext => login.password(password()?),
                 Authentication::Md5(salt) => {
                     let hash = md5_hash(self.user.as_bytes(), password()?.as_bytes(), salt);
                     login.password(&hash);
                 }
-                Authentication::Sasl(mechanisms) => login.scram(mechanisms, password()?).await?,
+                Authentication::Sasl(mechanisms) => {
+                    login.scram(mechanisms, password()?, binding).await?;
+                    is_bound = true;
+                }
                 Authentication::SaslContinue(_) | Authentication::SaslFinal(_) => {
                     return Err(wire::WireError::Malformed("Authentication").into());
                 }
@@ -157,12 +179,16 @@ impl Login {
         encode::password(&mut self.outbox, &body);
     }
 
-    async fn scram(&mut self, mechanisms: &[u8], password: &str) -> Result<(), ConnectError> {
-        if !mechanisms.split(|b| *b == 0).any(|m| m == SCRAM_SHA_256.as_bytes()) {
-            return Err(ConnectError::Method(10));
-        }
-        let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
-        encode::sasl_initial(&mut self.outbox, SCRAM_SHA_256, scram.message());
+    /// Proves that the password is known; fails unless the proof is bound as is demanded.
+    async fn scram(
+        &mut self,
+        mechanisms: &[u8],
+        password: &str,
+        binding: ChannelBinding,
+    ) -> Result<(), ConnectError> {
+        let (mechanism, bound) = bind::choose(mechanisms, &self.stream, binding)?;
+        let mut scram = ScramSha256::new(password.as_bytes(), bound);
+        encode::sasl_initial(&mut self.outbox, mechanism, scram.message());
         let body = self.authentication().await?;
         let Authentication::SaslContinue(challenge) = Authentication::read(&body)? else {
             return Err(wire::WireError::Malformed("SASL").into());

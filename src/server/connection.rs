@@ -11,7 +11,7 @@ use std::time::Instant;
 use bytes::{Buf, BytesMut};
 use tokio::io::AsyncWrite;
 
-use super::PreparedSet;
+use super::{PreparedSet, ServerKey};
 use crate::net::Stream;
 use crate::wire::CancelKey;
 
@@ -49,7 +49,7 @@ pub struct Connection {
     /// The client settings in force on this server.
     pub settings: Settings,
     /// Lets this connection's statements be cancelled.
-    pub key: Arc<CancelKey>,
+    pub key: Arc<ServerKey>,
     /// What the server reported when the connection began.
     pub parameters: Arc<[(String, String)]>,
     /// When it was made.
@@ -75,14 +75,14 @@ impl Connection {
         prepared_limit: usize,
     ) -> Self {
         Self {
-            stream: Some(stream),
             home: thread::current().id(),
             custody: Custody::Clean,
             inbox,
             outbox: BytesMut::new(),
             prepared: PreparedSet::new(prepared_limit),
             settings: Settings::default(),
-            key: Arc::new(key),
+            key: Arc::new(ServerKey::new(key, &stream)),
+            stream: Some(stream),
             parameters: parameters.into(),
             created: Instant::now(),
             confirmed: false,
@@ -133,6 +133,11 @@ impl Connection {
     /// As [`Connection::is_quiet`], for a connection that nobody has leased. What the server has said is lost.
     pub fn is_silent(&self) -> bool {
         self.stream.as_ref().is_some_and(Stream::is_silent)
+    }
+
+    /// Whether nobody on the way can read along.
+    pub fn is_encrypted(&self) -> bool {
+        self.stream.as_ref().is_some_and(|stream| stream.tls().is_some())
     }
 
     /// Closes it. Whoever has it can do nothing with it any more.

@@ -31,6 +31,21 @@ pub enum ConnectError {
     /// The server asks for a method that is not spoken here.
     #[error("the server asks for authentication method {0}, which is not supported (use scram-sha-256)")]
     Method(u32),
+    /// The server has no TLS, and something demands it: `sslmode`.
+    #[error("the server has no TLS, and it is demanded ({0})")]
+    NoTls(&'static str),
+    /// The handshake failed, or what the server has shown in it is not accepted.
+    #[error("TLS with the server failed: {0}")]
+    Tls(String),
+    /// The server answered with an error when it was asked for TLS. Who says so is not known, so neither is what it says.
+    #[error("the server answered with an error when it was asked for TLS; look at its log")]
+    ErrorBeforeTls,
+    /// Bytes followed the answer to the request for TLS, as if they had come through TLS.
+    #[error("the server has sent something unencrypted before the TLS handshake: somebody may be in between")]
+    Stuffed,
+    /// `channel_binding=require`, and the proof cannot be bound.
+    #[error("the proof of the password cannot be bound to the connection (channel_binding): {0}")]
+    Binding(&'static str),
     /// The SASL exchange failed: most likely the server does not know the password.
     #[error("authentication failed: {0}")]
     Sasl(io::Error),
@@ -41,8 +56,14 @@ impl ConnectError {
     pub fn is_answer(&self) -> bool {
         match self {
             Self::Refused { code, .. } => !code.starts_with("57P"),
-            Self::NoPassword | Self::Method(_) | Self::Sasl(_) => true,
-            Self::Io(_) | Self::Timeout(_) | Self::Wire(_) => false,
+            Self::NoPassword | Self::Method(_) | Self::Sasl(_) | Self::Binding(_) => true,
+            Self::Io(_)
+            | Self::Timeout(_)
+            | Self::Wire(_)
+            | Self::NoTls(_)
+            | Self::Tls(_)
+            | Self::ErrorBeforeTls
+            | Self::Stuffed => false,
         }
     }
 }

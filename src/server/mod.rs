@@ -3,17 +3,22 @@
 //! Owns the bytes in flight to and from one server and what is known of its session (prepared statements,
 //! settings). It must not know clients, pools or routing.
 
+mod bind;
 mod cancel;
 mod connect;
 mod connection;
+mod driver;
 mod error;
+mod open;
 mod prepared;
 
 #[cfg(test)]
 mod tests;
 
-pub use cancel::{cancel, cancel_at};
+pub use cancel::{ServerKey, cancel, cancel_at};
 pub use connect::Endpoint;
 pub use connection::{Connection, Settings};
+pub use driver::{Driver, DriverError, drive};
 pub use error::ConnectError;
+pub use open::{Attempts, ServerAddress};
 pub use prepared::{PreparedSet, Unnamed};

@@ -4,17 +4,22 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use super::{ConnectError, Connection, Endpoint};
-use crate::config::{Host, Secret};
+use super::{ConnectError, Connection, Endpoint, ServerAddress};
+use crate::config::{Given, NodeSettings, Secret, ServerTls, Sources, load};
 use crate::net::Stream;
 
 const READY: &[u8] =
     b"R\0\0\0\x08\0\0\0\0S\0\0\0\x0aa\0b\xc3\xa9\0K\0\0\0\x0c\0\0\0\x07\0\0\0\x09Z\0\0\0\x05I";
 
+fn tls() -> ServerTls {
+    let url = Some(Secret::new("postgres://app:secret@unused/app?sslmode=disable"));
+    let settings = load(&Sources { flags: Given { url, ..Given::default() }, ..Sources::default() }).unwrap();
+    settings.databases[0].server_tls.clone()
+}
+
 fn endpoint(password: Option<&str>) -> Endpoint {
     Endpoint {
-        host: Host::Tcp("unused".into()),
-        port: 1,
+        address: ServerAddress::new(&NodeSettings::tcp("unused", 1).unwrap(), &tls()),
         database: "app".into(),
         user: "app".into(),
         password: password.map(Secret::new),

@@ -18,7 +18,7 @@ use super::roster::Entry;
 use crate::auth::same;
 use crate::config::PeerId;
 use crate::pool::Pool;
-use crate::server;
+use crate::server::{self, ServerKey};
 use crate::stats::CancelOutcome;
 use crate::wire::CancelKey;
 
@@ -26,7 +26,7 @@ use crate::wire::CancelKey;
 enum Running {
     #[default]
     Nothing,
-    On(Arc<Pool>, Arc<CancelKey>),
+    On(Arc<Pool>, Arc<ServerKey>),
     /// A cancel request is under way.
     Cancelling,
     /// A command of the console, which a cancel request gives up.
@@ -72,7 +72,7 @@ impl Drop for Waiting<'_> {
 
 impl Slot {
     /// The session's statements now run on this connection of the pool.
-    pub(super) fn runs(&self, pool: &Arc<Pool>, key: &Arc<CancelKey>) {
+    pub(super) fn runs(&self, pool: &Arc<Pool>, key: &Arc<ServerKey>) {
         *lock(&self.running) = Running::On(Arc::clone(pool), Arc::clone(key));
     }
 
@@ -218,7 +218,7 @@ impl Slot {
 struct UnderWay {
     slot: Arc<Slot>,
     pool: Arc<Pool>,
-    key: Arc<CancelKey>,
+    key: Arc<ServerKey>,
 }
 
 impl UnderWay {

@@ -29,7 +29,7 @@ use crate::cluster::{Clock, Cluster, Members, Node};
 use crate::config::{DatabaseSettings, LimitSettings, Settings, UserSettings, UserTuning};
 use crate::pool::{Pool, Quota, Terms};
 use crate::routing::NodeId;
-use crate::server::Endpoint;
+use crate::server::{Endpoint, ServerAddress};
 use crate::stats::{CancelStats, DatabaseStats, Logins, Present, Stats};
 
 /// What all sessions of one proxy share.
@@ -368,8 +368,7 @@ impl User {
 
 fn endpoint(database: &DatabaseSettings, user: &UserSettings, node: &Node) -> Endpoint {
     Endpoint {
-        host: node.settings.reach(),
-        port: node.settings.port,
+        address: ServerAddress::new(&node.settings, &database.server_tls),
         database: database.server_name.clone(),
         user: user.name.clone(),
         password: user.password.clone(),

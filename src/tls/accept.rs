@@ -14,11 +14,7 @@ use sha2::{Digest, Sha256};
 use x509_parser::prelude::{FromDer, X509Certificate};
 
 use super::files::{FileError, FileProblem, certificates, private_key, revocation_lists};
-use super::{Validity, end_point};
-
-/// The name of PostgreSQL's protocol within TLS.
-/// <https://www.iana.org/assignments/tls-extensiontype-values/tls-extensiontype-values.xhtml#alpn-protocol-ids>
-pub const ALPN: &[u8] = b"postgresql";
+use super::{ALPN, Validity, end_point};
 
 /// A certificate with its key, by the names of their files.
 #[derive(Clone, Copy, Debug)]
@@ -56,9 +52,9 @@ pub struct AcceptFiles<'a> {
 /// What a server shows of itself, and asks of its clients.
 #[derive(Debug)]
 pub struct Acceptor {
-    own: Identity,
+    own: ServerIdentity,
     /// By the name that it is for.
-    names: Vec<(Box<str>, Identity)>,
+    names: Vec<(Box<str>, ServerIdentity)>,
     /// How long each of the files with certificates is good for.
     validities: Vec<Validity>,
     /// Of everything that was read but for the keys, which belong to their certificates.
@@ -67,7 +63,7 @@ pub struct Acceptor {
 
 /// One of a server's certificates.
 #[derive(Debug)]
-pub struct Identity {
+pub struct ServerIdentity {
     /// For a connection on which it is shown.
     pub config: Arc<ServerConfig>,
     /// What a SCRAM proof on such a connection is bound to: see [`end_point`].
@@ -85,7 +81,7 @@ impl Acceptor {
         let (Some(own), Some(verifier), []) = (own, verifier, &reading.errors[..]) else {
             return Err(reading.errors);
         };
-        let identity = |pair| Identity::new(pair, verifier.as_ref(), files.oldest, &reading.provider);
+        let identity = |pair| ServerIdentity::new(pair, verifier.as_ref(), files.oldest, &reading.provider);
         let names = names.into_iter().map(|(name, pair)| (name.into(), identity(pair))).collect();
         let own = identity(own);
         let Reading { validities, hash, .. } = reading;
@@ -93,7 +89,7 @@ impl Acceptor {
     }
 
     /// The certificate for a client that asks for this server.
-    pub fn identity(&self, server_name: Option<&str>) -> &Identity {
+    pub fn identity(&self, server_name: Option<&str>) -> &ServerIdentity {
         let Some(asked) = server_name.map(|name| name.trim_end_matches('.').to_ascii_lowercase()) else {
             return &self.own;
         };
@@ -115,7 +111,7 @@ impl Acceptor {
     }
 }
 
-impl Identity {
+impl ServerIdentity {
     fn new(
         (certified, end_point): (CertifiedKey, Option<Vec<u8>>),
         verifier: Option<&Arc<dyn ClientCertVerifier>>,

@@ -73,6 +73,11 @@ pub fn encryption_granted(out: &mut BytesMut) {
     out.put_u8(b'S');
 }
 
+/// `SSLRequest`: asks for TLS.
+pub fn ssl_request(out: &mut BytesMut) {
+    length_prefixed(out, |out| out.put_u32(80_877_103));
+}
+
 /// The one-byte answer "no" to a request for encryption.
 pub fn encryption_refused(out: &mut BytesMut) {
     out.put_u8(b'N');

@@ -21,7 +21,7 @@ pub use frontend::{
     Bind, Describe, Frontend, Kind, Parse, execute_portal, frontend_message, parse_message, password_text,
     query_text, sasl_initial,
 };
-pub use startup::{CancelKey, Startup, StartupParameters, startup_packet};
+pub use startup::{CancelKey, SslAnswer, Startup, StartupParameters, startup_packet};
 
 /// A message's kind and its whole length on the wire, tag and length word included.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

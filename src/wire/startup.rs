@@ -55,6 +55,29 @@ impl StartupParameters {
     }
 }
 
+/// What a server answers when it is asked for TLS.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SslAnswer {
+    /// The handshake may begin.
+    Yes,
+    /// It has none; the connection goes on without.
+    No,
+    /// An `ErrorResponse` begins. Nobody has shown yet whose words those are.
+    Error,
+}
+
+impl SslAnswer {
+    /// Reads the answer, which is one byte.
+    pub fn read(byte: u8) -> Result<Self, WireError> {
+        match byte {
+            b'S' => Ok(Self::Yes),
+            b'N' => Ok(Self::No),
+            b'E' => Ok(Self::Error),
+            _ => Err(WireError::Malformed("answer to SSLRequest")),
+        }
+    }
+}
+
 /// The first packet of a connection.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Startup {

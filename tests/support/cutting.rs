@@ -9,6 +9,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
+/// Asks for TLS.
+const SSL_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 47];
+
 /// What becomes of what the server says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Plan {
@@ -81,10 +84,12 @@ fn attend(mut proxy: TcpStream, port: u16, shared: &Arc<Shared>) -> Option<()> {
     let mut server = TcpStream::connect(("127.0.0.1", port)).ok()?;
     proxy.set_nodelay(true).ok()?;
     server.set_nodelay(true).ok()?;
-    let mut packet = vec![0; 4];
-    proxy.read_exact(&mut packet).ok()?;
-    packet.resize(u32::from_be_bytes(packet[..4].try_into().ok()?) as usize, 0);
-    proxy.read_exact(&mut packet[4..]).ok()?;
+    let mut packet = first_packet(&mut proxy)?;
+    if packet == SSL_REQUEST {
+        // What is encrypted could not be cut where one wants.
+        proxy.write_all(b"N").ok()?;
+        packet = first_packet(&mut proxy)?;
+    }
     server.write_all(&packet).ok()?;
     let own = packet.windows(9).any(|part| part == b"tidegate ") || packet.len() == 16;
     let (mut from_proxy, mut to_server) = (proxy.try_clone().ok()?, server.try_clone().ok()?);
@@ -102,6 +107,14 @@ fn attend(mut proxy: TcpStream, port: u16, shared: &Arc<Shared>) -> Option<()> {
     let _ = proxy.shutdown(Shutdown::Both);
     let _ = server.shutdown(Shutdown::Both);
     Some(())
+}
+
+fn first_packet(proxy: &mut TcpStream) -> Option<Vec<u8>> {
+    let mut packet = vec![0; 4];
+    proxy.read_exact(&mut packet).ok()?;
+    packet.resize(u32::from_be_bytes(packet[..4].try_into().ok()?) as usize, 0);
+    proxy.read_exact(&mut packet[4..]).ok()?;
+    Some(packet)
 }
 
 /// Passes on what the server says as the plan wants it. False when that was the last.

@@ -11,6 +11,7 @@
 #![allow(dead_code, reason = "every test binary uses its own part of this")]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+pub mod authority;
 pub mod balancer;
 pub mod cutting;
 pub mod faulty;

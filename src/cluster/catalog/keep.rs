@@ -6,12 +6,12 @@ use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use tokio::task::JoinHandle;
-use tokio_postgres::tls::NoTlsStream;
-use tokio_postgres::{AsyncMessage, Connection, Socket};
+use tokio_postgres::AsyncMessage;
 
 use super::Snapshot;
 use super::read::{ReadError, Reader};
 use crate::cluster::{Cluster, Control, Node};
+use crate::server::Driver as Driving;
 use crate::sql::catalog::Catalog;
 use crate::sql::catalog::Vouched;
 
@@ -163,7 +163,7 @@ impl Drop for Driver {
 }
 
 /// Drives the connection, and passes on what the database announces.
-async fn drive(mut connection: Connection<Socket, NoTlsStream>, cluster: Arc<Cluster>) {
+async fn drive(mut connection: Driving, cluster: Arc<Cluster>) {
     loop {
         match poll_fn(|context| connection.poll_message(context)).await {
             Some(Ok(AsyncMessage::Notification(_))) => cluster.catalog.changed(),
