@@ -4,7 +4,15 @@
 //! a socket, a file or a clock.
 
 mod equal;
+mod md5;
+mod prove;
 mod scram;
+mod stored;
+mod userlist;
 
 pub use equal::same;
-pub use scram::{Binding, Challenge, ClientKey, PLAIN, PLUS, Proof, ScramError, Verifier};
+pub use md5::Md5Hash;
+pub use prove::{Awaited, ProveError, Prover};
+pub use scram::{Binding, Challenge, ClientKey, Keys, PLAIN, PLUS, Proof, ScramError, Verifier};
+pub use stored::Stored;
+pub use userlist::{Listed, Unreadable, read_userlist};
