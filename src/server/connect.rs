@@ -4,12 +4,16 @@ use std::time::Duration;
 
 use bytes::{Buf, BytesMut};
 use postgres_protocol::authentication::md5_hash;
-use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
+use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
 
-use super::{ConnectError, Connection};
-use crate::config::{Host, Secret, socket_path};
+use zeroize::Zeroizing;
+
+use super::credential::Held;
+use super::{ConnectError, Connection, Credential};
+use crate::auth::{Binding, Keys, PLAIN, Prover};
+use crate::config::{Host, socket_path};
 use crate::net::Stream;
 use crate::wire::{
     self, Authentication, Backend, CancelKey, ErrorFields, StartupParameters, backend_message, encode,
@@ -27,8 +31,8 @@ pub struct Endpoint {
     pub database: String,
     /// User to log in as.
     pub user: String,
-    /// That user's password.
-    pub password: Option<Secret>,
+    /// With what that user logs in.
+    pub credential: Credential,
     /// Further start-up parameters.
     pub parameters: Vec<(String, String)>,
     /// Time for connecting and logging in together.
@@ -87,17 +91,13 @@ impl Endpoint {
     }
 
     async fn authenticate(&self, login: &mut Login) -> Result<(), ConnectError> {
-        let password = || self.password.as_ref().map(Secret::expose).ok_or(ConnectError::NoPassword);
         loop {
             let body = login.authentication().await?;
             match Authentication::read(&body)? {
                 Authentication::Ok => return Ok(()),
-                Authentication::Cleartext => login.password(password()?),
-                Authentication::Md5(salt) => {
-                    let hash = md5_hash(self.user.as_bytes(), password()?.as_bytes(), salt);
-                    login.password(&hash);
-                }
-                Authentication::Sasl(mechanisms) => login.scram(mechanisms, password()?).await?,
+                Authentication::Cleartext => login.password(self.credential.password()?),
+                Authentication::Md5(salt) => login.password(&self.credential.md5(&self.user, salt)?),
+                Authentication::Sasl(mechanisms) => login.scram(mechanisms, &self.credential).await?,
                 Authentication::SaslContinue(_) | Authentication::SaslFinal(_) => {
                     return Err(wire::WireError::Malformed("Authentication").into());
                 }
@@ -157,23 +157,84 @@ impl Login {
         encode::password(&mut self.outbox, &body);
     }
 
-    async fn scram(&mut self, mechanisms: &[u8], password: &str) -> Result<(), ConnectError> {
-        if !mechanisms.split(|b| *b == 0).any(|m| m == SCRAM_SHA_256.as_bytes()) {
+    async fn scram(&mut self, mechanisms: &[u8], credential: &Credential) -> Result<(), ConnectError> {
+        if !mechanisms.split(|b| *b == 0).any(|m| m == PLAIN.as_bytes()) {
             return Err(ConnectError::Method(10));
         }
+        match credential {
+            Credential::None => Err(ConnectError::NoPassword),
+            Credential::Password(password) => self.scram_by_password(password.expose()).await,
+            Credential::Keyring(keyring) => match keyring.held().as_deref() {
+                Some(Held::Scram(keys)) => self.scram_by_keys(keys).await,
+                held => Err(unknown(held, "a proof by SCRAM")),
+            },
+        }
+    }
+
+    async fn scram_by_password(&mut self, password: &str) -> Result<(), ConnectError> {
         let mut scram = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
-        encode::sasl_initial(&mut self.outbox, SCRAM_SHA_256, scram.message());
+        encode::sasl_initial(&mut self.outbox, PLAIN, scram.message());
         let body = self.authentication().await?;
-        let Authentication::SaslContinue(challenge) = Authentication::read(&body)? else {
-            return Err(wire::WireError::Malformed("SASL").into());
-        };
-        scram.update(challenge).map_err(ConnectError::Sasl)?;
+        scram.update(challenge(&body)?).map_err(ConnectError::Sasl)?;
         encode::password(&mut self.outbox, scram.message());
         let body = self.authentication().await?;
-        let Authentication::SaslFinal(proof) = Authentication::read(&body)? else {
-            return Err(wire::WireError::Malformed("SASL").into());
-        };
-        scram.finish(proof).map_err(ConnectError::Sasl)
+        scram.finish(proof(&body)?).map_err(ConnectError::Sasl)
+    }
+
+    async fn scram_by_keys(&mut self, keys: &Keys) -> Result<(), ConnectError> {
+        let prover = Prover::new(Binding::None, rand::random());
+        encode::sasl_initial(&mut self.outbox, PLAIN, prover.message.as_bytes());
+        let body = self.authentication().await?;
+        let awaited = prover.answer(keys, challenge(&body)?)?;
+        encode::password(&mut self.outbox, awaited.message.as_bytes());
+        let body = self.authentication().await?;
+        Ok(awaited.check(proof(&body)?)?)
+    }
+}
+
+impl Credential {
+    fn password(&self) -> Result<&str, ConnectError> {
+        match self {
+            Self::None => Err(ConnectError::NoPassword),
+            Self::Password(password) => Ok(password.expose()),
+            Self::Keyring(keyring) => Err(unknown(keyring.held().as_deref(), "the password itself")),
+        }
+    }
+
+    fn md5(&self, user: &str, salt: [u8; 4]) -> Result<Zeroizing<String>, ConnectError> {
+        match self {
+            Self::None => Err(ConnectError::NoPassword),
+            Self::Password(password) => {
+                Ok(md5_hash(user.as_bytes(), password.expose().as_bytes(), salt).into())
+            }
+            Self::Keyring(keyring) => match keyring.held().as_deref() {
+                Some(Held::Md5(hash)) => Ok(hash.answer(salt)),
+                held => Err(unknown(held, "its md5 hash")),
+            },
+        }
+    }
+}
+
+/// The server wants what is not known.
+fn unknown(held: Option<&Held>, wanted: &'static str) -> ConnectError {
+    match held {
+        None => ConnectError::NoKeys,
+        Some(Held::Scram(_)) => ConnectError::Unknown { wanted, known: "what SCRAM needs" },
+        Some(Held::Md5(_)) => ConnectError::Unknown { wanted, known: "its md5 hash" },
+    }
+}
+
+fn challenge(body: &[u8]) -> Result<&[u8], ConnectError> {
+    match Authentication::read(body)? {
+        Authentication::SaslContinue(challenge) => Ok(challenge),
+        _ => Err(wire::WireError::Malformed("SASL").into()),
+    }
+}
+
+fn proof(body: &[u8]) -> Result<&[u8], ConnectError> {
+    match Authentication::read(body)? {
+        Authentication::SaslFinal(proof) => Ok(proof),
+        _ => Err(wire::WireError::Malformed("SASL").into()),
     }
 }
 

@@ -6,6 +6,7 @@
 mod cancel;
 mod connect;
 mod connection;
+mod credential;
 mod error;
 mod prepared;
 
@@ -15,5 +16,6 @@ mod tests;
 pub use cancel::{cancel, cancel_at};
 pub use connect::Endpoint;
 pub use connection::{Connection, Settings};
+pub use credential::{Credential, Held, Keyring};
 pub use error::ConnectError;
 pub use prepared::{PreparedSet, Unnamed};

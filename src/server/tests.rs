@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use super::{ConnectError, Connection, Endpoint};
+use super::{ConnectError, Connection, Credential, Endpoint};
 use crate::config::{Host, Secret};
 use crate::net::Stream;
 
@@ -17,7 +17,7 @@ fn endpoint(password: Option<&str>) -> Endpoint {
         port: 1,
         database: "app".into(),
         user: "app".into(),
-        password: password.map(Secret::new),
+        credential: password.map_or(Credential::None, |password| Credential::Password(Secret::new(password))),
         parameters: vec![("application_name".into(), "tidegate".into())],
         connect_timeout: Duration::from_secs(5),
         prepared_limit: 10,
