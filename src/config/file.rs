@@ -135,6 +135,10 @@ impl Walker<'_> {
                 "dbname" => layer.server_name = self.scalar(&origin, value),
                 "user" => layer.users = self.users(&origin, name, value),
                 "rule" => layer.rules = self.rules(&origin, name, value),
+                "auth_file" => {
+                    let path = self.scalar(&origin, value).filter(|path| !path.is_empty());
+                    layer.tuning.auth_file = path.map(|path| self.beside(&path).display().to_string());
+                }
                 key if keys::file_keys().any(|known| known == key) => {
                     if let Some(text) = self.scalar(&origin, value) {
                         let result = keys::set_from_file(&mut layer.tuning, key, &text);
@@ -299,8 +303,13 @@ impl Walker<'_> {
         self.findings.keep(origin, word(&text))
     }
 
+    /// A path in this file, from its folder on.
+    fn beside(&self, path: &str) -> std::path::PathBuf {
+        self.path.parent().unwrap_or(Path::new("")).join(path)
+    }
+
     fn password_file(&mut self, origin: &Origin, path: &str) -> Option<String> {
-        let path = self.path.parent().unwrap_or(Path::new("")).join(path);
+        let path = self.beside(path);
         let text = fs::read_to_string(&path).map_err(|error| {
             let path = quoted(&path.display().to_string());
             Problem::new(

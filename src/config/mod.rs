@@ -8,6 +8,7 @@
 //! for, it reads no environment variable and holds no global, and nothing reads configuration after it: the parts of
 //! the proxy get values. Passwords live in [`Secret`] from the moment they are split out of their URL.
 
+mod accounts;
 mod check;
 pub mod consistency;
 mod console;
@@ -36,6 +37,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+pub use accounts::AccountSettings;
 pub use consistency::{Level, OnStale, Overflow, Scope};
 pub use console::{CONSOLE_NAMES, ConsoleUser};
 pub use limits::LimitSettings;
