@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use super::client::Client;
 use super::failure::{End, Failure};
+use super::guests::Account;
 use super::proxy::{Database, Databases, Proxy, User};
 use super::replication;
-use crate::auth::{self, Binding, Challenge, ScramError, Verifier};
+use crate::auth::{self, Binding, Challenge, Proof, ScramError, Stored, Verifier};
 use crate::wire::{StartupParameters, encode, sasl_initial};
 
 /// Who a client says it is, and what it wants.
@@ -41,27 +42,76 @@ pub(super) async fn log_in(
             databases.get(applicant.database).cloned().ok_or_else(|| Failure::no_database(applicant.database))
         }
     };
-    let user = account(&databases, database.as_ref().ok(), applicant.user);
-    let verifier = user.as_ref().map_or(Some(&proxy.mock), |u| u.verifier.as_ref());
-    let proven = match verifier {
-        Some(verifier) => prove(client, verifier).await? && user.is_some(),
-        None => true,
+    let account = account(&databases, database.as_ref().ok(), applicant.user).await?;
+    let verifier = account.verifier(&proxy.mock);
+    let (proven, proof) = match verifier {
+        Some(verifier) => {
+            let proof = prove(client, verifier).await?;
+            (proof.is_some() && account.is_somebody(), proof)
+        }
+        None => (true, None),
     };
     if !proven {
+        if let (Account::Guest(_), Ok(database)) = (&account, &database) {
+            database.accounts.iter().for_each(|accounts| accounts.doubt(applicant.user));
+        }
         return Err(refused(proxy, &applicant).into());
     }
     proxy.logins.ok.increment(1);
     let database = database?;
-    let user = user.ok_or_else(|| Failure::no_database(applicant.database))?;
+    let user = welcome(&database, &account, applicant.user, proof)?;
     Ok((database, user))
 }
 
+/// The user that somebody has proven to be.
+fn welcome(
+    database: &Database,
+    account: &Account,
+    name: &str,
+    proof: Option<Proof>,
+) -> Result<Arc<User>, Failure> {
+    match (account, proof) {
+        (Account::Configured(user), _) => Ok(Arc::clone(user)),
+        (Account::Guest(stored), Some(proof)) => {
+            database.guests.admit(database, name, stored, &proof.client_key)
+        }
+        _ => Err(Failure::no_database(&database.settings.name)),
+    }
+}
+
 /// The user of this name. One of any database can prove who it is, and only then learns that the one it wants is not there.
-fn account(databases: &Databases, database: Option<&Arc<Database>>, name: &str) -> Option<Arc<User>> {
-    match database {
+async fn account(
+    databases: &Databases,
+    database: Option<&Arc<Database>>,
+    name: &str,
+) -> Result<Account, Failure> {
+    let user = match database {
         Some(database) => database.users.get(name).cloned(),
         None => databases.values().find_map(|d| d.users.get(name).cloned()),
+    };
+    if let Some(user) = user {
+        return Ok(Account::Configured(user));
     }
+    let takes = || databases.values().filter(|d| d.settings.takes_guest(name));
+    let first = || takes().min_by(|a, b| a.settings.name.cmp(&b.settings.name));
+    match database.or_else(first) {
+        Some(database) => guest(database, name).await,
+        None => Ok(Account::None),
+    }
+}
+
+/// What is kept of the password of somebody who is not configured with one.
+async fn guest(database: &Database, name: &str) -> Result<Account, Failure> {
+    if let Some(stored) = database.settings.stored(name) {
+        let stored = Stored::read(stored.expose()).map(Arc::new);
+        return Ok(stored.map_or(Account::None, Account::Guest));
+    }
+    let Some(accounts) = &database.accounts else { return Ok(Account::None) };
+    let found = accounts.find(&database.cluster, name).await?;
+    if found.is_none() {
+        database.guests.forget(name);
+    }
+    Ok(found.map_or(Account::None, Account::Guest))
 }
 
 /// It could not prove who it is.
@@ -72,8 +122,8 @@ pub(super) fn refused(proxy: &Proxy, applicant: &Applicant<'_>) -> Failure {
     Failure::fatal("28P01", format!("password authentication failed for user \"{user}\""))
 }
 
-/// Whether the client proves that it knows the password.
-pub(super) async fn prove(client: &mut Client, verifier: &Verifier) -> Result<bool, End> {
+/// What the client proves with that it knows the password, if it does.
+pub(super) async fn prove(client: &mut Client, verifier: &Verifier) -> Result<Option<Proof>, End> {
     let offered = match client.end_point() {
         Some(_) => &[auth::PLUS, auth::PLAIN][..],
         None => &[auth::PLAIN],
@@ -83,7 +133,7 @@ pub(super) async fn prove(client: &mut Client, verifier: &Verifier) -> Result<bo
     scram(client, verifier).await
 }
 
-async fn scram(client: &mut Client, verifier: &Verifier) -> Result<bool, End> {
+async fn scram(client: &mut Client, verifier: &Verifier) -> Result<Option<Proof>, End> {
     let first = client.password().await?;
     let (mechanism, message) = sasl_initial(&first)?;
     let end_point = client.end_point();
@@ -104,9 +154,9 @@ async fn scram(client: &mut Client, verifier: &Verifier) -> Result<bool, End> {
     match challenge.check(verifier, &last) {
         Ok(proof) => {
             encode::sasl_final(&mut client.outbox, proof.answer.as_bytes());
-            Ok(true)
+            Ok(Some(proof))
         }
-        Err(ScramError::WrongPassword) => Ok(false),
+        Err(ScramError::WrongPassword) => Ok(None),
         Err(error) => Err(malformed(error).into()),
     }
 }

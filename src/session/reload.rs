@@ -69,6 +69,7 @@ impl Proxy {
             let is_kept = self.database(name).is_some_and(|now| Arc::ptr_eq(&now.cluster, &gone.cluster));
             if !is_kept {
                 gone.cluster.end();
+                gone.guests.end();
             }
         }
     }
@@ -116,6 +117,9 @@ impl Proxy {
         }
         for database in before.values() {
             self.forget_nodes(database);
+        }
+        for database in now.values() {
+            database.guests.follow(database);
         }
         new
     }
@@ -181,8 +185,7 @@ impl Session {
         if Arc::ptr_eq(&database, &self.database) {
             return Ok(());
         }
-        let user =
-            database.users.get(&self.user.name).cloned().ok_or_else(|| gone("user", &self.user.name))?;
+        let user = database.user(&self.user.name).ok_or_else(|| gone("user", &self.user.name))?;
         if self.user.limits != user.limits {
             self.timer = Timer::new(user.limits);
         }

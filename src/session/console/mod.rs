@@ -98,9 +98,9 @@ impl Console {
         let user = proxy.databases().values().find_map(|database| database.users.get(name).cloned());
         let known = allowed.is_some() || user.is_some();
         let verifier =
-            allowed.or_else(|| user.as_ref().map_or(Some(&proxy.mock), |user| user.verifier.as_ref()));
+            allowed.or_else(|| user.as_ref().map_or(Some(&*proxy.mock), |user| user.verifier.as_ref()));
         let proven = match verifier {
-            Some(verifier) => prove(client, verifier).await? && known,
+            Some(verifier) => prove(client, verifier).await?.is_some() && known,
             None => true,
         };
         if !proven {
