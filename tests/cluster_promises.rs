@@ -8,6 +8,8 @@ mod support;
 
 #[path = "promises/activation.rs"]
 mod activation;
+#[path = "promises/auth_query.rs"]
+mod auth_query;
 #[path = "promises/backpressure.rs"]
 mod backpressure;
 #[path = "promises/cancel.rs"]

@@ -193,18 +193,25 @@ fn gauge_catalog(proxy: &Proxy, name: &str, database: &Database) {
 
 fn gauge_pools(proxy: &Proxy, database: &Database) {
     for (_, pool) in database.users.values().flat_map(|u| &u.pools) {
-        let (size, available, waiting) = pool.counts();
-        let count = |state, n: usize| {
-            let labels = [("pool", pool.name()), ("state", state)];
-            proxy.stats.gauge("tidegate_pool_connections", &labels).set(n as f64);
-        };
-        count("idle", available);
-        count("used", size.saturating_sub(available));
+        gauge_pool(proxy, pool.name(), pool.counts());
         for cause in Cause::ALL {
             let labels = [("pool", pool.name()), ("cause", cause.label())];
             let counter = proxy.stats.counter("tidegate_server_connections_closed_total", &labels);
             counter.absolute(pool.closings(cause));
         }
-        proxy.stats.gauge("tidegate_pool_waiting", &[("pool", pool.name())]).set(waiting as f64);
     }
+    // Those who come and go are counted together: a series of each would stay for ever.
+    if database.settings.has_guests() {
+        for (node, counts) in database.guest_connections() {
+            gauge_pool(proxy, &format!("*@{}/{}", node.name, database.settings.server_name), counts);
+        }
+    }
+}
+
+fn gauge_pool(proxy: &Proxy, pool: &str, (size, available, waiting): (usize, usize, usize)) {
+    for (state, n) in [("idle", available), ("used", size.saturating_sub(available))] {
+        let labels = [("pool", pool), ("state", state)];
+        proxy.stats.gauge("tidegate_pool_connections", &labels).set(n as f64);
+    }
+    proxy.stats.gauge("tidegate_pool_waiting", &[("pool", pool)]).set(waiting as f64);
 }

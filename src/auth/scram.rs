@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use super::same;
 
-type Key = [u8; 32];
+pub(super) type Key = [u8; 32];
 
 /// The mechanism without channel binding.
 pub const PLAIN: &str = "SCRAM-SHA-256";
@@ -83,6 +83,17 @@ impl std::fmt::Debug for Verifier {
     }
 }
 
+impl PartialEq for Verifier {
+    fn eq(&self, other: &Self) -> bool {
+        self.salt == other.salt
+            && self.iterations == other.iterations
+            && same(&self.stored_key, &other.stored_key)
+            && same(&sign(&self.server, ""), &sign(&other.server, ""))
+    }
+}
+
+impl Eq for Verifier {}
+
 /// Why a client is not who it says. It is told none of this.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ScramError {
@@ -111,6 +122,12 @@ impl Verifier {
         let (stored, server) = keys.split_once(':')?;
         let key = |text: &str| -> Option<Key> { BASE64.decode(text).ok()?.try_into().ok() };
         let stored_key = key(stored)?;
+        // Both are passed on to clients as they stand.
+        let is_number = iterations.bytes().all(|byte| byte.is_ascii_digit());
+        let is_sound = is_number && iterations.parse::<u32>().ok()? > 0 && BASE64.decode(salt).is_ok();
+        if !is_sound {
+            return None;
+        }
         Some(Self {
             salt: salt.to_owned(),
             iterations: iterations.to_owned(),
@@ -118,6 +135,34 @@ impl Verifier {
             stored: hmac(&stored_key),
             server: hmac(&key(server)?),
         })
+    }
+}
+
+/// What is needed to log in to a server that has this verifier, as the client that has shown its key.
+#[derive(Clone)]
+pub struct Keys {
+    pub(super) salt: String,
+    pub(super) iterations: String,
+    pub(super) client_key: ClientKey,
+    /// HMAC under the server key, by which the server proves itself.
+    pub(super) server: Hmac<Sha256>,
+}
+
+impl std::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Keys(…)")
+    }
+}
+
+impl Verifier {
+    /// With what a client has shown in an exchange with this verifier.
+    pub fn keys(&self, client_key: &ClientKey) -> Keys {
+        Keys {
+            salt: self.salt.clone(),
+            iterations: self.iterations.clone(),
+            client_key: client_key.clone(),
+            server: self.server.clone(),
+        }
     }
 }
 
@@ -194,11 +239,11 @@ impl Challenge {
     }
 }
 
-fn hmac(key: &Key) -> Hmac<Sha256> {
+pub(super) fn hmac(key: &Key) -> Hmac<Sha256> {
     Hmac::new_from_slice(key).unwrap_or_else(|_| unreachable!("HMAC takes keys of any size"))
 }
 
-fn sign(key: &Hmac<Sha256>, text: &str) -> Key {
+pub(super) fn sign(key: &Hmac<Sha256>, text: &str) -> Key {
     let mut mac = key.clone();
     mac.update(text.as_bytes());
     mac.finalize().into_bytes().into()

@@ -3,6 +3,7 @@
 //! Owns the control connections and publishes what they learn as plain values. It must not know sessions, pools
 //! or statements.
 
+mod accounts;
 mod admit;
 pub mod catalog;
 mod clock;
@@ -30,6 +31,7 @@ use std::time::Duration;
 use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Notify, watch};
 
+pub use accounts::{AskError, Inquiry};
 pub use clock::Clock;
 pub use history::Lost;
 pub use identity::Identity;

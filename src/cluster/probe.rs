@@ -57,13 +57,15 @@ pub(super) async fn bounded<T, E: Into<ProbeError>>(
 }
 
 /// How control connections log in: the database's first user.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Control {
     database: String,
     user: String,
     password: Option<Secret>,
     tls: ServerTls,
     connect_timeout: Duration,
+    /// Settings of the session, as a start-up packet has them.
+    options: String,
 }
 
 impl Control {
@@ -76,7 +78,26 @@ impl Control {
             password: user.and_then(|u| u.password.clone()),
             tls: settings.server_tls.clone(),
             connect_timeout: settings.pool.connect_timeout,
+            options: String::new(),
         }
+    }
+
+    /// How whoever is to ask for other users' passwords logs in. What the names in the query mean is settled, and the server
+    /// gives up when nobody waits for the answer any more.
+    pub fn for_accounts(settings: &DatabaseSettings) -> Self {
+        let first = Self::new(settings);
+        let patience = first.connect_timeout.as_millis();
+        let options =
+            format!("-c search_path=pg_catalog -c statement_timeout={patience} -c lock_timeout={patience}");
+        let asker = settings.accounts.user.as_ref();
+        match asker.and_then(|name| settings.users.iter().find(|user| user.name == *name)) {
+            Some(user) => Self { user: user.name.clone(), password: user.password.clone(), options, ..first },
+            None => Self { options, ..first },
+        }
+    }
+
+    pub(super) fn connect_timeout(&self) -> Duration {
+        self.connect_timeout
     }
 
     /// Opens a control connection; its driver task ends with the client.
@@ -96,6 +117,9 @@ impl Control {
     pub(super) async fn open(&self, node: &NodeSettings, name: &str) -> Result<(Client, Driver), ProbeError> {
         let mut config = tokio_postgres::Config::new();
         config.user(&self.user).dbname(&self.database).application_name(name);
+        if !self.options.is_empty() {
+            config.options(&self.options);
+        }
         if let Some(password) = &self.password {
             config.password(password.expose());
         }

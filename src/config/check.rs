@@ -1,6 +1,7 @@
 //! From layers laid over each other to checked values: what only shows when everything is known.
 
 use super::access;
+use super::accounts::AccountSettings;
 use super::admission::AdmissionSettings;
 use super::console;
 use super::health;
@@ -21,6 +22,7 @@ use super::settings::{
 use super::tls;
 use super::top::{Admin, TopLayer};
 use super::topology::{NodeSource, Place, TopologySettings};
+use crate::auth::Stored;
 use std::net::SocketAddr;
 
 /// Checks everything and fills in defaults. The warnings are left to the caller.
@@ -136,7 +138,8 @@ fn database(
     fallback: Option<&Secret>,
     findings: &mut Findings,
 ) -> DatabaseSettings {
-    let DatabaseLayer { origin, broken, server_name, nodes, users, rules, tuning } = layer;
+    let DatabaseLayer { origin, broken, server_name, nodes, mut users, rules, tuning } = layer;
+    let accounts = AccountSettings::of(&tuning, &mut users, &origin, findings);
     let (nodes, place, nodes_origin) = match nodes {
         Some(layer) => (layer.nodes, layer.place, layer.origin),
         None => (Vec::new(), Place::Servers, origin.clone()),
@@ -145,15 +148,21 @@ fn database(
         check_presence(&origin, &nodes, &users, findings);
     }
     check_nodes(&nodes_origin, &nodes, findings);
-    check_rules(&rules, &users, findings);
+    check_rules(&rules, &users, &accounts, findings);
     let topology = TopologySettings::of(&tuning, place, nodes, &origin, findings);
     let client_auth = tuning.client_auth.unwrap_or_default();
     let users = users.into_iter();
-    let users: Vec<_> = users.map(|layer| user(layer, &tuning, broken, fallback, findings)).collect();
+    let is_looked_up = accounts.query.is_some();
+    let said = Said { tuning: &tuning, may_lack: broken || is_looked_up, fallback };
+    let users: Vec<_> = users.map(|layer| user(layer, &said, findings)).collect();
+    if !broken {
+        accounts.check_askers(&users, client_auth, &origin, findings);
+    }
     let database_connection_limit = tuning.database_connection_limit.filter(|limit| *limit > 0);
     check_least(&origin, database_connection_limit, &users, findings);
     let health = health::limits(&tuning);
     let server_tls = server_tls(&tuning, &origin, findings);
+    let limits = LimitSettings::of(&tuning);
     let server_settings = server_settings(&origin, tuning.application_name, tuning.options, findings);
     let defaults = PoolSettings::default();
     DatabaseSettings {
@@ -162,6 +171,8 @@ fn database(
         nodes: topology.known(),
         topology,
         users,
+        accounts,
+        limits,
         pool: PoolSettings {
             mode: tuning.pool_mode.unwrap_or(defaults.mode),
             database_connection_limit,
@@ -234,27 +245,40 @@ fn check_nodes(origin: &Origin, nodes: &[NodeSettings], findings: &mut Findings)
 }
 
 /// A rule for somebody who cannot log in is no mistake: users come and go.
-fn check_rules(rules: &[RuleLayer], users: &[UserLayer], findings: &mut Findings) {
+fn check_rules(
+    rules: &[RuleLayer],
+    users: &[UserLayer],
+    accounts: &AccountSettings,
+    findings: &mut Findings,
+) {
+    let is_known = |name: &String| {
+        accounts.query.is_some()
+            || accounts.listed.contains_key(name)
+            || users.iter().any(|user| user.name == *name)
+    };
     for RuleLayer { rule, origin } in rules {
         let RuleSettings::Statements(rule) = rule else { continue };
-        for name in rule.users.iter().filter(|name| users.iter().all(|user| user.name != **name)) {
+        for name in rule.users.iter().filter(|name| !is_known(name)) {
             let warning = format!("nobody can log in as the user {name}, so the rule never holds for it");
             findings.warn(origin, warning);
         }
     }
 }
 
-fn user(
-    layer: UserLayer,
-    database: &Tuning,
-    broken: bool,
-    fallback: Option<&Secret>,
-    findings: &mut Findings,
-) -> UserSettings {
+/// What is said of all users of a database.
+struct Said<'a> {
+    tuning: &'a Tuning,
+    /// Whether a password may be missing: it stands in what could not be read, or is looked up.
+    may_lack: bool,
+    fallback: Option<&'a Secret>,
+}
+
+fn user(layer: UserLayer, said: &Said<'_>, findings: &mut Findings) -> UserSettings {
+    let Said { tuning: database, may_lack, fallback } = *said;
     let UserLayer { name, password, tuning, limits, origin } = layer;
     let client_auth = database.client_auth.unwrap_or_default();
     let password = password.or_else(|| fallback.cloned());
-    if password.is_none() && client_auth.needs_password() && !broken {
+    if password.is_none() && client_auth.needs_password() && !may_lack {
         let advice = "Put it into the URL (user:password@host), into PGPASSWORD, or into password_file in the file; \
                       to let everyone in without one, say tidegate_client_auth=trust";
         findings.mistake(&origin, Problem::new(format!("the user {name} has no password"), advice));
@@ -269,7 +293,12 @@ fn user(
         let advice = "Raise connection_limit, or lower min_connections";
         findings.mistake(&origin.inside("min_connections"), Problem::new(problem, advice));
     }
-    UserSettings { name, password, tuning, limits }
+    // What PostgreSQL itself takes for a kept password is none.
+    let (stored, password) = match password {
+        Some(text) if Stored::read(text.expose()).is_some() => (Some(text), None),
+        password => (None, password),
+    };
+    UserSettings { name, password, stored, tuning, limits }
 }
 
 fn server_settings(

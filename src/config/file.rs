@@ -168,6 +168,10 @@ impl Walker<'_> {
                 "dbname" => layer.server_name = self.scalar(&origin, value),
                 "user" => layer.users = self.users(&origin, name, value),
                 "rule" => layer.rules = self.rules(&origin, name, value),
+                "auth_file" => {
+                    let path = self.scalar(&origin, value).filter(|path| !path.is_empty());
+                    layer.tuning.auth_file = path.map(|path| self.beside(&path).display().to_string());
+                }
                 key if keys::file_keys().any(|known| known == key) => {
                     if let Some(text) = self.scalar(&origin, value) {
                         let text = self.located(key, text);
@@ -338,11 +342,16 @@ impl Walker<'_> {
         if !server_tls::names_file(key, &text) {
             return text;
         }
-        self.path.parent().unwrap_or(Path::new("")).join(text).display().to_string()
+        self.beside(&text).display().to_string()
+    }
+
+    /// A path in this file, from its folder on.
+    fn beside(&self, path: &str) -> std::path::PathBuf {
+        self.path.parent().unwrap_or(Path::new("")).join(path)
     }
 
     fn password_file(&mut self, origin: &Origin, path: &str) -> Option<String> {
-        let path = self.path.parent().unwrap_or(Path::new("")).join(path);
+        let path = self.beside(path);
         let text = fs::read_to_string(&path).map_err(|error| {
             let path = quoted(&path.display().to_string());
             Problem::new(

@@ -3,6 +3,7 @@
 //! What libpq or Prisma know too has their name in both places. What only this proxy knows starts with `tidegate_` in a
 //! URL, so that a driver that is given the same URL by mistake complains.
 
+use super::accounts;
 use super::health;
 use super::layer::Tuning;
 use super::mistake::Problem;
@@ -22,7 +23,7 @@ const SHARED: [&str; 5] =
     ["connection_limit", "pool_timeout", "connect_timeout", "application_name", "options"];
 
 /// Settings with [`PREFIX`] in URLs and without it in files.
-const OURS: [&str; 30] = [
+const OURS: [&str; 35] = [
     "mode",
     "pool_mode",
     "consistency",
@@ -31,6 +32,11 @@ const OURS: [&str; 30] = [
     "primary_read_limit",
     "primary_read_overflow",
     "client_auth",
+    "auth_query",
+    "auth_user",
+    "auth_file",
+    "auth_ttl",
+    "user_limit",
     "max_clients",
     "prepared_statements_per_server",
     "startup_timeout",
@@ -165,6 +171,11 @@ fn set(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
         "primary_read_limit" => tuning.primary_read_limit = Some(count(value, 0, MOST_CONNECTIONS)?),
         "primary_read_overflow" => tuning.primary_read_overflow = Some(word(value)?),
         "client_auth" => tuning.client_auth = Some(word(value)?),
+        "auth_query" => tuning.auth_query = Some(accounts::query(value)?),
+        "auth_user" => tuning.auth_user = Some(value.to_owned()).filter(|name| !name.is_empty()),
+        "auth_file" => tuning.auth_file = Some(value.to_owned()).filter(|path| !path.is_empty()),
+        "auth_ttl" => tuning.auth_ttl = Some(limit(value)?),
+        "user_limit" => tuning.user_limit = Some(count(value, 1, MOST_CLIENTS)?),
         "max_clients" => tuning.max_clients = Some(count(value, 1, MOST_CLIENTS)?),
         "prepared_statements_per_server" => {
             tuning.prepared_statements_per_server = Some(count(value, 1, MOST_CLIENTS)?);

@@ -76,6 +76,12 @@ layer! {
         primary_read_limit: usize,
         primary_read_overflow: Overflow,
         client_auth: ClientAuth,
+        // Empty stands for "off".
+        auth_query: String,
+        auth_user: String,
+        auth_file: String,
+        auth_ttl: Duration,
+        user_limit: usize,
         max_clients: usize,
         prepared_statements_per_server: usize,
         startup_timeout: Duration,

@@ -9,6 +9,7 @@
 //! the proxy get values. Passwords live in [`Secret`] from the moment they are split out of their URL.
 
 mod access;
+mod accounts;
 mod admission;
 mod check;
 pub mod consistency;
@@ -41,6 +42,7 @@ mod value;
 mod tests;
 
 pub use access::AccessRules;
+pub use accounts::AccountSettings;
 pub use admission::{AdmissionSettings, FailureLimits};
 pub use consistency::{Level, OnStale, Overflow, Scope};
 pub use console::{CONSOLE_NAMES, ConsoleUser};

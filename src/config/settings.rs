@@ -4,6 +4,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use super::access::AccessRules;
+use super::accounts::AccountSettings;
 use super::admission::AdmissionSettings;
 use super::consistency::{Level, OnStale, Overflow, Scope};
 use super::console::ConsoleUser;
@@ -84,6 +85,10 @@ pub struct DatabaseSettings {
     pub topology: TopologySettings,
     /// Who may connect, at least one, none twice. The first logs in for the proxy's own questions to the servers.
     pub users: Vec<UserSettings>,
+    /// Users besides these.
+    pub accounts: AccountSettings,
+    /// What holds for a user of whom nothing else is said.
+    pub limits: LimitSettings,
     /// Whether reads are sent to replicas, or it is only counted which ones would be.
     pub mode: Mode,
     /// How server connections are lent.
@@ -121,8 +126,11 @@ pub struct DatabaseSettings {
 pub struct UserSettings {
     /// The role's name, the same for clients and on the servers.
     pub name: String,
-    /// Its password, for clients to prove and for the proxy to log in with. `None` only with [`ClientAuth::Trust`].
+    /// Its password, for clients to prove and for the proxy to log in with.
     pub password: Option<Secret>,
+    /// What is kept in the place of a password: a SCRAM verifier or an md5 hash, as `pg_authid` has it. `None` with a password.
+    /// Without either, the user is looked up, or nobody proves anything ([`ClientAuth::Trust`]).
+    pub stored: Option<Secret>,
     /// What differs from the database's settings.
     pub tuning: UserTuning,
     /// How long what its clients do may take, and how many connections it has.

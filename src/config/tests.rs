@@ -134,6 +134,7 @@ fn flags_go_before_environment_before_file() {
         [UserSettings {
             name: "app".to_owned(),
             password: Some(Secret::new("env")),
+            stored: None,
             tuning: UserTuning::default(),
             limits: LimitSettings::default(),
         }]

@@ -2,33 +2,68 @@
 //!
 //! <https://www.postgresql.org/docs/current/sasl-authentication.html#SASL-SCRAM-SHA-256>
 
-use postgres_protocol::authentication::sasl::{self, SCRAM_SHA_256, SCRAM_SHA_256_PLUS};
+use postgres_protocol::authentication::sasl;
 
 use super::ConnectError;
+use crate::auth;
 use crate::config::ChannelBinding;
 use crate::net::Stream;
 
-/// The mechanism to use out of those that the server offers, and what a proof is bound to.
+/// The mechanism to use, and what a proof is bound to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Chosen {
+    /// SCRAM-SHA-256-PLUS, with the data of `tls-server-end-point`.
+    Bound(Vec<u8>),
+    /// SCRAM-SHA-256; the server is told that a proof would have been bound: it knows whether somebody has hidden that it
+    /// offers that.
+    Unrequested,
+    /// SCRAM-SHA-256; nothing could be bound.
+    Unsupported,
+}
+
+impl Chosen {
+    pub(super) fn mechanism(&self) -> &'static str {
+        match self {
+            Self::Bound(_) => auth::PLUS,
+            Self::Unrequested | Self::Unsupported => auth::PLAIN,
+        }
+    }
+
+    pub(super) fn binding(&self) -> auth::Binding<'_> {
+        match self {
+            Self::Bound(end_point) => auth::Binding::EndPoint(end_point),
+            Self::Unrequested => auth::Binding::Offered,
+            Self::Unsupported => auth::Binding::None,
+        }
+    }
+
+    pub(super) fn for_library(&self) -> sasl::ChannelBinding {
+        match self {
+            Self::Bound(end_point) => sasl::ChannelBinding::tls_server_end_point(end_point.clone()),
+            Self::Unrequested => sasl::ChannelBinding::unrequested(),
+            Self::Unsupported => sasl::ChannelBinding::unsupported(),
+        }
+    }
+}
+
+/// Chooses out of the mechanisms that the server offers.
 pub(super) fn choose(
     offered: &[u8],
     stream: &Stream,
     wanted: ChannelBinding,
-) -> Result<(&'static str, sasl::ChannelBinding), ConnectError> {
+) -> Result<Chosen, ConnectError> {
     let offers = |name: &str| offered.split(|byte| *byte == 0).any(|known| known == name.as_bytes());
-    let (plain, plus) = (offers(SCRAM_SHA_256), offers(SCRAM_SHA_256_PLUS));
+    let (plain, plus) = (offers(auth::PLAIN), offers(auth::PLUS));
     if plus && stream.tls().is_none() {
         return Err(ConnectError::Binding("the server offers it on a connection that is not encrypted"));
     }
     let end_point = stream.tls().and_then(|tls| tls.end_point());
     let end_point = end_point.filter(|_| wanted != ChannelBinding::Disable);
     match end_point {
-        Some(end_point) if plus => {
-            Ok((SCRAM_SHA_256_PLUS, sasl::ChannelBinding::tls_server_end_point(end_point.to_vec())))
-        }
+        Some(end_point) if plus => Ok(Chosen::Bound(end_point.to_vec())),
         _ if wanted == ChannelBinding::Require => Err(unbound(stream)),
-        // The server is told that it would have been used: it knows whether somebody has hidden that it offers it.
-        Some(_) if plain => Ok((SCRAM_SHA_256, sasl::ChannelBinding::unrequested())),
-        None if plain => Ok((SCRAM_SHA_256, sasl::ChannelBinding::unsupported())),
+        Some(_) if plain => Ok(Chosen::Unrequested),
+        None if plain => Ok(Chosen::Unsupported),
         _ => Err(ConnectError::Method(10)),
     }
 }

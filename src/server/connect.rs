@@ -7,8 +7,13 @@ use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::ScramSha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use super::{ConnectError, Connection, ServerAddress, bind};
-use crate::config::{ChannelBinding, Secret};
+use zeroize::Zeroizing;
+
+use super::bind::{self, Chosen};
+use super::credential::Held;
+use super::{ConnectError, Connection, Credential, ServerAddress};
+use crate::auth::{Keys, Prover};
+use crate::config::ChannelBinding;
 use crate::net::Stream;
 use crate::wire::{
     self, Authentication, Backend, CancelKey, ErrorFields, StartupParameters, backend_message, encode,
@@ -24,8 +29,8 @@ pub struct Endpoint {
     pub database: String,
     /// User to log in as.
     pub user: String,
-    /// That user's password.
-    pub password: Option<Secret>,
+    /// With what that user logs in.
+    pub credential: Credential,
     /// Further start-up parameters.
     pub parameters: Vec<(String, String)>,
     /// Time for connecting and logging in together.
@@ -99,7 +104,6 @@ impl Endpoint {
     }
 
     async fn authenticate(&self, login: &mut Login) -> Result<(), ConnectError> {
-        let password = || self.password.as_ref().map(Secret::expose).ok_or(ConnectError::NoPassword);
         let binding = self.address.tls().channel_binding;
         // Once a proof has been checked that was bound to this connection, nobody is in between.
         let mut is_bound = false;
@@ -111,13 +115,10 @@ impl Endpoint {
             }
             match request {
                 Authentication::Ok => return Ok(()),
-                Authentication::Cleartext => login.password(password()?),
-                Authentication::Md5(salt) => {
-                    let hash = md5_hash(self.user.as_bytes(), password()?.as_bytes(), salt);
-                    login.password(&hash);
-                }
+                Authentication::Cleartext => login.password(self.credential.password()?),
+                Authentication::Md5(salt) => login.password(&self.credential.md5(&self.user, salt)?),
                 Authentication::Sasl(mechanisms) => {
-                    login.scram(mechanisms, password()?, binding).await?;
+                    login.scram(mechanisms, &self.credential, binding).await?;
                     is_bound = true;
                 }
                 Authentication::SaslContinue(_) | Authentication::SaslFinal(_) => {
@@ -183,23 +184,84 @@ impl Login {
     async fn scram(
         &mut self,
         mechanisms: &[u8],
-        password: &str,
+        credential: &Credential,
         binding: ChannelBinding,
     ) -> Result<(), ConnectError> {
-        let (mechanism, bound) = bind::choose(mechanisms, &self.stream, binding)?;
-        let mut scram = ScramSha256::new(password.as_bytes(), bound);
-        encode::sasl_initial(&mut self.outbox, mechanism, scram.message());
+        let chosen = bind::choose(mechanisms, &self.stream, binding)?;
+        match credential {
+            Credential::None => Err(ConnectError::NoPassword),
+            Credential::Password(password) => self.scram_by_password(password.expose(), &chosen).await,
+            Credential::Keyring(keyring) => match keyring.held().as_deref() {
+                Some(Held::Scram(keys)) => self.scram_by_keys(keys, &chosen).await,
+                held => Err(unknown(held, "a proof by SCRAM")),
+            },
+        }
+    }
+
+    async fn scram_by_password(&mut self, password: &str, chosen: &Chosen) -> Result<(), ConnectError> {
+        let mut scram = ScramSha256::new(password.as_bytes(), chosen.for_library());
+        encode::sasl_initial(&mut self.outbox, chosen.mechanism(), scram.message());
         let body = self.authentication().await?;
-        let Authentication::SaslContinue(challenge) = Authentication::read(&body)? else {
-            return Err(wire::WireError::Malformed("SASL").into());
-        };
-        scram.update(challenge).map_err(ConnectError::Sasl)?;
+        scram.update(challenge(&body)?).map_err(ConnectError::Sasl)?;
         encode::password(&mut self.outbox, scram.message());
         let body = self.authentication().await?;
-        let Authentication::SaslFinal(proof) = Authentication::read(&body)? else {
-            return Err(wire::WireError::Malformed("SASL").into());
-        };
-        scram.finish(proof).map_err(ConnectError::Sasl)
+        scram.finish(proof(&body)?).map_err(ConnectError::Sasl)
+    }
+
+    async fn scram_by_keys(&mut self, keys: &Keys, chosen: &Chosen) -> Result<(), ConnectError> {
+        let prover = Prover::new(chosen.binding(), rand::random());
+        encode::sasl_initial(&mut self.outbox, chosen.mechanism(), prover.message.as_bytes());
+        let body = self.authentication().await?;
+        let awaited = prover.answer(keys, challenge(&body)?)?;
+        encode::password(&mut self.outbox, awaited.message.as_bytes());
+        let body = self.authentication().await?;
+        Ok(awaited.check(proof(&body)?)?)
+    }
+}
+
+impl Credential {
+    fn password(&self) -> Result<&str, ConnectError> {
+        match self {
+            Self::None => Err(ConnectError::NoPassword),
+            Self::Password(password) => Ok(password.expose()),
+            Self::Keyring(keyring) => Err(unknown(keyring.held().as_deref(), "the password itself")),
+        }
+    }
+
+    fn md5(&self, user: &str, salt: [u8; 4]) -> Result<Zeroizing<String>, ConnectError> {
+        match self {
+            Self::None => Err(ConnectError::NoPassword),
+            Self::Password(password) => {
+                Ok(md5_hash(user.as_bytes(), password.expose().as_bytes(), salt).into())
+            }
+            Self::Keyring(keyring) => match keyring.held().as_deref() {
+                Some(Held::Md5(hash)) => Ok(hash.answer(salt)),
+                held => Err(unknown(held, "its md5 hash")),
+            },
+        }
+    }
+}
+
+/// The server wants what is not known.
+fn unknown(held: Option<&Held>, wanted: &'static str) -> ConnectError {
+    match held {
+        None => ConnectError::NoKeys,
+        Some(Held::Scram(_)) => ConnectError::Unknown { wanted, known: "what SCRAM needs" },
+        Some(Held::Md5(_)) => ConnectError::Unknown { wanted, known: "its md5 hash" },
+    }
+}
+
+fn challenge(body: &[u8]) -> Result<&[u8], ConnectError> {
+    match Authentication::read(body)? {
+        Authentication::SaslContinue(challenge) => Ok(challenge),
+        _ => Err(wire::WireError::Malformed("SASL").into()),
+    }
+}
+
+fn proof(body: &[u8]) -> Result<&[u8], ConnectError> {
+    match Authentication::read(body)? {
+        Authentication::SaslFinal(proof) => Ok(proof),
+        _ => Err(wire::WireError::Malformed("SASL").into()),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::io;
 use std::time::Duration;
 
+use crate::auth::ProveError;
 use crate::wire::WireError;
 
 /// Why a server could not be connected to. Never contains a password.
@@ -28,6 +29,24 @@ pub enum ConnectError {
     /// The server asks for a password and none is configured.
     #[error("the server asks for a password, and none is configured for this user")]
     NoPassword,
+    /// The server asks for a password, and nobody who knows it has been here, or it is not the right one any more.
+    #[error(
+        "the server asks for a password, and nothing is known of this user's: whoever logs in to the proxy anew makes it known"
+    )]
+    NoKeys,
+    /// The server asks for what cannot be made from what is known of the password.
+    #[error(
+        "the server asks for {wanted}, and of this user's password only {known} is known (use scram-sha-256 in pg_hba.conf)"
+    )]
+    Unknown {
+        /// What it asks for.
+        wanted: &'static str,
+        /// What there is.
+        known: &'static str,
+    },
+    /// The exchange with what is known of the password failed.
+    #[error("authentication failed: {0}")]
+    Prove(#[from] ProveError),
     /// The server asks for a method that is not spoken here.
     #[error("the server asks for authentication method {0}, which is not supported (use scram-sha-256)")]
     Method(u32),
@@ -52,11 +71,26 @@ pub enum ConnectError {
 }
 
 impl ConnectError {
+    /// Whether the server does not take what is known of the user's password, or nothing is known of it.
+    pub fn is_about_the_user(&self) -> bool {
+        match self {
+            Self::Refused { code, .. } => code.starts_with("28"),
+            Self::NoKeys | Self::Prove(ProveError::OtherVerifier) => true,
+            _ => false,
+        }
+    }
+
     /// Whether the server itself answered: it lives, whatever it said.
     pub fn is_answer(&self) -> bool {
         match self {
             Self::Refused { code, .. } => !code.starts_with("57P"),
-            Self::NoPassword | Self::Method(_) | Self::Sasl(_) | Self::Binding(_) => true,
+            Self::NoPassword
+            | Self::NoKeys
+            | Self::Unknown { .. }
+            | Self::Prove(_)
+            | Self::Method(_)
+            | Self::Sasl(_)
+            | Self::Binding(_) => true,
             Self::Io(_)
             | Self::Timeout(_)
             | Self::Wire(_)

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use super::{ConnectError, Connection, Endpoint, ServerAddress};
+use super::{ConnectError, Connection, Credential, Endpoint, ServerAddress};
 use crate::config::{Given, NodeSettings, Secret, ServerTls, Sources, load};
 use crate::net::Stream;
 
@@ -22,7 +22,7 @@ fn endpoint(password: Option<&str>) -> Endpoint {
         address: ServerAddress::new(&NodeSettings::tcp("unused", 1).unwrap(), &tls()),
         database: "app".into(),
         user: "app".into(),
-        password: password.map(Secret::new),
+        credential: password.map_or(Credential::None, |password| Credential::Password(Secret::new(password))),
         parameters: vec![("application_name".into(), "tidegate".into())],
         connect_timeout: Duration::from_secs(5),
         prepared_limit: 10,

@@ -59,6 +59,8 @@ impl Failure {
             LeaseError::Connect { error: crate::server::ConnectError::Refused { code, message }, .. } => {
                 Self { severity: Severity::Error, code: code.into(), message, hint: "", routine: "" }
             }
+            LeaseError::Connect { error, .. } if error.is_about_the_user() => Self::error("28P01", message)
+                .with_hint("Connect to the proxy again, with the password that the servers have now."),
             LeaseError::Connect { .. } | LeaseError::Closed { .. } => Self::error("08001", message),
         }
     }

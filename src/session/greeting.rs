@@ -12,6 +12,7 @@ use super::proxy::{Database, User};
 use super::settings::{SessionSettings, difference, renewal};
 use super::told::Told;
 use crate::cluster::State;
+use crate::pool::LeaseError;
 use crate::server::Settings;
 use crate::wire::encode;
 
@@ -108,7 +109,12 @@ async fn ask_server(database: &Database, user: &User, wanted: &Settings) -> Resu
     };
     let abandonments = node.abandonments();
     let pool = user.pool(node.id).ok_or_else(|| Failure::no_node(&database.settings.name))?;
-    let mut lease = pool.lease().await.map_err(Failure::from_lease)?;
+    let mut lease = pool.lease().await.map_err(|error| {
+        if let (LeaseError::Connect { error, .. }, State::Primary) = (&error, node.state()) {
+            user.is_refused_by_primary(error);
+        }
+        Failure::from_lease(error)
+    })?;
     let mut reported = lease.parameters.to_vec();
     let sql = if lease.stain.is_some() { renewal(wanted) } else { difference(&lease, wanted) };
     if !sql.is_empty() {

@@ -16,10 +16,13 @@ use crate::routing::NodeId;
 const PATIENCE: Duration = Duration::from_secs(30);
 /// How often pins are looked at.
 const PINS: Duration = Duration::from_secs(1);
+/// How often the pools of guests are tended.
+const GUESTS: Duration = Duration::from_secs(1);
 
 /// Tends every pool on this thread's runtime, until it is closed or the proxy is to stop.
 pub fn keep(proxy: &Arc<Proxy>) {
     tokio::spawn(watch_pins(Arc::clone(&proxy.pins)));
+    tokio::spawn(tend_guests(Arc::clone(proxy)));
     for database in proxy.databases().values() {
         for (node, pool) in database.users.values().flat_map(|user| &user.pools) {
             keep_pool(proxy, database, *node, pool);
@@ -39,6 +42,17 @@ pub(super) fn keep_pool(proxy: &Proxy, database: &Database, node: NodeId, pool: 
             _ = stopping.wait_for(|stop| *stop) => {}
         }
     });
+}
+
+/// Tends the pools of users who come and go.
+async fn tend_guests(proxy: Arc<Proxy>) {
+    let mut stopping = proxy.stopping.subscribe();
+    let mut turns = tokio::time::interval(GUESTS);
+    while !*stopping.borrow_and_update() {
+        let now = turns.tick().await.into_std();
+        let databases = Arc::clone(&proxy.databases());
+        databases.values().for_each(|database| database.guests.tend(now));
+    }
 }
 
 /// Says which clients are bound to a server connection for longer than they should be.

@@ -20,10 +20,11 @@ use prove::{prove, prove_md5};
 use super::admission::{Source, Told};
 use super::client::Client;
 use super::failure::{End, Failure};
+use super::guests::Account;
 use super::proxy::{Database, Databases, Proxy, User};
 use super::replication;
 use crate::auth::hba::Method;
-use crate::auth::{IdentMaps, Md5Hash, Proof, Verifier};
+use crate::auth::{IdentMaps, Md5Hash, Proof, Stored, Verifier};
 use crate::config::ClientAuth;
 use crate::stats::LoginRefusal;
 use crate::wire::StartupParameters;
@@ -101,20 +102,24 @@ pub(super) async fn log_in(
     } else {
         databases.get(applicant.database).cloned().ok_or_else(|| Failure::no_database(applicant.database))
     };
-    let (user, client_auth) = account(&databases, database.as_ref().ok(), applicant.user);
+    let client_auth = client_auth(&databases, database.as_ref().ok(), applicant.user);
     let outcome = async {
         let mut demand = demanded(proxy, client, &applicant, client_auth)?;
-        if user.is_none() && demand.method == Method::Trust {
-            // As if there were somebody with a password.
+        let unavailable = |failure| Denial::Refused(LoginRefusal::Lookup, failure);
+        let account = account(&databases, database.as_ref().ok(), applicant.user).await;
+        let account = account.map_err(unavailable)?;
+        if !matches!(account, Account::Configured(_)) && demand.method == Method::Trust {
+            // As if there were somebody with a password; and a guest's is what logs in to the servers.
             demand.method = Method::Scram;
         }
         audit.demands(&demand);
-        let known = user.as_ref().map(|user| user.known()).unwrap_or_default();
-        authenticate(proxy, client, &demand, &applicant, known).await?;
-        let unknown = |failure| Denial::Refused(LoginRefusal::Unknown, failure);
+        let proof = authenticate(proxy, client, &demand, &applicant, account.known()).await;
+        if let (Err(Denial::Refused(..)), Account::Guest(_), Ok(database)) = (&proof, &account, &database) {
+            database.accounts.iter().for_each(|accounts| accounts.doubt(applicant.user));
+        }
+        let (proof, unknown) = (proof?, |failure| Denial::Refused(LoginRefusal::Unknown, failure));
         let database = database.map_err(unknown)?;
-        let text = format!("role \"{}\" does not exist", applicant.user);
-        let user = user.clone().ok_or_else(|| unknown(Failure::fatal("28000", text)))?;
+        let user = welcome(&database, &account, applicant.user, proof).map_err(unknown)?;
         Ok((database, user))
     };
     match outcome.await {
@@ -139,17 +144,61 @@ pub(super) fn demanded(
     }
 }
 
-/// The user of this name, and what is asked for where no rules are. One of any database can prove who it is, and only then
-/// learns that the one it wants is not there.
-fn account(
+/// What is asked for where no rules are. One of any database can prove who it is, and only then learns that the one it wants is
+/// not there.
+fn client_auth(databases: &Databases, database: Option<&Arc<Database>>, name: &str) -> ClientAuth {
+    let has_user = || databases.values().find(|database| database.users.contains_key(name));
+    database.or_else(has_user).map_or(ClientAuth::Scram, |database| database.settings.client_auth)
+}
+
+/// The user of this name.
+async fn account(
     databases: &Databases,
     database: Option<&Arc<Database>>,
     name: &str,
-) -> (Option<Arc<User>>, ClientAuth) {
-    let has_user = || databases.values().find(|database| database.users.contains_key(name));
-    match database.or_else(has_user) {
-        Some(database) => (database.users.get(name).cloned(), database.settings.client_auth),
-        None => (None, ClientAuth::Scram),
+) -> Result<Account, Failure> {
+    let user = match database {
+        Some(database) => database.users.get(name).cloned(),
+        None => databases.values().find_map(|d| d.users.get(name).cloned()),
+    };
+    if let Some(user) = user {
+        return Ok(Account::Configured(user));
+    }
+    let takes = || databases.values().filter(|d| d.settings.takes_guest(name));
+    let first = || takes().min_by(|a, b| a.settings.name.cmp(&b.settings.name));
+    match database.or_else(first) {
+        Some(database) => guest(database, name).await,
+        None => Ok(Account::None),
+    }
+}
+
+/// What is kept of the password of somebody who is not configured with one.
+async fn guest(database: &Database, name: &str) -> Result<Account, Failure> {
+    if let Some(stored) = database.settings.stored(name) {
+        let stored = Stored::read(stored.expose()).map(Arc::new);
+        return Ok(stored.map_or(Account::None, Account::Guest));
+    }
+    let Some(accounts) = &database.accounts else { return Ok(Account::None) };
+    let found = accounts.find(&database.cluster, name).await?;
+    if found.is_none() {
+        database.guests.forget(name);
+    }
+    Ok(found.map_or(Account::None, Account::Guest))
+}
+
+/// The user that somebody has proven to be.
+fn welcome(
+    database: &Database,
+    account: &Account,
+    name: &str,
+    proof: Option<Proof>,
+) -> Result<Arc<User>, Failure> {
+    match (account, proof) {
+        (Account::Configured(user), _) => Ok(Arc::clone(user)),
+        (Account::Guest(stored), proof) => {
+            database.guests.admit(database, name, stored, proof.as_ref().map(|proof| &proof.client_key))
+        }
+        (Account::None, _) => Err(Failure::fatal("28000", format!("role \"{name}\" does not exist"))),
     }
 }
 

@@ -4,6 +4,7 @@
 //! server connection that works for them. Decisions are made in `routing`; this module gathers what they need and
 //! carries them out. It must not know how servers are found or watched.
 
+mod accounts;
 mod admission;
 mod alike;
 mod alone;
@@ -27,6 +28,7 @@ mod gate;
 mod generations;
 mod greeting;
 mod ground;
+mod guests;
 mod halt;
 mod handshake;
 mod heal;

@@ -191,13 +191,16 @@ impl Session {
             }
             Err(LeaseError::Closed { .. }) => return Err(Unfit::Node),
             Err(error) => {
+                if let (LeaseError::Connect { error, .. }, false) = (&error, on_replica) {
+                    self.user.is_refused_by_primary(error);
+                }
                 let is_servers = matches!(&error, LeaseError::Connect { error, .. } if refuses_itself(error));
                 if is_servers {
                     node.failed();
                 }
                 // Another node may have what this one lacks.
-                let unfit = Unfit::Client(Failure::from_lease(error));
-                return Err(if is_servers && on_replica { Unfit::Node } else { unfit });
+                let elsewhere = on_replica && (is_servers || self.is_behind_on_user(&error));
+                return Err(if elsewhere { Unfit::Node } else { Unfit::Client(Failure::from_lease(error)) });
             }
         };
         if self.is_halted() {
@@ -225,6 +228,12 @@ impl Session {
         let due = self.apply_settings(&mut lease, node, on_replica).await?;
         self.holds(lease, (outstanding, tenure), serves_as, due);
         Ok(())
+    }
+
+    /// Whether the replica that has refused a connection may not know the user's password yet. What the primary refuses is no
+    /// password any more.
+    fn is_behind_on_user(&self, error: &LeaseError) -> bool {
+        matches!(error, LeaseError::Connect { error, .. } if self.user.may_be_ahead(error))
     }
 
     /// From here on the session has this connection to a node, in one of its lives. It is put in its place at once: what is

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
 
+use super::accounts::Accounts;
 use super::admission::Admission;
 use super::alike::Alike;
 use super::cancel::Cancels;
@@ -17,6 +18,7 @@ use super::due::Proven;
 use super::encryption::Encryption;
 use super::gate::Gate;
 use super::greeting::Greetings;
+use super::guests::Guests;
 use super::login::Known;
 use super::peers::Peers;
 use super::pins::PinList;
@@ -24,12 +26,12 @@ use super::rules::Rules;
 use super::sequences::SequenceUsers;
 use super::stale::Budget;
 use super::statements::Statements;
-use crate::auth::{Md5Hash, Salts, Verifier, md5};
+use crate::auth::{Md5Hash, Salts, Stored, Verifier, md5};
 use crate::cluster::{Clock, Cluster, Members, Node};
 use crate::config::{DatabaseSettings, LimitSettings, Settings, UserSettings, UserTuning};
 use crate::pool::{Pool, Quota, Terms};
 use crate::routing::NodeId;
-use crate::server::{Endpoint, ServerAddress};
+use crate::server::{Credential, Endpoint, Held, Keyring, ServerAddress};
 use crate::stats::{CancelStats, DatabaseStats, Logins, Present, Stats};
 
 /// What all sessions of one proxy share.
@@ -51,7 +53,7 @@ pub struct Proxy {
     /// The other instances behind the same address.
     pub(super) peers: Peers,
     /// What is kept of passwords, and of those that nobody has.
-    pub(super) salts: Salts,
+    pub(super) salts: Arc<Salts>,
     /// What holds for clients before they have logged in.
     pub(super) admission: Admission,
     pub(super) logins: Logins,
@@ -80,8 +82,16 @@ pub struct Database {
     pub cluster: Arc<Cluster>,
     /// Its counters.
     pub stats: DatabaseStats,
-    /// Who may use it.
+    /// Who may use it, without the guests.
     pub users: HashMap<String, Arc<User>>,
+    pub(super) guests: Arc<Guests>,
+    /// What servers are asked about users; `None`: nothing.
+    pub(super) accounts: Option<Arc<Accounts>>,
+    /// Counts those that follow each other as this database.
+    pub(super) generation: u64,
+    members: Members,
+    /// What nobody proves.
+    salts: Arc<Salts>,
     pub(super) rules: Arc<Rules>,
     pub(super) budget: Budget,
     pub(super) quotas: Vec<(NodeId, Arc<Quota>)>,
@@ -143,6 +153,8 @@ pub struct User {
     pub(super) md5: Option<Md5Hash>,
     /// How many clients are logged in as this user.
     clients: Arc<AtomicUsize>,
+    /// What is known of its password, where that is not the password itself.
+    pub(super) keyring: Option<Arc<Keyring>>,
     /// A pool per node.
     pub pools: Vec<(NodeId, Arc<Pool>)>,
     pub(super) greetings: Greetings,
@@ -174,7 +186,7 @@ impl Proxy {
             admission: Admission::new(settings),
             log_statements: AtomicBool::new(settings.log_statements),
             administrators: ArcSwap::from_pointee(Administrators::new(&settings.console_users, &salts)),
-            salts,
+            salts: Arc::new(salts),
             encryption: ArcSwap::from_pointee(Encryption::unread(&settings.tls)),
             controls: Controls::default(),
             stopping: watch::Sender::new(false),
@@ -275,15 +287,14 @@ impl Database {
             kept.or_else(|| Some((node.id, Quota::new(limit?))))
         };
         let quotas: Vec<_> = members.iter().filter_map(quota).collect();
-        let user = |user: &UserSettings| {
-            let before = before.and_then(|before| before.user_before(user));
-            (
-                user.name.clone(),
-                Arc::new(User::new(settings, user, (members, &quotas), (before, &proxy.salts))),
-            )
-        };
-        Self {
-            users: settings.users.iter().map(user).collect(),
+        let accounts = before.and_then(|before| before.accounts.clone()).filter(|kept| kept.is_by(settings));
+        let mut database = Self {
+            users: HashMap::new(),
+            guests: before.map_or_else(Arc::default, |before| Arc::clone(&before.guests)),
+            accounts: accounts.or_else(|| Accounts::new(settings)),
+            generation: before.map_or(0, |before| before.generation + 1),
+            members: Members::clone(members),
+            salts: Arc::clone(&proxy.salts),
             stats,
             cluster,
             rules: Arc::new(Rules::new(settings.statement_rules(), |text| proxy.statements.shape(text))),
@@ -292,7 +303,42 @@ impl Database {
             settings: settings.clone(),
             quotas,
             clients: before.map_or_else(Arc::default, |before| Arc::clone(&before.clients)),
-        }
+        };
+        let user = |user: &UserSettings| {
+            let before = before.and_then(|before| before.user_before(user));
+            (user.name.clone(), database.make_user(user, before))
+        };
+        let residents = settings.users.iter().filter(|user| settings.is_resident(user));
+        database.users = residents.map(user).collect();
+        database
+    }
+
+    /// A user of this database with its pools. What goes by the same as `before` is kept.
+    pub(super) fn make_user(&self, user: &UserSettings, before: Option<(&User, &UserSettings)>) -> Arc<User> {
+        Arc::new(User::new(self, user, before))
+    }
+
+    /// The user of this name who is configured, or has logged in.
+    pub(super) fn user(&self, name: &str) -> Option<Arc<User>> {
+        let guest = || self.guests.get(name, self).filter(|_| self.settings.takes_guest(name));
+        self.users.get(name).cloned().or_else(guest)
+    }
+
+    /// All users who are configured, or have logged in.
+    pub(super) fn all_users(&self) -> Vec<Arc<User>> {
+        let mut all = self.guests.all(self);
+        all.extend(self.users.values().cloned());
+        all
+    }
+
+    /// Server connections of guests to each node: those that are open, idle among them, and clients that wait.
+    pub fn guest_connections(&self) -> Vec<(Arc<Node>, (usize, usize, usize))> {
+        let guests = self.guests.all(self);
+        let on = |node: &Arc<Node>| {
+            let pools = guests.iter().filter_map(|user| user.pool(node.id));
+            pools.map(|pool| pool.counts()).fold((0, 0, 0), |a, b| (a.0 + b.0, a.1 + b.1, a.2 + b.2))
+        };
+        self.members.iter().map(|node| (Arc::clone(node), on(node))).collect()
     }
 
     /// The user of this name, and what its settings were.
@@ -328,25 +374,24 @@ impl User {
         Known { verifier: self.verifier.as_ref(), md5: self.md5.as_ref() }
     }
 
-    fn new(
-        database: &DatabaseSettings,
-        user: &UserSettings,
-        (members, quotas): (&Members, &[(NodeId, Arc<Quota>)]),
-        (before, salts): (Option<(&User, &UserSettings)>, &Salts),
-    ) -> Self {
+    fn new(database: &Database, user: &UserSettings, before: Option<(&User, &UserSettings)>) -> Self {
+        let (Database { members, quotas, salts, .. }, settings) = (database, &database.settings);
         let password = user.password.as_ref();
-        let same_password = before.filter(|(_, settings)| settings.password == user.password);
-        let known = same_password.and_then(|(before, _)| before.verifier.clone());
+        let known = before.filter(|(_, settings)| settings.password == user.password);
+        let known = known.and_then(|(before, _)| before.verifier.clone());
+        let same_stored = before.filter(|(_, settings)| settings.stored == user.stored);
+        let keyring = same_stored.and_then(|(before, _)| before.keyring.clone());
+        let keyring = password.is_none().then(|| keyring.unwrap_or_else(|| keyring_of(user)));
         let before = before.map(|(before, _)| before);
         let pool = |node: &Arc<Node>| {
             let quota = quotas.iter().find(|(id, _)| *id == node.id).map(|(_, quota)| quota);
-            let terms = terms(database, user);
-            let endpoint = endpoint(database, user, node);
+            let terms = terms(settings, user);
+            let endpoint = endpoint(settings, user, keyring.as_ref(), node);
             // A pool goes on as long as its connections are those that would be made now.
             let kept = before
                 .and_then(|before| before.pool(node.id))
                 .filter(|pool| *pool.endpoint() == endpoint && pool.has_quota(quota) && pool.adapt(terms));
-            let name = || format!("{}@{}/{}", user.name, node.name, database.server_name);
+            let name = || format!("{}@{}/{}", user.name, node.name, settings.server_name);
             let new = || Arc::new(Pool::new(name(), endpoint.clone(), terms, quota));
             (node.id, kept.cloned().unwrap_or_else(new))
         };
@@ -357,6 +402,7 @@ impl User {
             clients: before.map_or_else(Arc::default, |before| Arc::clone(&before.clients)),
             pools: members.iter().map(pool).collect(),
             greetings: Greetings::default(),
+            keyring,
             alike: before.map_or_else(Arc::default, |before| Arc::clone(&before.alike)),
             sequences: before.map_or_else(Arc::default, |before| Arc::clone(&before.sequences)),
             proven: before.map_or_else(Arc::default, |before| Arc::clone(&before.proven)),
@@ -366,12 +412,27 @@ impl User {
     }
 }
 
-fn endpoint(database: &DatabaseSettings, user: &UserSettings, node: &Node) -> Endpoint {
+/// For what is not the password: an md5 hash logs in by itself, a SCRAM verifier only with what a client shows.
+fn keyring_of(user: &UserSettings) -> Arc<Keyring> {
+    let keyring = Keyring::default();
+    if let Some(Stored::Md5(hash)) = user.stored.as_ref().and_then(|stored| Stored::read(stored.expose())) {
+        keyring.learn(Held::Md5(hash));
+    }
+    Arc::new(keyring)
+}
+
+fn endpoint(
+    database: &DatabaseSettings,
+    user: &UserSettings,
+    keyring: Option<&Arc<Keyring>>,
+    node: &Node,
+) -> Endpoint {
+    let keyring = keyring.cloned().map_or(Credential::None, Credential::Keyring);
     Endpoint {
         address: ServerAddress::new(&node.settings, &database.server_tls),
         database: database.server_name.clone(),
         user: user.name.clone(),
-        password: user.password.clone(),
+        credential: user.password.clone().map_or(keyring, Credential::Password),
         parameters: database.server_settings.clone(),
         connect_timeout: database.pool.connect_timeout,
         prepared_limit: database.prepared_per_server,

@@ -70,6 +70,7 @@ impl Proxy {
             let is_kept = self.database(name).is_some_and(|now| Arc::ptr_eq(&now.cluster, &gone.cluster));
             if !is_kept {
                 gone.cluster.end();
+                gone.guests.end();
             }
         }
     }
@@ -117,6 +118,9 @@ impl Proxy {
         }
         for database in before.values() {
             self.forget_nodes(database);
+        }
+        for database in now.values() {
+            database.guests.follow(database);
         }
         new
     }
@@ -182,8 +186,7 @@ impl Session {
         if Arc::ptr_eq(&database, &self.database) {
             return Ok(());
         }
-        let user =
-            database.users.get(&self.user.name).cloned().ok_or_else(|| gone("user", &self.user.name))?;
+        let user = database.user(&self.user.name).ok_or_else(|| gone("user", &self.user.name))?;
         if self.user.limits != user.limits {
             self.timer = Timer::new(user.limits);
         }

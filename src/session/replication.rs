@@ -70,6 +70,9 @@ pub(super) fn database(
         return Err(Failure::no_database(name));
     }
     let mut found: Vec<_> = databases.values().filter(|d| d.users.contains_key(user)).collect();
+    if found.is_empty() {
+        found = databases.values().filter(|d| d.settings.takes_guest(user)).collect();
+    }
     found.sort_by(|a, b| a.settings.name.cmp(&b.settings.name));
     match &found[..] {
         [] => Err(Failure::no_database(asked.unwrap_or(user))),
@@ -129,6 +132,7 @@ impl Replication {
             .pool(node.id)
             .ok_or_else(|| Failure::no_primary(name, database.settings.pool.failover_timeout).into_fatal())?;
         let server = endpoint(pool.endpoint(), parameters).connect().await.map_err(|error| {
+            user.is_refused_by_primary(&error);
             Failure::from_lease(LeaseError::Connect { pool: pool.name().to_owned(), error }).into_fatal()
         })?;
         registered.slot.runs(pool, &server.key);

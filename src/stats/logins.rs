@@ -21,6 +21,8 @@ pub enum LoginRefusal {
     TooMany,
     /// Too many failures from its address.
     Throttled,
+    /// The servers could not be asked who it is.
+    Lookup,
     /// It took too long, or had to make room for others.
     Timeout,
     /// What it said was no login.
@@ -29,7 +31,7 @@ pub enum LoginRefusal {
 
 impl LoginRefusal {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Rule,
         Self::Password,
         Self::Certificate,
@@ -37,6 +39,7 @@ impl LoginRefusal {
         Self::Unknown,
         Self::TooMany,
         Self::Throttled,
+        Self::Lookup,
         Self::Timeout,
         Self::Protocol,
     ];
@@ -51,6 +54,7 @@ impl LoginRefusal {
             Self::Unknown => "unknown",
             Self::TooMany => "too_many",
             Self::Throttled => "throttled",
+            Self::Lookup => "lookup",
             Self::Timeout => "timeout",
             Self::Protocol => "protocol",
         }

@@ -82,9 +82,9 @@ pub(super) fn nodes(proxy: &Proxy, name: &NodeName) -> Result<Vec<Member>, Refus
 
 /// All pools of a database, by user and node.
 pub(super) fn pools(database: &Database) -> Vec<Share> {
-    let mut users: Vec<_> = database.users.values().collect();
+    let mut users = database.all_users();
     users.sort_by(|a, b| a.name.cmp(&b.name));
-    users.into_iter().flat_map(|user| shares(database, user)).collect()
+    users.iter().flat_map(|user| shares(database, user)).collect()
 }
 
 fn shares(database: &Database, user: &Arc<User>) -> impl Iterator<Item = Share> {
