@@ -10,7 +10,7 @@ use std::str::FromStr;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use super::consistency::UnknownWord;
+use super::consistency::{Locked, UnknownWord};
 use super::document::{Walker, entries};
 use super::keys;
 use super::layer::{DatabaseLayer, NodesLayer, Tuning, UserLayer};
@@ -23,7 +23,7 @@ use super::settings::UserTuning;
 use super::top::{self, TopLayer};
 use super::topology::Place;
 use super::url;
-use super::value::word;
+use super::value::{self, word};
 
 /// What a file says.
 #[derive(Debug, Default)]
@@ -135,6 +135,7 @@ impl Walker<'_> {
                 "dbname" => layer.server_name = self.scalar(&origin, value),
                 "user" => layer.users = self.users(&origin, name, value),
                 "rule" => layer.rules = self.rules(&origin, name, value),
+                keys::LOCKED_SETTINGS => layer.tuning.locked_settings = self.locked(&origin, value),
                 key if keys::file_keys().any(|known| known == key) => {
                     if let Some(text) = self.scalar(&origin, value) {
                         let result = keys::set_from_file(&mut layer.tuning, key, &text);
@@ -256,7 +257,8 @@ impl Walker<'_> {
     }
 
     fn user(&mut self, user: Origin, name: &str, table: &DeTable<'_>) -> UserLayer {
-        const KEYS: [&str; 5] = ["password", "password_file", "consistency", "scope", "on_stale"];
+        const KEYS: [&str; 6] =
+            ["password", "password_file", "consistency", "scope", "on_stale", keys::LOCKED_SETTINGS];
         let mut passwords = Vec::new();
         let (mut tuning, mut limits) = (UserTuning::default(), Tuning::default());
         for (key, value, span) in entries(table) {
@@ -265,6 +267,7 @@ impl Walker<'_> {
                 "consistency" => tuning.consistency = self.one_word(&origin, value),
                 "scope" => tuning.scope = self.one_word(&origin, value),
                 "on_stale" => tuning.on_stale = self.one_word(&origin, value),
+                keys::LOCKED_SETTINGS => tuning.locked_settings = self.locked(&origin, value),
                 "password" => passwords.push(self.scalar(&origin, value)),
                 "password_file" => {
                     let path = self.scalar(&origin, value);
@@ -288,6 +291,12 @@ impl Walker<'_> {
         }
         let password = passwords.pop().flatten().filter(|password| !password.is_empty()).map(Secret::new);
         UserLayer { name: name.to_owned(), password, tuning, limits, origin: user }
+    }
+
+    /// Names of settings, in a list or in one text.
+    fn locked(&mut self, origin: &Origin, value: &Spanned<DeValue<'_>>) -> Option<Locked> {
+        let names = self.texts(origin, value).join(",");
+        self.findings.keep(origin, value::locked(&names))
     }
 
     fn one_word<T: FromStr<Err = UnknownWord>>(

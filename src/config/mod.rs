@@ -36,7 +36,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-pub use consistency::{Level, OnStale, Overflow, Scope};
+pub use consistency::{Level, Lockable, Locked, OnStale, Overflow, Scope};
 pub use console::{CONSOLE_NAMES, ConsoleUser};
 pub use limits::LimitSettings;
 pub use listen::{ListenAddress, socket_path};

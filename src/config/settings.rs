@@ -3,7 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
-use super::consistency::{Level, OnStale, Overflow, Scope};
+use super::consistency::{Level, Locked, OnStale, Overflow, Scope};
 use super::console::ConsoleUser;
 use super::limits::LimitSettings;
 use super::listen::ListenAddress;
@@ -84,6 +84,8 @@ pub struct DatabaseSettings {
     pub scope: Scope,
     /// Where a read goes when no replica is fresh enough.
     pub on_stale: OnStale,
+    /// What of the three, and of intents and keys, no client changes.
+    pub locked_settings: Locked,
     /// Most reads that run on the primary at one time because no replica was fresh enough; `None` means any number.
     pub primary_read_limit: Option<usize>,
     /// What becomes of those beyond that.
@@ -126,6 +128,8 @@ pub struct UserTuning {
     pub scope: Option<Scope>,
     /// Where a read goes when no replica is fresh enough.
     pub on_stale: Option<OnStale>,
+    /// What its clients do not change.
+    pub locked_settings: Option<Locked>,
 }
 
 /// How server connections are lent to clients.
