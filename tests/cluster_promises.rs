@@ -40,10 +40,14 @@ mod healed;
 mod health;
 #[path = "promises/idle.rs"]
 mod idle;
+#[path = "promises/isolation.rs"]
+mod isolation;
 #[path = "promises/large.rs"]
 mod large;
 #[path = "promises/levels.rs"]
 mod levels;
+#[path = "promises/locked.rs"]
+mod locked;
 #[path = "promises/login.rs"]
 mod login;
 #[path = "promises/monotonic.rs"]

@@ -188,6 +188,7 @@ fn database(
         scope: tuning.scope.unwrap_or_default(),
         mode: tuning.mode.unwrap_or_default(),
         on_stale: tuning.on_stale.unwrap_or_default(),
+        locked_settings: tuning.locked_settings.unwrap_or_default(),
         primary_read_limit: tuning.primary_read_limit.filter(|limit| *limit > 0),
         primary_read_overflow: tuning.primary_read_overflow.unwrap_or_default(),
         client_auth,

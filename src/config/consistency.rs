@@ -2,7 +2,7 @@
 
 pub use crate::sql::UnknownWord;
 use crate::sql::words::words;
-pub use crate::sql::{Level, OnStale, Scope};
+pub use crate::sql::{Level, Lockable, Locked, OnStale, Scope};
 
 words! {
     /// What becomes of a read for which the primary's budget (`primary_read_limit`) has no room.

@@ -11,7 +11,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::access;
-use super::consistency::UnknownWord;
+use super::consistency::{Locked, UnknownWord};
 use super::document::{Walker, entries};
 use super::keys;
 use super::layer::{DatabaseLayer, NodesLayer, Tuning, UserLayer};
@@ -26,7 +26,7 @@ use super::tls::{self, SniLayer};
 use super::top::{self, TopLayer};
 use super::topology::Place;
 use super::url;
-use super::value::word;
+use super::value::{self, word};
 
 /// What a file says.
 #[derive(Debug, Default)]
@@ -172,6 +172,7 @@ impl Walker<'_> {
                     let path = self.scalar(&origin, value).filter(|path| !path.is_empty());
                     layer.tuning.auth_file = path.map(|path| self.beside(&path).display().to_string());
                 }
+                keys::LOCKED_SETTINGS => layer.tuning.locked_settings = self.locked(&origin, value),
                 key if keys::file_keys().any(|known| known == key) => {
                     if let Some(text) = self.scalar(&origin, value) {
                         let text = self.located(key, text);
@@ -294,7 +295,8 @@ impl Walker<'_> {
     }
 
     fn user(&mut self, user: Origin, name: &str, table: &DeTable<'_>) -> UserLayer {
-        const KEYS: [&str; 5] = ["password", "password_file", "consistency", "scope", "on_stale"];
+        const KEYS: [&str; 6] =
+            ["password", "password_file", "consistency", "scope", "on_stale", keys::LOCKED_SETTINGS];
         let mut passwords = Vec::new();
         let (mut tuning, mut limits) = (UserTuning::default(), Tuning::default());
         for (key, value, span) in entries(table) {
@@ -303,6 +305,7 @@ impl Walker<'_> {
                 "consistency" => tuning.consistency = self.one_word(&origin, value),
                 "scope" => tuning.scope = self.one_word(&origin, value),
                 "on_stale" => tuning.on_stale = self.one_word(&origin, value),
+                keys::LOCKED_SETTINGS => tuning.locked_settings = self.locked(&origin, value),
                 "password" => passwords.push(self.scalar(&origin, value)),
                 "password_file" => {
                     let path = self.scalar(&origin, value);
@@ -326,6 +329,12 @@ impl Walker<'_> {
         }
         let password = passwords.pop().flatten().filter(|password| !password.is_empty()).map(Secret::new);
         UserLayer { name: name.to_owned(), password, tuning, limits, origin: user }
+    }
+
+    /// Names of settings, in a list or in one text.
+    fn locked(&mut self, origin: &Origin, value: &Spanned<DeValue<'_>>) -> Option<Locked> {
+        let names = self.texts(origin, value).join(",");
+        self.findings.keep(origin, value::locked(&names))
     }
 
     fn one_word<T: FromStr<Err = UnknownWord>>(

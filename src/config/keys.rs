@@ -10,7 +10,7 @@ use super::mistake::Problem;
 use super::options;
 use super::server_tls;
 use super::suggest::nearest;
-use super::value::{count, duration, limit, port, positive_duration, switch, word};
+use super::value::{count, duration, limit, locked, port, positive_duration, switch, word};
 
 const PREFIX: &str = "tidegate_";
 
@@ -23,12 +23,13 @@ const SHARED: [&str; 5] =
     ["connection_limit", "pool_timeout", "connect_timeout", "application_name", "options"];
 
 /// Settings with [`PREFIX`] in URLs and without it in files.
-const OURS: [&str; 35] = [
+const OURS: [&str; 36] = [
     "mode",
     "pool_mode",
     "consistency",
     "scope",
     "on_stale",
+    LOCKED_SETTINGS,
     "primary_read_limit",
     "primary_read_overflow",
     "client_auth",
@@ -60,6 +61,9 @@ const OURS: [&str; 35] = [
     "max_latency_factor",
     "max_holdback",
 ];
+
+/// Of a database or a user; in a file, a list.
+pub(super) const LOCKED_SETTINGS: &str = "locked_settings";
 
 /// Words of a URL that [`super::url`] reads itself.
 const PLACES: [&str; 7] = ["host", "port", "user", "password", "dbname", "tidegate_weight", "tidegate_zone"];
@@ -168,6 +172,7 @@ fn set(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
         "consistency" => tuning.consistency = Some(word(value)?),
         "scope" => tuning.scope = Some(word(value)?),
         "on_stale" => tuning.on_stale = Some(word(value)?),
+        LOCKED_SETTINGS => tuning.locked_settings = Some(locked(value)?),
         "primary_read_limit" => tuning.primary_read_limit = Some(count(value, 0, MOST_CONNECTIONS)?),
         "primary_read_overflow" => tuning.primary_read_overflow = Some(word(value)?),
         "client_auth" => tuning.client_auth = Some(word(value)?),

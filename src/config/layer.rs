@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::consistency::{Level, OnStale, Overflow, Scope};
+use super::consistency::{Level, Locked, OnStale, Overflow, Scope};
 use super::mistake::Origin;
 use super::node::NodeSettings;
 use super::rule::RuleSettings;
@@ -72,6 +72,7 @@ layer! {
         consistency: Level,
         scope: Scope,
         on_stale: OnStale,
+        locked_settings: Locked,
         // Zero stands for "any number".
         primary_read_limit: usize,
         primary_read_overflow: Overflow,
@@ -190,6 +191,7 @@ fn join_users(mut above: Vec<UserLayer>, below: Vec<UserLayer>) -> Vec<UserLayer
                     consistency: ours.consistency.or(theirs.consistency),
                     scope: ours.scope.or(theirs.scope),
                     on_stale: ours.on_stale.or(theirs.on_stale),
+                    locked_settings: ours.locked_settings.or(theirs.locked_settings),
                 };
                 known.limits = std::mem::take(&mut known.limits).over(user.limits);
             }

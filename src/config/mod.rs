@@ -44,7 +44,7 @@ mod tests;
 pub use access::AccessRules;
 pub use accounts::AccountSettings;
 pub use admission::{AdmissionSettings, FailureLimits};
-pub use consistency::{Level, OnStale, Overflow, Scope};
+pub use consistency::{Level, Lockable, Locked, OnStale, Overflow, Scope};
 pub use console::{CONSOLE_NAMES, ConsoleUser};
 pub use limits::LimitSettings;
 pub use listen::{ListenAddress, socket_path};

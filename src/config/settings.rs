@@ -6,7 +6,7 @@ use std::time::Duration;
 use super::access::AccessRules;
 use super::accounts::AccountSettings;
 use super::admission::AdmissionSettings;
-use super::consistency::{Level, OnStale, Overflow, Scope};
+use super::consistency::{Level, Locked, OnStale, Overflow, Scope};
 use super::console::ConsoleUser;
 use super::limits::LimitSettings;
 use super::listen::ListenAddress;
@@ -101,6 +101,8 @@ pub struct DatabaseSettings {
     pub scope: Scope,
     /// Where a read goes when no replica is fresh enough.
     pub on_stale: OnStale,
+    /// What of the three, and of intents and keys, no client changes.
+    pub locked_settings: Locked,
     /// Most reads that run on the primary at one time because no replica was fresh enough; `None` means any number.
     pub primary_read_limit: Option<usize>,
     /// What becomes of those beyond that.
@@ -146,6 +148,8 @@ pub struct UserTuning {
     pub scope: Option<Scope>,
     /// Where a read goes when no replica is fresh enough.
     pub on_stale: Option<OnStale>,
+    /// What its clients do not change.
+    pub locked_settings: Option<Locked>,
 }
 
 /// How server connections are lent to clients.

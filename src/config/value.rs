@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::mistake::{Problem, quoted};
 use super::suggest::nearest;
-use crate::sql::UnknownWord;
+use crate::sql::{Lockable, Locked, UnknownWord};
 
 /// No wait in a proxy is sensibly longer, and arithmetic on instants stays far from its limits.
 const LONGEST: Duration = Duration::from_hours(24);
@@ -73,6 +73,12 @@ pub(super) fn word<T: FromStr<Err = UnknownWord>>(text: &str) -> Result<T, Probl
         };
         Problem::new(format!("{} is not known here", quoted(text)), advice)
     })
+}
+
+/// Names of settings, with commas between them.
+pub(super) fn locked(text: &str) -> Result<Locked, Problem> {
+    let names = text.split(',').map(str::trim).filter(|name| !name.is_empty());
+    names.map(word::<Lockable>).collect()
 }
 
 /// `a, b or c`.

@@ -159,14 +159,15 @@ async fn ready(
     if arrival.settings.steering.async_commit {
         database.cluster.commits_asynchronously();
     }
-    client.outbox.extend_from_slice(&arrival.messages);
-    encode::backend_key(&mut client.outbox, &registered.key);
-    encode::ready(&mut client.outbox, TransactionStatus::Idle);
     let address = client.address().to_string().into();
     let settings = arrival.settings.clone();
     let mut session =
         Box::new(Session::new(Arc::clone(proxy), database, user, settings, registered, admitted));
     session.told = arrival.told.clone();
     session.address = address;
+    session.lock_from_start()?;
+    client.outbox.extend_from_slice(&arrival.messages);
+    encode::backend_key(&mut client.outbox, &session.registered.key);
+    encode::ready(&mut client.outbox, TransactionStatus::Idle);
     Ok(session)
 }

@@ -39,6 +39,7 @@ mod leased;
 mod leaving;
 mod listener;
 mod lock;
+mod locks;
 mod login;
 mod names;
 mod need;

@@ -264,7 +264,7 @@ impl Session {
     }
 
     /// What is in force of a setting, by whatever it was set.
-    fn in_force(&mut self, name: &'static str) -> String {
+    pub(super) fn in_force(&mut self, name: &str) -> String {
         self.stand_under_rules();
         let Defaults { intent, level, scope, on_stale, .. } = self.defaults(None);
         match name {

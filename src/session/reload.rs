@@ -198,6 +198,7 @@ impl Session {
         self.parked.retain(|(node, _)| user.pool(*node).is_some());
         (self.database, self.user) = (database, user);
         (self.standing, self.ruled) = (None, Ruled::default());
+        self.lock_settings();
         Ok(())
     }
 }

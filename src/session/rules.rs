@@ -11,7 +11,7 @@ use super::serve::Session;
 use crate::config::StatementRule;
 use crate::freshness::Group;
 use crate::server::Settings;
-use crate::sql::{Intent, Level, OnStale, Scope, ShapeKey};
+use crate::sql::{Intent, Level, Lockable, Locked, OnStale, Scope, ShapeKey};
 
 const APPLICATION_NAME: &str = "application_name";
 
@@ -56,6 +56,19 @@ pub(super) struct Defaults {
     pub(super) scope: Scope,
     pub(super) key: Option<Group>,
     pub(super) on_stale: OnStale,
+    /// What hints do not change.
+    pub(super) locked: Locked,
+}
+
+impl Defaults {
+    /// The scope of who gives a key and no scope.
+    pub(super) fn scope_by_key<T>(&self, key: Option<T>) -> Option<Scope> {
+        scope_by_key(self.locked, key)
+    }
+}
+
+fn scope_by_key<T>(locked: Locked, key: Option<T>) -> Option<Scope> {
+    key.filter(|_| !locked.contains(Lockable::Scope)).and(Some(Scope::Key))
 }
 
 impl Rules {
@@ -153,11 +166,12 @@ impl Session {
             level: steering.level.or(asked.level).or(user.consistency).unwrap_or(settings.consistency),
             scope: steering
                 .scope
-                .or(steering.key.and(Some(Scope::Key)))
+                .or(scope_by_key(self.settings.locked, steering.key))
                 .or(user.scope)
                 .unwrap_or(settings.scope),
             key: steering.key,
             on_stale: steering.on_stale.or(user.on_stale).unwrap_or(settings.on_stale),
+            locked: self.settings.locked,
         }
     }
 }

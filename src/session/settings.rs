@@ -13,8 +13,10 @@ use super::need::key;
 use super::own::{mistake, switch};
 use crate::freshness::{Group, Position};
 use crate::server::{Connection, Settings};
-use crate::sql::{Intent, Level, OnStale, Scope, Strings};
+use crate::sql::{Intent, Level, Lockable, Locked, OnStale, Scope, Strings};
 
+/// What the names of the proxy's own settings begin with.
+pub(super) const OWN_PREFIX: &str = "tidegate.";
 /// Start-up parameters that are not settings.
 const NOT_SETTINGS: [&str; 4] = ["user", "database", "replication", "options"];
 /// Values of `synchronous_commit` with which a commit is flushed before it is acknowledged.
@@ -36,6 +38,8 @@ pub(super) struct SessionSettings {
     pub(super) steering: Steering,
     by_default: Steering,
     in_transaction: InTransaction,
+    /// What the operator alone decides.
+    pub(super) locked: Locked,
 }
 
 /// What an open transaction has made of the settings `tidegate.…`.
@@ -101,6 +105,7 @@ impl SessionSettings {
             steering,
             by_default: Steering::default(),
             in_transaction: InTransaction::default(),
+            locked: Locked::default(),
         })
     }
 
@@ -111,11 +116,22 @@ impl SessionSettings {
 
     /// A setting `tidegate.name` as it is in force; `None` where the session does not say.
     pub(super) fn own(&self, name: &str) -> Option<&str> {
+        if Lockable::parse(name).is_some_and(|setting| self.locked.contains(setting)) {
+            return None;
+        }
         match self.in_transaction.values.get(name) {
             Some(value) => value.as_deref(),
             None => self.current.get(&format!("tidegate.{name}")).map(String::as_str),
         }
         .filter(|value| !value.is_empty())
+    }
+
+    /// From now on the operator alone decides on these.
+    pub(super) fn lock(&mut self, locked: Locked) {
+        if self.locked != locked {
+            self.locked = locked;
+            self.steer();
+        }
     }
 
     /// An open transaction has given a setting `tidegate.name` this value, or its default.
@@ -160,6 +176,7 @@ impl SessionSettings {
             let inside = Steering::of(&settings);
             self.steering = if *has_savepoints { self.steering.or_stricter(inside) } else { inside };
         }
+        self.steering.silence(self.locked);
         self.steering.unreadable |= self.by_default.unreadable;
         if !self.current.contains_key("standard_conforming_strings") {
             self.steering.strings = self.by_default.strings;
@@ -372,45 +389,4 @@ fn options_list(text: &str) -> Vec<(String, Option<String>)> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn startup(pairs: &[(&str, &str)]) -> SessionSettings {
-        let pairs: Vec<_> = pairs.iter().map(|(n, v)| ((*n).to_owned(), (*v).to_owned())).collect();
-        SessionSettings::at_startup(&pairs).unwrap()
-    }
-
-    #[test]
-    fn start_up_options_are_settings_like_any_other() {
-        let s = startup(&[
-            ("user", "app"),
-            ("options", r"-c IntervalStyle=iso_8601 --search-path=a\ b -ctidegate.intent=primary"),
-            ("TimeZone", "UTC"),
-        ]);
-        let pairs: Vec<_> = s.current.iter().map(|(n, v)| (n.as_str(), v.as_str())).collect();
-        assert_eq!(
-            pairs,
-            [
-                ("intervalstyle", "iso_8601"),
-                ("search_path", "a b"),
-                ("tidegate.intent", "primary"),
-                ("timezone", "UTC")
-            ]
-        );
-        assert_eq!(s.steering.intent, Some(Intent::Primary));
-        assert!(SessionSettings::at_startup(&[("options".into(), "-B 7".into())]).is_err());
-    }
-
-    #[test]
-    fn texts_that_cannot_be_read_are_not_read() {
-        assert!(startup(&[("client_encoding", "SJIS")]).steering.unreadable);
-        assert!(!startup(&[("standard_conforming_strings", "off")]).steering.unreadable);
-        assert_eq!(startup(&[("standard_conforming_strings", "off")]).steering.strings, Strings::Escaped);
-        assert!(!startup(&[("client_encoding", "LATIN1")]).steering.unreadable);
-    }
-
-    #[test]
-    fn literals_cannot_be_left() {
-        assert_eq!(literal(r"a'b\'; drop"), r"E'a\'b\\\'; drop'");
-    }
-}
+mod tests;

@@ -115,7 +115,7 @@ impl Summary {
     pub(super) fn see(&mut self, hints: &Hints, defaults: &Defaults) {
         let hinted = hints.key.as_deref().map(key);
         let key = hinted.or(defaults.key);
-        let scope = hints.scope.or(hinted.and(Some(Scope::Key))).unwrap_or(defaults.scope);
+        let scope = hints.scope.or(defaults.scope_by_key(hinted)).unwrap_or(defaults.scope);
         let scope = match (scope, key, self.key) {
             (Scope::Key, None, _) => Scope::Database,
             (Scope::Key, Some(key), Some(before)) if key != before => Scope::Database,

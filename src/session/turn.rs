@@ -43,6 +43,9 @@ impl Session {
         if let Some(error) = &understood.hint_error {
             tracing::warn!(user = %self.user.name, database = %self.database.settings.name, %error, "hint ignored, statement sent to the primary");
         }
+        if understood.ignores_hints {
+            self.database.stats.hints_ignored();
+        }
         if self.is_question(&understood, ending) {
             Box::pin(self.answer_question(client, &understood, ending)).await?;
             client.inbox.advance(len);
@@ -294,6 +297,9 @@ impl Session {
 
     /// Finds out what the segment's node must have replayed, and what is wrong with how the client asked for that.
     async fn prepare_need(&mut self, u: &mut Understood, ending: Ending) -> Result<(), Failure> {
+        if let Some(denied) = u.denied.take() {
+            return Err(*denied);
+        }
         if let Some(mistake) = Self::own_mistake(u) {
             return Err(mistake);
         }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
+use super::failure::Failure;
 use super::known::Known;
 use super::pins::PINNING;
 use super::rules::Defaults;
@@ -33,6 +34,10 @@ pub(super) struct Understood {
     pub(super) hint_error: Option<HintError>,
     /// A hint gives something else than a token.
     pub(super) no_token: Option<PositionError>,
+    /// Why it must not be run: it would change a setting that is locked.
+    pub(super) denied: Option<Box<Failure>>,
+    /// Hints about settings that are locked were ignored.
+    pub(super) ignores_hints: bool,
     catalog_is_behind: bool,
 }
 
@@ -50,6 +55,8 @@ impl Session {
             foreign_portal: false,
             hint_error: None,
             no_token: None,
+            denied: None,
+            ignores_hints: false,
             catalog_is_behind: self.database.cluster.catalog.is_behind(),
         };
         u.summary.generation = generation;
@@ -97,7 +104,7 @@ impl Session {
                 self.names.forget_unnamed();
                 let (known, hints) = self.look_up(text).await;
                 u.summary.count += u64::from(known.statement.count);
-                self.settings.named(&known.statement.setting_names);
+                self.names_settings(&known, u);
                 u.by_name = self.run_by_name(&known, text);
                 u.add(&known, &hints, self.defaults(Some(&known)));
             }
@@ -122,7 +129,7 @@ impl Session {
                 match &about {
                     Some(prepared) => {
                         let known = self.refreshed(prepared).await;
-                        self.settings.named(&known.statement.setting_names);
+                        self.names_settings(&known, u);
                         u.add(&known, &prepared.hints, self.defaults(Some(&known)));
                         u.by_name = self.run_by_name(&known, &prepared.text);
                     }
@@ -152,6 +159,17 @@ impl Session {
             _ => {}
         }
         Ok(None)
+    }
+
+    /// Notes the settings that a statement is about.
+    fn names_settings(&mut self, known: &Known, u: &mut Understood) {
+        if known.statement.setting_names.is_empty() {
+            return;
+        }
+        self.settings.named(&known.statement.setting_names);
+        if u.denied.is_none() {
+            u.denied = self.locked_change(known).map(Box::new);
+        }
     }
 
     /// Whether the lexer can follow a text: in some encodings a byte of a character can look like another character, but
@@ -254,6 +272,15 @@ impl Understood {
         }
         let first = s.known.is_none();
         s.known.get_or_insert_with(|| Arc::clone(known));
+        let allowed;
+        let hints = match hints {
+            Ok(given) if !defaults.locked.is_empty() && !given.is_empty() => {
+                allowed = defaults.locked.allowed(given);
+                self.ignores_hints |= allowed != *given;
+                Ok(&allowed)
+            }
+            given => given.as_ref(),
+        };
         match hints {
             Ok(hints) => {
                 s.intent = match (s.intent, hints.intent.or(defaults.intent)) {
@@ -291,6 +318,8 @@ impl Understood {
             foreign_portal: false,
             hint_error: None,
             no_token: None,
+            denied: None,
+            ignores_hints: false,
             catalog_is_behind: false,
         }
     }

@@ -206,6 +206,11 @@ impl DatabaseStats {
         self.stats.counter("tidegate_timeouts_total", &labels).increment(1);
     }
 
+    /// Hints about settings that are locked were ignored.
+    pub fn hints_ignored(&self) {
+        self.stats.counter("tidegate_hints_ignored_total", &[("database", self.name.as_str())]).increment(1);
+    }
+
     /// The proxy made an error itself.
     pub fn proxy_error(&self, code: &str) {
         let labels = [("database", self.name.as_str()), ("sqlstate", code)];

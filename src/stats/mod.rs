@@ -79,6 +79,7 @@ const COUNTERS: &[(&str, &str)] = &[
     ),
     ("tidegate_node_ejections_total", "Times a replica that served reads was taken out, by node and reason."),
     ("tidegate_server_errors_total", "Errors of a server passed to a client, by node and SQLSTATE class."),
+    ("tidegate_hints_ignored_total", "Queries and pipelines with hints about settings that are locked."),
     ("tidegate_proxy_errors_total", "Errors made by the proxy itself, by SQLSTATE."),
     ("tidegate_timeouts_total", "What took longer than it may, by what it was."),
     (

@@ -155,6 +155,32 @@ fn a_user_has_limits_of_its_own() {
 }
 
 #[test]
+fn settings_are_locked_for_a_database_and_otherwise_for_a_user() {
+    let settings = good(
+        r#"
+        [database.app]
+        url = "postgres://one:secret@pg1"
+        locked_settings = ["scope", "consistency"]
+        [database.app.user.one]
+        [database.app.user.two]
+        password = "b"
+        locked_settings = []
+        [database.app.user.three]
+        password = "c"
+        locked_settings = "intent,key"
+        "#,
+    );
+    let app = &settings.databases[0];
+    assert_eq!(app.locked_settings.to_string(), "consistency, scope");
+    let of_users: Vec<_> =
+        app.users.iter().map(|user| user.tuning.locked_settings.map(|locked| locked.to_string())).collect();
+    assert_eq!(of_users, [None, Some(String::new()), Some("intent, key".to_owned())]);
+    let bad = "[database.app]\nurl = \"postgres://a:b@pg1\"\nlocked_settings = [\"scop\", \"trace\"]";
+    let mistakes = from_file(bad, Sources::default()).unwrap_err().to_string();
+    assert!(mistakes.contains("Did you mean scope?"), "{mistakes}");
+}
+
+#[test]
 fn a_file_that_is_not_there() {
     let file = Some("/nowhere/tidegate.toml".into());
     let mistakes =

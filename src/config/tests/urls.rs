@@ -51,7 +51,7 @@ fn parameters() {
     let database = database(
         "postgres://a:b@h/db?connection_limit=5&pool_timeout=0&connect_timeout=1500ms&application_name=shop%20web\
          &options=-c%20geqo%3Doff&sslmode=prefer&tidegate_pool_mode=session&tidegate_consistency=eventual\
-         &tidegate_scope=connection&tidegate_on_stale=wait(5ms)&tidegate_primary_read_limit=7\
+         &tidegate_scope=connection&tidegate_on_stale=wait(5ms)&tidegate_locked_settings=scope,consistency&tidegate_primary_read_limit=7\
          &tidegate_primary_read_overflow=error&tidegate_client_auth=scram&tidegate_max_clients=9\
          &tidegate_prepared_statements_per_server=8&tidegate_startup_timeout=1min&tidegate_failover_timeout=7&tidegate_query_timeout=30\
          &tidegate_idle_in_transaction_timeout=500ms&tidegate_client_idle_timeout=off&tidegate_server_lifetime=2h\
@@ -74,6 +74,7 @@ fn parameters() {
         (database.on_stale, database.client_auth),
         (OnStale::Wait(Duration::from_millis(5)), ClientAuth::Scram)
     );
+    assert_eq!(database.locked_settings.to_string(), "consistency, scope");
     assert_eq!((database.primary_read_limit, database.primary_read_overflow), (Some(7), Overflow::Error));
     assert_eq!((database.max_clients, database.prepared_per_server), (9, 8));
     assert_eq!(database.startup_timeout, Duration::from_mins(1));

@@ -159,6 +159,11 @@ impl Statement {
         self.setting_names.get(..usize::from(self.resets)).unwrap_or_default()
     }
 
+    /// The settings that it gives a value.
+    pub fn set_names(&self) -> &[Box<str>] {
+        self.setting_names.get(usize::from(self.resets)..).unwrap_or_default()
+    }
+
     /// A text that must not be read, or cannot be.
     pub fn unreadable() -> Self {
         Self::unknown(Cause::NotUnderstood("text"))

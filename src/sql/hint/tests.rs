@@ -1,5 +1,5 @@
 use super::*;
-use crate::sql::Shaper;
+use crate::sql::{Shaper, Strings};
 use std::time::Duration;
 
 fn read(text: &str) -> Result<Hints, HintError> {
@@ -72,6 +72,18 @@ fn not_hints() {
         "select /*intent='primary'*/ 1",
         "select '/*intent=''primary''*/'",
         "select 1 -- /*intent='primary'*/",
+        "select '/* tidegate: intent=primary */'",
+        "select 'it''s /* tidegate: intent=primary */'",
+        "select $$/* tidegate: intent=primary */$$",
+        "select $a$ $$ /* tidegate: intent=primary */ $a$",
+        "select E'\\'/* tidegate: intent=primary */'",
+        "select U&'\\0027/* tidegate: intent=primary */'",
+        "select B'/* tidegate: intent=primary */'",
+        "select 1 as \"/* tidegate: intent=primary */\"",
+        "select 1 as U&\"/* tidegate: intent=primary */\"",
+        "select 1 -- /* tidegate: intent=primary */",
+        "select 1 /* a /* tidegate: intent=primary */ */",
+        "select 1 /* don't /* tidegate: intent=primary */ */ + 1",
         "select 1 /* just words, don't mind */",
         "select 1 /* a='b */",
         "select 1 /*route='primary'*/",
@@ -81,6 +93,20 @@ fn not_hints() {
     ] {
         assert_eq!(read(text), Ok(Hints::default()), "{text}");
     }
+}
+
+#[test]
+fn where_a_string_ends_is_for_the_session_to_say() {
+    let read = |text: &str, strings| {
+        let shaper = Shaper::new(0);
+        Hints::read(&shaper.scan_with(text.as_bytes(), strings).unwrap_or_else(|| panic!("{text}")).hints)
+    };
+    let escaped = r"select 'a\'/* tidegate: intent=primary */'";
+    assert_eq!(read(escaped, Strings::Escaped), Ok(Hints::default()));
+    let ended = r"select 'a\\'/* tidegate: intent=primary */";
+    assert_eq!(read(ended, Strings::Escaped), Ok(intent(Intent::Primary)));
+    let standard = r"select 'a\'/* tidegate: intent=primary */";
+    assert_eq!(read(standard, Strings::Standard), Ok(intent(Intent::Primary)));
 }
 
 #[test]
