@@ -34,6 +34,8 @@ mod explain;
 mod failover;
 #[path = "promises/freshness.rs"]
 mod freshness;
+#[path = "promises/hba.rs"]
+mod hba;
 #[path = "promises/healed.rs"]
 mod healed;
 #[path = "promises/health.rs"]
@@ -50,6 +52,8 @@ mod levels;
 mod locked;
 #[path = "promises/login.rs"]
 mod login;
+#[path = "promises/logins.rs"]
+mod logins;
 #[path = "promises/monotonic.rs"]
 mod monotonic;
 #[path = "promises/nodes.rs"]

@@ -120,6 +120,7 @@ fn changes(before: &Settings, now: &Settings) -> Vec<String> {
     }
     let gone = before.databases.iter().filter(|database| find(now, &database.name).is_none());
     changes.extend(gone.map(|database| format!("database {}: removed", database.name)));
+    let (was, is) = (&before.admission, &now.admission);
     for (name, differs) in [
         ("log_statements", before.log_statements != now.log_statements),
         ("shutdown_timeout", before.shutdown_timeout != now.shutdown_timeout),
@@ -128,10 +129,10 @@ fn changes(before: &Settings, now: &Settings) -> Vec<String> {
         ("console_users", before.console_users != now.console_users),
         ("peers", before.peers != now.peers),
         ("hba_file", before.access != now.access),
-        (
-            "authentication_timeout, auth_failure_…, max_unauthenticated_clients, max_connections_per_address",
-            before.admission != now.admission,
-        ),
+        ("authentication_timeout", was.authentication_timeout != is.authentication_timeout),
+        ("auth_failure_limit, _window or _delay", was.failures != is.failures),
+        ("max_unauthenticated_clients", was.max_unauthenticated_clients != is.max_unauthenticated_clients),
+        ("max_connections_per_address", was.max_connections_per_address != is.max_connections_per_address),
         ("TLS towards clients", before.tls != now.tls),
     ] {
         if differs {

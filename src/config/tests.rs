@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::mistake::Findings;
 use super::*;
 
+mod access;
 mod console;
 mod files;
 mod listen;

@@ -96,13 +96,13 @@ impl Admission {
         let settings = self.terms.load().settings;
         let counted = Source::of(peer).map(|source| self.addresses.enter(source));
         let lacks_files = matches!((file, self.most_files), (Some(file), Some(most)) if file >= most);
-        let over = |most: &usize| counted.as_ref().is_some_and(|counted| counted.count > *most);
+        let over = |most: &usize| counted.as_ref().is_some_and(|(_, count)| count > most);
         let crowded = match settings.max_connections_per_address.filter(over) {
             Some(most) => Some(Crowded::Address(most)),
             None => lacks_files.then_some(Crowded::Files),
         };
         let place = self.unproven.enter(settings.max_unauthenticated_clients, lacks_files, crowded);
-        Arrival { counted, place }
+        Arrival { counted: counted.map(|(counted, _)| counted), place }
     }
 }
 

@@ -37,16 +37,15 @@ pub(super) struct Addresses(Mutex<HashMap<Source, usize>>);
 pub(in crate::session) struct Counted {
     addresses: Arc<Addresses>,
     source: Source,
-    /// How many there were when this one came, with this one.
-    pub(super) count: usize,
 }
 
 impl Addresses {
-    pub(super) fn enter(self: &Arc<Self>, source: Source) -> Counted {
+    /// One more from there, and how many there are with it.
+    pub(super) fn enter(self: &Arc<Self>, source: Source) -> (Counted, usize) {
         let mut counts = lock(&self.0);
         let count = counts.entry(source).or_default();
         *count += 1;
-        Counted { addresses: Arc::clone(self), source, count: *count }
+        (Counted { addresses: Arc::clone(self), source }, *count)
     }
 }
 
@@ -84,9 +83,9 @@ mod tests {
         let addresses = Arc::new(Addresses::default());
         let from = source("10.0.0.1").unwrap();
         let (one, two) = (addresses.enter(from), addresses.enter(from));
-        assert_eq!((one.count, two.count), (1, 2));
+        assert_eq!((one.1, two.1), (1, 2));
         drop(one);
-        assert_eq!(addresses.enter(from).count, 2);
+        assert_eq!(addresses.enter(from).1, 2);
         drop(two);
         assert!(lock(&addresses.0).is_empty());
     }
