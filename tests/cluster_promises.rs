@@ -85,6 +85,14 @@ mod start_up;
 mod tables;
 #[path = "promises/timeouts.rs"]
 mod timeouts;
+#[path = "promises/tls_attacks.rs"]
+mod tls_attacks;
+#[path = "promises/tls_clients.rs"]
+mod tls_clients;
+#[path = "promises/tls_files.rs"]
+mod tls_files;
+#[path = "promises/tls_traffic.rs"]
+mod tls_traffic;
 #[path = "promises/tokens.rs"]
 mod tokens;
 #[path = "promises/topology.rs"]
