@@ -98,6 +98,14 @@ mod tables;
 mod timeouts;
 #[path = "promises/tls_servers.rs"]
 mod tls_servers;
+#[path = "promises/tls_attacks.rs"]
+mod tls_attacks;
+#[path = "promises/tls_clients.rs"]
+mod tls_clients;
+#[path = "promises/tls_files.rs"]
+mod tls_files;
+#[path = "promises/tls_traffic.rs"]
+mod tls_traffic;
 #[path = "promises/tokens.rs"]
 mod tokens;
 #[path = "promises/topology.rs"]

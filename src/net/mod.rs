@@ -154,6 +154,12 @@ impl Stream {
         read.poll(cx)
     }
 
+    /// How many of the bytes that were given last are on their way to the peer already, though nobody was told so: they must
+    /// be given again, before any others.
+    pub fn owed(&self) -> usize {
+        self.tls().map_or(0, Tls::owed)
+    }
+
     /// Writes some of `bytes`. When it is not ready, it must be asked again with the same bytes at the front.
     pub fn poll_write_some(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         Pin::new(self).poll_write(cx, bytes)

@@ -17,13 +17,22 @@ pub struct Tls {
     end_point: Option<Box<[u8]>>,
     /// Bytes that were encrypted and are not all sent yet. Whoever gave them gives them again.
     owed: usize,
+    /// Those bytes: a caller that comes back with others would have the peer see neither.
+    #[cfg(debug_assertions)]
+    given: Vec<u8>,
 }
 
 impl Tls {
     /// Takes over a connection on which the handshake has succeeded. `end_point`: the data of `tls-server-end-point` for the
     /// server's certificate, see [`crate::tls::end_point`].
     pub fn new(stream: TlsStream<Raw>, end_point: Option<Vec<u8>>) -> Self {
-        Self { stream, end_point: end_point.map(Vec::into_boxed_slice), owed: 0 }
+        Self {
+            stream,
+            end_point: end_point.map(Vec::into_boxed_slice),
+            owed: 0,
+            #[cfg(debug_assertions)]
+            given: Vec::new(),
+        }
     }
 
     /// The data of `tls-server-end-point` (<https://www.rfc-editor.org/rfc/rfc5929#section-4>), unless the server's
@@ -69,10 +78,25 @@ impl Tls {
     pub(super) fn poll_write_some(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         if self.owed == 0 {
             self.owed = ready!(Pin::new(&mut self.stream).poll_write(cx, bytes))?;
+            #[cfg(debug_assertions)]
+            self.given.extend_from_slice(&bytes[..self.owed]);
         }
         // Nobody else would come back for what was encrypted and not sent.
         ready!(Pin::new(&mut self.stream).poll_flush(cx))?;
-        Poll::Ready(Ok(std::mem::take(&mut self.owed)))
+        // It may come with fewer than before: then the rest is still owed.
+        let sent = self.owed.min(bytes.len());
+        self.owed -= sent;
+        #[cfg(debug_assertions)]
+        assert!(
+            self.given.drain(..sent).eq(bytes[..sent].iter().copied()),
+            "other bytes than were encrypted"
+        );
+        Poll::Ready(Ok(sent))
+    }
+
+    /// How many of the bytes that were given last have been encrypted, and must be given again.
+    pub(super) fn owed(&self) -> usize {
+        self.owed
     }
 }
 

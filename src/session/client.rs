@@ -184,6 +184,11 @@ impl Client {
         written
     }
 
+    /// How many of the bytes that were to be sent last must be given again before any others: see [`Stream::owed`].
+    pub(super) fn owed(&self) -> usize {
+        if self.is_deaf() { 0 } else { self.stream.owed() }
+    }
+
     /// Writes some of `bytes`; drops them all once nothing reaches the client any more.
     fn write(
         stream: &mut Stream,

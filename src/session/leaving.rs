@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use super::ask::ask;
 use super::client::Client;
+use super::failure::End;
 use super::leased::{Fate, Leased, ServesAs};
 use super::serve::Session;
 use crate::pool::Lease;
@@ -36,6 +37,13 @@ impl Session {
     /// Whether it has server connections that it must part with.
     pub(super) fn holds_connections(&self) -> bool {
         self.leased.is_some() || !self.parked.is_empty()
+    }
+
+    /// What the client is told in the end comes after everything that is its own; in the middle of a row nothing can be told.
+    pub(super) fn last_word(&mut self, client: &mut Client, end: End) -> End {
+        let (End::Failure(_), Some(leased)) = (&end, &mut self.leased) else { return end };
+        leased.hand_over(client);
+        if leased.arriving > 0 { End::Client } else { end }
     }
 
     /// The session is over. Connections whose server waits for the next command are cleaned and lent again, all others

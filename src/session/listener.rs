@@ -146,7 +146,7 @@ async fn leave(mut served: Box<Served>, end: End) {
     let Served { session, client } = &mut *served;
     let end = match end {
         End::Fault => session.break_off().await,
-        end => end,
+        end => session.last_word(client, end),
     };
     if session.holds_connections() {
         session.part().await;

@@ -23,18 +23,19 @@ pub(super) async fn relay(client: &mut Client, server: &mut Connection, place: &
     .await
 }
 
-/// Passes on the rest of the message that the client has a part of.
+/// Passes on the rest of the message that the client has a part of, or is about to get.
 pub(super) async fn finish_message(
     client: &mut Client,
     server: &mut Connection,
     place: &mut Place,
 ) -> io::Result<()> {
-    while place.due() > 0 {
+    // What the client's TLS has encrypted is as good as sent, and may be more than that.
+    while place.due() > 0 || client.owed() > 0 {
         let sent = poll_fn(|cx| {
             if server.inbox.is_empty() && ready!(server.poll_read(cx))? == 0 {
                 return Poll::Ready(Err(io::Error::from(io::ErrorKind::UnexpectedEof)));
             }
-            let n = place.due().min(server.inbox.len());
+            let n = place.due().max(client.owed()).min(server.inbox.len());
             client.poll_write(cx, &server.inbox[..n]).map(Ok)
         });
         let n = sent.await?;

@@ -105,7 +105,11 @@ impl Session {
                 encode::sync(&mut leased.lease.outbox);
                 leased.exchange.sent(Owed::Ready { by_sync: true });
             }
-            _ => Self::say_ready(client),
+            Some(leased) => {
+                leased.hand_over(client);
+                Self::say_ready(client);
+            }
+            None => Self::say_ready(client),
         }
     }
 
@@ -134,6 +138,8 @@ impl Session {
             user = %self.user.name, database = %self.database.settings.name, sqlstate = %failure.code,
             "{}", failure.message
         );
+        // What was answered before comes first.
+        self.leased.iter_mut().for_each(|leased| leased.hand_over(client));
         failure.write(&mut client.outbox);
         let unsynced = self.leased.as_ref().is_some_and(|l| l.exchange.is_unsynced());
         match ending {
@@ -209,6 +215,8 @@ impl Session {
         if !replayable {
             client.inbox.advance(len);
         }
+        // What the client has not taken of the answer before is not held back with this one's, nor dropped with it.
+        leased.hand_over(client);
         let turn = Turn {
             runs: 0,
             summary: u.summary,

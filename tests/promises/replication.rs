@@ -15,7 +15,7 @@ const PHYSICAL: [(&str, &str); 3] = [("user", "app"), ("database", "replication"
 const LOGICAL: [(&str, &str); 3] = [("user", "app"), ("database", "app"), ("replication", "database")];
 
 /// A cluster whose user `app` may replicate, also logically.
-fn replicating(replicas: usize) -> LocalCluster {
+pub(super) fn replicating(replicas: usize) -> LocalCluster {
     let mut options = support::options();
     options.replicas = replicas;
     options.primary_conf.push("wal_level = logical".to_owned());

@@ -20,6 +20,7 @@ pub mod patroni;
 pub mod proxy;
 pub mod raw;
 pub mod regress;
+pub mod tls;
 pub mod tools;
 pub mod touched;
 pub mod watched;

@@ -33,6 +33,21 @@ const FOREIGN_SETTINGS: [&str; 16] = [
     "TIDEGATE_WORKERS",
 ];
 
+/// Leaves nothing of the tests' environment but what is meant for the proxy.
+///
+/// `TIDEGATE_TEST_TLS` names a folder with `server.crt` and `server.key`: every proxy has them, and every [`super::raw::Raw`]
+/// that logs in does so in TLS.
+fn clean(command: &mut Command) {
+    for name in FOREIGN_SETTINGS {
+        command.env_remove(name);
+    }
+    if let Some(folder) = std::env::var_os("TIDEGATE_TEST_TLS") {
+        let folder = std::path::Path::new(&folder);
+        command.env("TIDEGATE_SSL_CERT_FILE", folder.join("server.crt"));
+        command.env("TIDEGATE_SSL_KEY_FILE", folder.join("server.key"));
+    }
+}
+
 /// A proxy that is about to be started.
 #[derive(Debug)]
 pub struct Tidegate {
@@ -43,9 +58,7 @@ impl Tidegate {
     /// A proxy that knows no database yet.
     pub fn bare() -> Self {
         let mut command = Command::new(env!("CARGO_BIN_EXE_tidegate"));
-        for name in FOREIGN_SETTINGS {
-            command.env_remove(name);
-        }
+        clean(&mut command);
         command.args(["run", "--listen", "127.0.0.1:0", "--admin", "127.0.0.1:0"]);
         Self { command }
     }
@@ -54,9 +67,7 @@ impl Tidegate {
     pub fn by_file(file: &std::path::Path) -> Self {
         let mut tidegate = Self::bare();
         let mut command = Command::new(tidegate.command.get_program());
-        for name in FOREIGN_SETTINGS {
-            command.env_remove(name);
-        }
+        clean(&mut command);
         command.args(["run", "--log", "info", "--config"]).arg(file);
         tidegate.command = command;
         tidegate

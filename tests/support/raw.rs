@@ -10,6 +10,7 @@ use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 use socket2::{Domain, Socket, Type};
 
 use super::PATIENCE;
+use super::tls::{Encrypted, SSL_REQUEST, Speaks, encrypted};
 
 /// Protocol 3.0.
 pub const V3_0: u32 = 3 << 16;
@@ -104,9 +105,40 @@ impl Answer {
     }
 }
 
+/// What a connection runs over.
+enum Socket {
+    Plain(TcpStream),
+    Tls(Box<Encrypted>),
+}
+
+impl Read for Socket {
+    fn read(&mut self, bytes: &mut [u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.read(bytes),
+            Self::Tls(socket) => socket.read(bytes),
+        }
+    }
+}
+
+impl Write for Socket {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Plain(socket) => socket.write(bytes),
+            Self::Tls(socket) => socket.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Plain(socket) => socket.flush(),
+            Self::Tls(socket) => socket.flush(),
+        }
+    }
+}
+
 /// A connection.
 pub struct Raw {
-    stream: BufReader<TcpStream>,
+    stream: BufReader<Socket>,
     /// What the client was told about cancelling.
     pub pid: u32,
     pub secret: Vec<u8>,
@@ -134,8 +166,28 @@ impl Raw {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
+        Self::over(Socket::Plain(stream))
+    }
+
+    /// Over a connection in TLS, on which nothing else has been said yet.
+    pub fn encrypted(stream: Encrypted) -> Self {
+        Self::over(Socket::Tls(Box::new(stream)))
+    }
+
+    /// In TLS if the server has it. With `TIDEGATE_TEST_TLS` in the environment, all that log in are.
+    fn encrypted_if_possible(address: SocketAddr) -> Self {
+        let mut raw = Self::silent(address);
+        raw.send(&SSL_REQUEST);
+        if raw.byte() == b'N' {
+            return raw;
+        }
+        let Socket::Plain(socket) = raw.stream.into_inner() else { unreachable!() };
+        Self::encrypted(encrypted(socket, &Speaks::default(), "localhost").unwrap())
+    }
+
+    fn over(socket: Socket) -> Self {
         Self {
-            stream: BufReader::new(stream),
+            stream: BufReader::new(socket),
             pid: 0,
             secret: Vec::new(),
             reported: BTreeMap::new(),
@@ -166,7 +218,11 @@ impl Raw {
         parameters: &[(&str, &str)],
         password: &str,
     ) -> Result<Self, Message> {
-        let mut raw = Self::silent(address);
+        let mut raw = if std::env::var_os("TIDEGATE_TEST_TLS").is_some() {
+            Self::encrypted_if_possible(address)
+        } else {
+            Self::silent(address)
+        };
         raw.send(&startup(version, parameters));
         raw.authenticate(password)?;
         Ok(raw)
@@ -211,6 +267,14 @@ impl Raw {
     #[track_caller]
     pub fn send(&mut self, bytes: &[u8]) {
         self.stream.get_mut().write_all(bytes).unwrap();
+        self.stream.get_mut().flush().unwrap();
+    }
+
+    /// Says in TLS that nothing more comes; what comes back can still be read.
+    pub fn half_close(&mut self) {
+        let Socket::Tls(socket) = self.stream.get_mut() else { panic!("it is not encrypted") };
+        socket.conn.send_close_notify();
+        socket.flush().unwrap();
     }
 
     /// Sends bytes; whether the server still takes them does not matter.
@@ -353,7 +417,10 @@ impl Raw {
 
     /// The socket.
     pub fn socket(&self) -> &TcpStream {
-        self.stream.get_ref()
+        match self.stream.get_ref() {
+            Socket::Plain(socket) => socket,
+            Socket::Tls(socket) => &socket.sock,
+        }
     }
 
     /// Asks for what this session runs to be cancelled, and waits until the request has been dealt with.
