@@ -96,6 +96,8 @@ mod start_up;
 mod tables;
 #[path = "promises/timeouts.rs"]
 mod timeouts;
+#[path = "promises/tls_false_servers.rs"]
+mod tls_false_servers;
 #[path = "promises/tls_servers.rs"]
 mod tls_servers;
 #[path = "promises/tls_attacks.rs"]

@@ -20,6 +20,9 @@ pub enum ProbeError {
     /// It refused the login or the question.
     #[error("{}", describe(.0))]
     Postgres(#[from] tokio_postgres::Error),
+    /// It refused the login, after a first attempt with TLS, or without, had failed.
+    #[error("{}; and before that: {}", describe(.0), .1)]
+    Twice(tokio_postgres::Error, String),
     /// It did not answer in time.
     #[error("no answer within {0:?}")]
     Timeout(Duration),
@@ -29,7 +32,8 @@ impl From<DriverError> for ProbeError {
     fn from(error: DriverError) -> Self {
         match error {
             DriverError::Open(error) => Self::Open(error),
-            DriverError::Login(error) => Self::Postgres(error),
+            DriverError::Login { error, first: Some(first) } => Self::Twice(error, first),
+            DriverError::Login { error, first: None } => Self::Postgres(error),
         }
     }
 }

@@ -1,11 +1,12 @@
 //! What a pool does between leases: it closes what is old, idle or broken, and opens what is to be there.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::age::milliseconds;
 use super::manager::{Cause, Pooled};
 use super::{Manager, Pool, Terms};
-use crate::server::ConnectError;
+use crate::server::{ConnectError, ServerKey};
 
 /// A pool is tended at least this often.
 const OFTEN: Duration = Duration::from_secs(1);
@@ -49,10 +50,12 @@ impl Pool {
     }
 
     /// The server processes of the connections that are idle.
-    pub fn idle(&self) -> Vec<u32> {
-        let mut found: Vec<u32> = self.inner.manager().spares().iter().map(|spare| spare.key.pid).collect();
+    pub fn idle(&self) -> Vec<Arc<ServerKey>> {
+        let spares = self.inner.manager().spares();
+        let mut found: Vec<_> = spares.iter().map(|spare| Arc::clone(&spare.key)).collect();
+        drop(spares);
         self.inner.retain(|connection, _| {
-            found.push(connection.key.pid);
+            found.push(Arc::clone(&connection.key));
             true
         });
         found

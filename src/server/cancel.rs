@@ -16,14 +16,19 @@ use crate::wire::{CancelKey, encode};
 pub struct ServerKey {
     /// The number of the server process.
     pub pid: u32,
+    /// What encrypts the connection, for people: `TLSv1.3/TLS_AES_256_GCM_SHA384`.
+    pub tls: Option<Box<str>>,
     key: CancelKey,
-    is_encrypted: bool,
 }
 
 impl ServerKey {
     /// What the server has said on this connection.
     pub(super) fn new(key: CancelKey, stream: &Stream) -> Self {
-        Self { pid: key.pid, key, is_encrypted: stream.tls().is_some() }
+        let tls = stream.tls().map(|tls| {
+            let (version, suite) = tls.described();
+            format!("{version}/{suite}").into()
+        });
+        Self { pid: key.pid, tls, key }
     }
 }
 
@@ -31,7 +36,7 @@ impl ServerKey {
 /// it certain that the request cannot hit a later statement of the same connection.
 /// <https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-CANCELING-REQUESTS>
 pub async fn cancel(endpoint: &Endpoint, key: &ServerKey) -> Result<(), ConnectError> {
-    let exchange = async { request(endpoint.address.open_like(key.is_encrypted).await?, &key.key).await };
+    let exchange = async { request(endpoint.address.open_like(key.tls.is_some()).await?, &key.key).await };
     match tokio::time::timeout(endpoint.connect_timeout, exchange).await {
         Ok(result) => result,
         Err(_) => Err(ConnectError::Timeout(endpoint.connect_timeout)),

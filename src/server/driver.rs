@@ -24,8 +24,13 @@ pub enum DriverError {
     #[error("{0}")]
     Open(#[from] ConnectError),
     /// The login failed.
-    #[error("{0}")]
-    Login(#[from] tokio_postgres::Error),
+    #[error("{error}")]
+    Login {
+        /// Why.
+        error: tokio_postgres::Error,
+        /// Why a connection before that, with TLS or without, could not be used.
+        first: Option<String>,
+    },
 }
 
 /// Opens a connection and logs in; `config` says as whom.
@@ -49,7 +54,7 @@ pub async fn drive(address: &ServerAddress, config: &mut Config) -> Result<(Clie
             .as_db_error()
             .is_some_and(|db| attempts.go_on_after(db.code().code(), db.message(), was_encrypted));
         if !goes_on {
-            return Err(error.into());
+            return Err(DriverError::Login { error, first: attempts.first().map(str::to_owned) });
         }
     }
 }

@@ -151,10 +151,10 @@ impl Slot {
         self.is_waiting.load(Ordering::Relaxed)
     }
 
-    /// The pool of the connection that works for it, and the number of the server process.
-    pub(super) fn link(&self) -> Option<(Arc<Pool>, u32)> {
+    /// The pool of the connection that works for it, and the server process.
+    pub(super) fn link(&self) -> Option<(Arc<Pool>, Arc<ServerKey>)> {
         match &*lock(&self.running) {
-            Running::On(pool, key) => Some((Arc::clone(pool), key.pid)),
+            Running::On(pool, key) => Some((Arc::clone(pool), Arc::clone(key))),
             _ => None,
         }
     }

@@ -167,7 +167,7 @@ pub fn rule(node: &LocalNode, rules: &str) {
 }
 
 /// Has a server read its files again, and waits until it has.
-fn reload(node: &LocalNode, settings: &str) {
+pub fn reload(node: &LocalNode, settings: &str) {
     let loaded = || node.psql("select pg_conf_load_time()").unwrap();
     let before = loaded();
     node.psql(&format!("{settings} select pg_reload_conf()")).unwrap();

@@ -200,7 +200,7 @@ impl Actor {
         if self.links[link].is_none() {
             let plan = &self.scene.plan;
             let proxy = &plan.proxies[plan.proxy_of(self.number, link)];
-            self.links[link] = Some(Link::open(&proxy.config, &self.scene.tables, self.number).await?);
+            self.links[link] = Some(Link::open(proxy, &self.scene.tables, self.number).await?);
             self.scene.book.reconnected(session);
             if link == self.written.link {
                 // A token of the new connection need not know what was written on the old one.

@@ -1,13 +1,18 @@
 //! One connection of an actor, with what is prepared on it.
 
-use tokio_postgres::{Client, Config, NoTls, SimpleQueryMessage, Statement};
+use tokio_postgres::{Client, SimpleQueryMessage, Statement};
 
+use super::plan::Target;
 use super::route::Route;
 use super::trouble::{Trouble, answer};
+use crate::server::{ConnectError, drive};
 
 /// Connects. Whether the connection has ended is seen by the next statement.
-pub(super) async fn connect(config: &Config) -> Result<Client, Trouble> {
-    let (client, connection) = answer(config.connect(NoTls)).await?;
+pub(super) async fn connect(target: &Target) -> Result<Client, Trouble> {
+    let mut config = target.config.clone();
+    let opened = tokio::time::timeout(target.connect_timeout, drive(&target.address, &mut config)).await;
+    let timeout = |_| Trouble::Connection(ConnectError::Timeout(target.connect_timeout));
+    let (client, connection) = opened.map_err(timeout)??;
     tokio::spawn(connection);
     Ok(client)
 }
@@ -77,8 +82,8 @@ pub(super) struct Link {
 
 impl Link {
     /// Connects and prepares what the actor will say.
-    pub(super) async fn open(config: &Config, tables: &Tables, actor: usize) -> Result<Self, Trouble> {
-        let client = connect(config).await?;
+    pub(super) async fn open(target: &Target, tables: &Tables, actor: usize) -> Result<Self, Trouble> {
+        let client = connect(target).await?;
         let mut reads = Vec::with_capacity(tables.count);
         for [register, list] in tables.reads() {
             reads.push([answer(client.prepare(&register)).await?, answer(client.prepare(&list)).await?]);

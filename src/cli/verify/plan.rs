@@ -3,26 +3,28 @@
 use std::time::Duration;
 
 use tokio_postgres::Config;
-use tokio_postgres::config::SslMode;
 
 use super::args::{FaultKind, Level, Path, VerifyArgs};
-use crate::config::{Secret, redact_url};
+use crate::config::{Given, Secret, Sources, load, redact_url};
 use crate::history::Promise;
+use crate::server::ServerAddress;
 
 /// What our connections through the proxy are called.
 const APPLICATION: &str = "tidegate verify";
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(10);
 /// So long after the beginning, tables may still be on their way to some replica.
 const TABLES_ARRIVE: Duration = Duration::from_secs(30);
-/// Parameters of a URL that mean something to us. Those of drivers and pools do not.
-const KNOWN: [&str; 6] =
-    ["sslmode", "options", "application_name", "connect_timeout", "keepalives", "channel_binding"];
+/// Parameters of a URL that mean something to us, besides those about TLS. Those of drivers and pools do not.
+const KNOWN: [&str; 4] = ["options", "application_name", "connect_timeout", "keepalives"];
 
 /// Someone to connect to.
 #[derive(Clone, Debug)]
 pub(super) struct Target {
-    /// How.
+    /// As whom.
     pub(super) config: Config,
+    /// Where, and how encrypted.
+    pub(super) address: ServerAddress,
+    pub(super) connect_timeout: Duration,
     /// The URL as it may be shown.
     pub(super) shown: String,
 }
@@ -126,9 +128,7 @@ fn target(flag: &str, url: &Secret, password: Option<&Secret>) -> Result<Target,
     if config.get_hosts().len() + config.get_hostaddrs().len() != 1 {
         return Err(mistake("it must name one host; repeat the flag for another one"));
     }
-    if matches!(config.get_ssl_mode(), SslMode::Require) {
-        return Err(mistake("sslmode=require: TLS is not possible here"));
-    }
+    let address = address(text).map_err(|what| mistake(&what))?;
     if config.get_password().is_none()
         && let Some(password) = password
     {
@@ -137,10 +137,27 @@ fn target(flag: &str, url: &Secret, password: Option<&Secret>) -> Result<Target,
     if config.get_application_name().is_none() {
         config.application_name(APPLICATION);
     }
-    if config.get_connect_timeout().is_none() {
-        config.connect_timeout(CONNECT_TIMEOUT);
-    }
-    Ok(Target { config, shown })
+    let connect_timeout = config.get_connect_timeout().copied().unwrap_or(CONNECT_TIMEOUT);
+    Ok(Target { config, address, connect_timeout, shown })
+}
+
+/// Where the one host of a URL is and how it is spoken to, by the same rules as those for the servers of a proxy.
+fn address(url: &str) -> Result<ServerAddress, String> {
+    let (_, rest) = url.split_once("://").unwrap_or_default();
+    let (before, query) = rest.split_once('?').unwrap_or((rest, ""));
+    let hosts = before.split('/').next().and_then(|authority| authority.rsplit('@').next());
+    let is_about_tls = |pair: &&str| pair.starts_with("ssl") || pair.starts_with("channel_binding=");
+    let words: Vec<&str> = query.split('&').filter(is_about_tls).collect();
+    let hosts = hosts.unwrap_or_default();
+    let url = format!("postgres://nobody@{hosts}/nothing?tidegate_client_auth=trust&{}", words.join("&"));
+    let flags = Given { url: Some(Secret::new(url)), ..Given::default() };
+    let settings = load(&Sources { flags, ..Sources::default() }).map_err(|mistakes| {
+        let said = mistakes.iter().map(|mistake| format!("{}. {}", mistake.problem, mistake.advice));
+        said.collect::<Vec<_>>().join("; ")
+    })?;
+    let database = settings.databases.first().ok_or("it names no database")?;
+    let node = database.nodes.first().ok_or("it names no host")?;
+    Ok(ServerAddress::new(node, &database.server_tls))
 }
 
 /// The URL without parameters such as Prisma's `connection_limit`, which an app's URL may have.
@@ -191,7 +208,7 @@ mod tests {
     fn all_mistakes_are_told_and_no_password() {
         let urls = [
             "postgres://a:hunter2@h1,h2/d",
-            "postgres://a:hunter2@h/d?sslmode=require",
+            "postgres://a:hunter2@h/d?sslmode=verify-full",
             "host=h password=hunter2",
             "postgres://a:hunter2@h:port/d",
             "postgres://a:hunter2@/d",

@@ -35,7 +35,7 @@ pub(super) fn tables(plan: &Plan) -> Tables {
 pub(super) async fn enter(plan: &Plan) -> Result<Vec<Client>, String> {
     let mut clients = Vec::new();
     for proxy in &plan.proxies {
-        let connected = connect(&proxy.config).await;
+        let connected = connect(proxy).await;
         clients.push(connected.map_err(|trouble| format!("cannot connect to {}: {trouble}", proxy.shown))?);
     }
     Ok(clients)
@@ -119,6 +119,6 @@ pub(super) async fn clear(plan: &Plan, tables: &Tables) -> Result<(), String> {
 }
 
 async fn run(target: &Target, sql: &str) -> Result<(), Trouble> {
-    let client = connect(&target.config).await?;
+    let client = connect(target).await?;
     answer(client.batch_execute(sql)).await
 }

@@ -5,6 +5,8 @@ use std::time::Duration;
 use tokio_postgres::Error;
 use tokio_postgres::error::{Severity, SqlState};
 
+use crate::server::{ConnectError, DriverError};
+
 /// An answer that takes longer than this is an error.
 const ANSWER: Duration = Duration::from_secs(30);
 
@@ -14,6 +16,9 @@ pub(super) enum Trouble {
     /// The server refused, or the connection broke.
     #[error("{}", text(.0))]
     Database(#[from] Error),
+    /// No connection could be opened.
+    #[error("{0}")]
+    Connection(ConnectError),
     /// Nothing came.
     #[error("no answer within {} s", ANSWER.as_secs())]
     Silence,
@@ -22,11 +27,21 @@ pub(super) enum Trouble {
     Nonsense(&'static str),
 }
 
+impl From<DriverError> for Trouble {
+    fn from(error: DriverError) -> Self {
+        match error {
+            DriverError::Open(error) => Self::Connection(error),
+            DriverError::Login { error, .. } => Self::Database(error),
+        }
+    }
+}
+
 impl Trouble {
     /// What it is counted by: the SQLSTATE, or a word where there is none.
     pub(super) fn code(&self) -> &str {
         match self {
             Self::Database(error) => error.code().map_or("connection", |code| code.code()),
+            Self::Connection(_) => "connection",
             Self::Silence => "timeout",
             Self::Nonsense(_) => "answer",
         }
@@ -48,7 +63,7 @@ impl Trouble {
             Self::Database(error) => error.as_db_error().is_some_and(|said| {
                 said.parsed_severity().is_none_or(|severity| severity == Severity::Error)
             }),
-            Self::Silence => false,
+            Self::Connection(_) | Self::Silence => false,
             Self::Nonsense(_) => true,
         }
     }

@@ -7,6 +7,7 @@ use super::command::{COMMANDS, Table};
 use super::inventory::{databases, node_of, pools};
 use crate::cluster::{Node, State};
 use crate::config::PoolMode;
+use crate::server::ServerKey;
 use crate::session::cancel::Slot;
 use crate::session::gate::Passage;
 use crate::session::proxy::{Database, Proxy};
@@ -56,7 +57,7 @@ pub(super) fn columns(table: Table) -> &'static [&'static str] {
             "id",
             "tls",
         ],
-        Table::Servers => &["type", "user", "database", "state", "node", "remote_pid", "link"],
+        Table::Servers => &["type", "user", "database", "state", "node", "remote_pid", "link", "tls"],
         Table::Nodes => &[
             "database",
             "node",
@@ -170,12 +171,12 @@ fn of_client(id: u32, slot: &Slot) -> Vec<String> {
     } else {
         "idle"
     };
-    let (node, process) = link.map_or_else(Default::default, |(pool, process)| {
+    let (node, process) = link.map_or_else(Default::default, |(pool, server)| {
         let node = match &entry.who {
             Who::Client(database, user) => node_of(database, user, &pool),
             Who::Console(_) => String::new(),
         };
-        (node, process.to_string())
+        (node, server.pid.to_string())
     });
     let kind = if entry.replicates { "R" } else { "C" };
     vec![
@@ -195,33 +196,33 @@ fn of_client(id: u32, slot: &Slot) -> Vec<String> {
 
 /// Those that work for a client, then those that are idle.
 fn of_servers(proxy: &Proxy) -> Vec<Vec<String>> {
-    let row = |user: &str, database: &str, state: &str, node: &str, process: u32, link: String| {
-        let process = process.to_string();
+    let row = |user: &str, database: &str, state: &str, node: &str, server: &ServerKey, link: String| {
         vec![
             "S".to_owned(),
             user.to_owned(),
             database.to_owned(),
             state.to_owned(),
             node.to_owned(),
-            process,
+            server.pid.to_string(),
             link,
+            server.tls.as_deref().unwrap_or_default().to_owned(),
         ]
     };
     let mut rows = Vec::new();
     for (id, slot) in present(proxy) {
-        let (Some(Entry { who: Who::Client(database, user), .. }), Some((pool, process))) =
+        let (Some(Entry { who: Who::Client(database, user), .. }), Some((pool, server))) =
             (slot.entry(), slot.link())
         else {
             continue;
         };
         let node = node_of(database, user, &pool);
-        rows.push(row(&user.name, &database.settings.name, "active", &node, process, id.to_string()));
+        rows.push(row(&user.name, &database.settings.name, "active", &node, &server, id.to_string()));
     }
     for database in databases(proxy) {
         for share in pools(&database) {
-            for process in share.pool.idle() {
+            for server in share.pool.idle() {
                 let (user, database) = (&share.user.name, &database.settings.name);
-                rows.push(row(user, database, "idle", &share.node.name, process, String::new()));
+                rows.push(row(user, database, "idle", &share.node.name, &server, String::new()));
             }
         }
     }

@@ -4,8 +4,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio_postgres::Client;
 use tokio_postgres::error::SqlState;
-use tokio_postgres::{Client, Config};
 
 use crate::cli::verify::link::connect;
 use crate::cli::verify::plan::Target;
@@ -18,8 +18,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 /// A replica to make faults on.
 pub(super) struct Replica {
-    config: Config,
-    shown: String,
+    target: Target,
     /// How the delay was set before, as `ALTER SYSTEM` is told.
     delay_before: String,
     /// Taken for as long as something is asked, so faults on one replica come one after the other.
@@ -31,13 +30,12 @@ pub(super) struct Replica {
 impl Replica {
     /// Connects and looks. The error says why nothing can be done here.
     pub(super) async fn open(target: &Target) -> Result<Self, String> {
-        let mut config = target.config.clone();
-        config.application_name(APPLICATION);
-        let client = connect(&config).await.map_err(|trouble| trouble.to_string())?;
+        let mut target = target.clone();
+        target.config.application_name(APPLICATION);
+        let client = connect(&target).await.map_err(|trouble| trouble.to_string())?;
         let delay_before = look(&client).await?;
         Ok(Self {
-            config,
-            shown: target.shown.clone(),
+            target,
             delay_before,
             client: Mutex::new(Some(client)),
             paused: AtomicBool::new(false),
@@ -47,7 +45,7 @@ impl Replica {
 
     /// How it is called.
     pub(super) fn shown(&self) -> &str {
-        &self.shown
+        &self.target.shown
     }
 
     /// Holds replay back for so many milliseconds. The server ends this by itself, also when we are killed meanwhile.
@@ -113,7 +111,7 @@ impl Replica {
         ];
         let by_hand: Vec<&str> = by_hand.iter().filter(|(is_so, _)| *is_so).map(|(_, sql)| *sql).collect();
         let why = last.map_or_else(String::new, |trouble| trouble.to_string());
-        Err(format!("faults on {} are not undone ({why}); run there: {}", self.shown, by_hand.join("; ")))
+        Err(format!("faults on {} are not undone ({why}); run there: {}", self.shown(), by_hand.join("; ")))
     }
 
     /// Whether replay was paused, and whether the delay was changed.
@@ -151,7 +149,7 @@ impl Replica {
         // Taken out: a question that is given up leaves no connection in the middle of an answer.
         let client = match slot.take().filter(|client| !client.is_closed()) {
             Some(client) => client,
-            None => connect(&self.config).await?,
+            None => connect(&self.target).await?,
         };
         let answered = question(&client).await;
         if answered.as_ref().err().is_none_or(Trouble::leaves_connection) {
