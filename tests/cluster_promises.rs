@@ -49,6 +49,8 @@ mod login;
 mod monotonic;
 #[path = "promises/nodes.rs"]
 mod nodes;
+#[path = "promises/passthrough.rs"]
+mod passthrough;
 #[path = "promises/peers.rs"]
 mod peers;
 #[path = "promises/peers_promises.rs"]
@@ -97,6 +99,8 @@ mod unix_socket;
 mod upgrade;
 #[path = "promises/upkeep.rs"]
 mod upkeep;
+#[path = "promises/userlist.rs"]
+mod userlist;
 #[path = "promises/vanishing.rs"]
 mod vanishing;
 

@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use super::mistake::Findings;
 use super::*;
 
+mod accounts;
 mod console;
 mod files;
 mod listen;

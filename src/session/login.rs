@@ -52,8 +52,16 @@ pub(super) async fn log_in(
         None => (true, None),
     };
     if !proven {
-        if let (Account::Guest(_), Ok(database)) = (&account, &database) {
+        if let (Account::Guest(stored), Ok(database)) = (&account, &database) {
             database.accounts.iter().for_each(|accounts| accounts.doubt(applicant.user));
+            if matches!(**stored, Stored::Md5(_)) {
+                let user = applicant.user;
+                tracing::info!(
+                    user,
+                    "the server keeps an md5 hash of this user's password, with which nobody proves anything by SCRAM: \
+                               set the password again with password_encryption = 'scram-sha-256'"
+                );
+            }
         }
         return Err(refused(proxy, &applicant).into());
     }

@@ -54,8 +54,11 @@ pub(super) struct Administrators(HashMap<String, Verifier>);
 impl Administrators {
     /// Deriving keys takes milliseconds each.
     pub(super) fn new(users: &[ConsoleUser]) -> Self {
-        let derive = |user: &ConsoleUser| (user.name.clone(), Verifier::derive(user.password.expose()));
-        Self(users.iter().map(derive).collect())
+        let verifier = |user: &ConsoleUser| {
+            let password = user.password.expose();
+            (user.name.clone(), Verifier::read(password).unwrap_or_else(|| Verifier::derive(password)))
+        };
+        Self(users.iter().map(verifier).collect())
     }
 }
 
