@@ -58,6 +58,8 @@ mod logins;
 mod monotonic;
 #[path = "promises/nodes.rs"]
 mod nodes;
+#[path = "promises/passthrough.rs"]
+mod passthrough;
 #[path = "promises/peers.rs"]
 mod peers;
 #[path = "promises/peers_promises.rs"]
@@ -118,6 +120,8 @@ mod unix_socket;
 mod upgrade;
 #[path = "promises/upkeep.rs"]
 mod upkeep;
+#[path = "promises/userlist.rs"]
+mod userlist;
 #[path = "promises/vanishing.rs"]
 mod vanishing;
 

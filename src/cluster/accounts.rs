@@ -112,9 +112,11 @@ fn password(row: &Row, name: &str) -> Result<Option<Secret>, AskError> {
         row.try_get::<_, Option<String>>(column)
             .map_err(|_| AskError::Rubbish(format!("column {} is no text", column + 1)))
     };
-    let found = text(0)?;
-    if found.as_deref() != Some(name) {
-        return Err(AskError::Rubbish("it is about another name".to_owned()));
+    match text(0)? {
+        // A function that returns one row returns one of nothing where there is none.
+        None => return Ok(None),
+        Some(found) if found != name => return Err(AskError::Rubbish("it is about another name".to_owned())),
+        Some(_) => {}
     }
     Ok(text(1)?.map(Secret::new))
 }

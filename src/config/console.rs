@@ -3,6 +3,7 @@
 use super::mistake::{Findings, Origin, Problem};
 use super::secret::Secret;
 use super::settings::DatabaseSettings;
+use crate::auth::Stored;
 
 /// The databases' names by which clients ask for the console. The second is PgBouncer's, whose tools know no other.
 pub const CONSOLE_NAMES: [&str; 2] = ["tidegate", "pgbouncer"];
@@ -12,7 +13,7 @@ pub const CONSOLE_NAMES: [&str; 2] = ["tidegate", "pgbouncer"];
 pub struct ConsoleUser {
     /// The name to log in with.
     pub name: String,
-    /// What it proves itself with. Nobody gets in without one, whatever `client_auth` says.
+    /// What it proves itself with, or a SCRAM verifier of that. Nobody gets in without one, whatever `client_auth` says.
     pub password: Secret,
 }
 
@@ -44,7 +45,11 @@ pub(super) fn users(
 fn of_databases(name: &str, databases: &[DatabaseSettings]) -> Result<Secret, Problem> {
     const ADVICE: &str = "Give the console a password of its own, with console_password_file";
     let users = databases.iter().flat_map(|database| &database.users).filter(|user| user.name == name);
-    let mut passwords = users.filter_map(|user| user.password.as_ref());
+    let of_users = users.filter_map(|user| user.password.as_ref().or(user.stored.as_ref()));
+    let listed = databases.iter().filter_map(|database| database.accounts.listed.get(name));
+    // An md5 hash proves nothing here.
+    let is_md5 = |text: &Secret| matches!(Stored::read(text.expose()), Some(Stored::Md5(_)));
+    let mut passwords = of_users.chain(listed).filter(|text| !is_md5(text));
     let Some(password) = passwords.next() else {
         return Err(Problem::new(format!("the user {name} has no password in any database"), ADVICE));
     };

@@ -11,6 +11,7 @@ use super::mistake::Findings;
 use super::*;
 
 mod access;
+mod accounts;
 mod console;
 mod files;
 mod listen;

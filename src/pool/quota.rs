@@ -21,7 +21,17 @@ pub struct Quota {
     /// Connections that are open, or being opened.
     open: AtomicUsize,
     seats: Arc<Seats>,
-    members: Mutex<Vec<(WeakPool<Manager>, usize)>>,
+    members: Mutex<Vec<Member>>,
+}
+
+/// A pool that counts towards a quota.
+#[derive(Debug)]
+struct Member {
+    pool: WeakPool<Manager>,
+    /// Connections it should have at least.
+    least: usize,
+    /// The user's number among the seats.
+    user: usize,
 }
 
 /// A pool's share in a quota.
@@ -61,7 +71,7 @@ impl Quota {
     /// Closes an idle connection of the pool that has most above what it should have at least. False if none was idle.
     fn close_one(&self) -> bool {
         let members = self.members.lock().unwrap_or_else(PoisonError::into_inner);
-        let pools = members.iter().filter_map(|(pool, least)| Some((pool.upgrade()?, *least)));
+        let pools = members.iter().filter_map(|member| Some((member.pool.upgrade()?, member.least)));
         let mut pools: Vec<_> = pools
             .map(|(pool, least)| {
                 let open = pool.status().size + pool.manager().spares().len();
@@ -88,11 +98,20 @@ impl Quota {
     }
 }
 
+impl Drop for Share {
+    fn drop(&mut self) {
+        let mut members = self.quota.members.lock().unwrap_or_else(PoisonError::into_inner);
+        members.retain(|member| member.user != self.user);
+        drop(members);
+        self.quota.seats.part(self.user);
+    }
+}
+
 impl Share {
     /// The pool itself, as soon as there is one, and how many connections it should have at least.
     pub(super) fn is_of(&self, pool: WeakPool<Manager>, least: usize) {
         let mut members = self.quota.members.lock().unwrap_or_else(PoisonError::into_inner);
-        members.push((pool, least));
+        members.push(Member { pool, least, user: self.user });
     }
 
     /// Whether it is a share in this quota.

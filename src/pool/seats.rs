@@ -33,12 +33,18 @@ struct Queue {
     limit: usize,
     /// How often others kept a seat while somebody waited here, since somebody here was given one.
     passed: usize,
+    has_parted: bool,
     waiting: VecDeque<(u64, oneshot::Sender<()>)>,
 }
 
 impl Queue {
     fn is_waiting(&self) -> bool {
         !self.waiting.is_empty() && self.taken < self.limit
+    }
+
+    /// Whether its number can be another's.
+    fn is_free(&self) -> bool {
+        self.has_parted && self.taken == 0 && self.waiting.is_empty()
     }
 }
 
@@ -60,11 +66,21 @@ impl Seats {
         Self { limit, state: Mutex::default() }
     }
 
-    /// One more user, who has at most `limit` seats. Returns its number.
+    /// One more user, who has at most `limit` seats. Returns its number, which may have been that of somebody who has parted.
     pub(super) fn join(&self, limit: usize) -> usize {
         let mut state = self.lock();
-        state.users.push(Queue { limit, ..Queue::default() });
+        let queue = Queue { limit, ..Queue::default() };
+        if let Some(user) = state.users.iter().position(Queue::is_free) {
+            state.users[user] = queue;
+            return user;
+        }
+        state.users.push(queue);
         state.users.len() - 1
+    }
+
+    /// The user takes no more seats. Those that it has are left as they would be.
+    pub(super) fn part(&self, user: usize) {
+        self.lock().users[user].has_parted = true;
     }
 
     /// A seat, if there is one for whoever comes now.
@@ -310,6 +326,19 @@ mod tests {
         };
         assert!(rounds <= 2, "{rounds}");
         drop(of_single);
+    }
+
+    #[tokio::test]
+    async fn users_who_come_and_go_take_no_more_numbers() {
+        let seats = Arc::new(Seats::new(2));
+        let (stays, goes) = (seats.join(1), seats.join(1));
+        let held = seats.take(goes).await;
+        seats.part(goes);
+        assert_eq!(seats.join(1), 2, "its seat is not given back yet");
+        drop(held);
+        assert_eq!(seats.join(1), goes);
+        assert_ne!(seats.join(1), stays);
+        assert_eq!(taken(&seats), [0; 4]);
     }
 
     #[tokio::test]

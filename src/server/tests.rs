@@ -1,12 +1,16 @@
 //! Logging in to scripted servers, cut at every byte.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
 
-use super::{ConnectError, Connection, Credential, Endpoint, ServerAddress};
+use super::{ConnectError, Connection, Credential, Endpoint, Held, Keyring, ServerAddress};
+use crate::auth::{Binding, Challenge, ProveError, Verifier};
 use crate::config::{Given, NodeSettings, Secret, ServerTls, Sources, load};
 use crate::net::Stream;
+use crate::wire::sasl_initial;
 
 const READY: &[u8] =
     b"R\0\0\0\x08\0\0\0\0S\0\0\0\x0aa\0b\xc3\xa9\0K\0\0\0\x0c\0\0\0\x07\0\0\0\x09Z\0\0\0\x05I";
@@ -152,4 +156,79 @@ async fn a_connection_that_was_not_settled_is_not_lendable() {
     assert!(connection.settle() && connection.is_lendable());
     theirs.write_all(b"N\0\0\0\x05\0").await.unwrap();
     assert!(!connection.is_lendable(), "the server has spoken");
+}
+
+/// What a client with the password "secret" shows in an exchange with this verifier.
+fn keyring(verifier: &Verifier) -> Arc<Keyring> {
+    let mut client = ScramSha256::new(b"secret", ChannelBinding::unsupported());
+    let challenge = Challenge::new(verifier, client.message(), Binding::None, [7; 18]).unwrap();
+    client.update(challenge.message.as_bytes()).unwrap();
+    let shown = challenge.check(verifier, client.message()).unwrap().client_key;
+    let keyring = Arc::new(Keyring::default());
+    keyring.learn(Held::Scram(verifier.keys(&shown)));
+    keyring
+}
+
+fn message(kind: u32, body: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(body.len() + 8).unwrap();
+    [b"R", &length.to_be_bytes()[..], &kind.to_be_bytes(), body].concat()
+}
+
+/// Logs in with keys to a server that has a verifier, and proves itself with another one.
+async fn login_by_keys(
+    keyring: &Arc<Keyring>,
+    has: &Verifier,
+    proves_with: Option<&Verifier>,
+) -> Result<Connection, ConnectError> {
+    let endpoint = Endpoint { credential: Credential::Keyring(Arc::clone(keyring)), ..endpoint(None) };
+    let (ours, mut server) = tokio::io::duplex(4096);
+    let script = async {
+        packet(&mut server, false).await;
+        server.write_all(&message(10, b"SCRAM-SHA-256\0\0")).await.unwrap();
+        let first = packet(&mut server, true).await;
+        let (_, first) = sasl_initial(&first).unwrap();
+        let challenge = Challenge::new(has, first, Binding::None, [9; 18]).unwrap();
+        server.write_all(&message(11, challenge.message.as_bytes())).await.unwrap();
+        let mut last = [0; 1024];
+        let Ok(length @ 5..) = server.read(&mut last).await else { return };
+        let answer = match proves_with {
+            Some(verifier) => challenge.check(verifier, &last[5..length]).map(|proof| proof.answer),
+            None => Ok("v=AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA=".to_owned()),
+        };
+        server.write_all(&message(12, answer.unwrap().as_bytes())).await.unwrap();
+        let _ = server.write_all(READY).await;
+    };
+    let (result, ()) = tokio::join!(endpoint.login(Stream::Memory(ours)), script);
+    result
+}
+
+#[tokio::test]
+async fn what_a_client_has_shown_logs_in_and_a_false_server_is_found_out() {
+    let verifier = Verifier::derive("secret");
+    let keyring = keyring(&verifier);
+    assert!(login_by_keys(&keyring, &verifier, Some(&verifier)).await.is_ok());
+    let lied_to = login_by_keys(&keyring, &verifier, None).await.unwrap_err();
+    assert!(matches!(lied_to, ConnectError::Prove(ProveError::FalseServer)), "{lied_to}");
+    assert!(!lied_to.is_about_the_user(), "the keys are not forgotten for that");
+    // A server with another salt learns nothing.
+    let other = login_by_keys(&keyring, &Verifier::derive("secret"), None).await.unwrap_err();
+    assert!(matches!(other, ConnectError::Prove(ProveError::OtherVerifier)), "{other}");
+    assert!(other.is_about_the_user());
+    keyring.forget();
+    let forgotten = login_by_keys(&keyring, &verifier, None).await.unwrap_err();
+    assert!(matches!(forgotten, ConnectError::NoKeys), "{forgotten}");
+}
+
+#[tokio::test]
+async fn keys_are_no_password_in_clear_text_or_for_md5() {
+    for request in [&b"R\0\0\0\x08\0\0\0\x03"[..], b"R\0\0\0\x0c\0\0\0\x05salt"] {
+        let keyring = keyring(&Verifier::derive("secret"));
+        let endpoint = Endpoint { credential: Credential::Keyring(keyring), ..endpoint(None) };
+        let (ours, mut server) = tokio::io::duplex(64);
+        let (result, ()) = tokio::join!(endpoint.login(Stream::Memory(ours)), async {
+            packet(&mut server, false).await;
+            server.write_all(request).await.unwrap();
+        });
+        assert!(matches!(result.unwrap_err(), ConnectError::Unknown { .. }));
+    }
 }

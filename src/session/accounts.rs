@@ -159,12 +159,6 @@ impl Accounts {
             }
         }
     }
-
-    /// How many answers are remembered: of those who may log in, and of the others.
-    #[cfg(test)]
-    fn size(&self) -> (usize, usize) {
-        (lock(&self.known).len(), lock(&self.unknown).len())
-    }
 }
 
 /// Drops what is not worth anything any more when there is no room, and everything where that is not enough.
@@ -175,5 +169,21 @@ fn make_room<T>(remembered: &mut HashMap<String, T>, is_good: impl Fn(&T) -> boo
     // Not one by one: each would be looked for among all.
     if remembered.len() >= REMEMBERED {
         remembered.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_tries_many_names_fills_no_memory() {
+        let mut remembered = HashMap::new();
+        for number in 0..5 * REMEMBERED {
+            make_room(&mut remembered, |is_good| *is_good);
+            remembered.insert(number.to_string(), number % 2 == 0);
+            assert!(remembered.len() <= REMEMBERED);
+        }
+        assert!(remembered.contains_key(&(5 * REMEMBERED - 1).to_string()));
     }
 }

@@ -114,8 +114,16 @@ pub(super) async fn log_in(
         }
         audit.demands(&demand);
         let proof = authenticate(proxy, client, &demand, &applicant, account.known()).await;
-        if let (Err(Denial::Refused(..)), Account::Guest(_), Ok(database)) = (&proof, &account, &database) {
+        if let (Err(Denial::Refused(..)), Account::Guest(stored), Ok(database)) = (&proof, &account, &database) {
             database.accounts.iter().for_each(|accounts| accounts.doubt(applicant.user));
+            if matches!(**stored, Stored::Md5(_)) && demand.method == Method::Scram {
+                let user = applicant.user;
+                tracing::info!(
+                    user,
+                    "the server keeps an md5 hash of this user's password, with which nobody proves anything by SCRAM: \
+                     set the password again with password_encryption = 'scram-sha-256'"
+                );
+            }
         }
         let (proof, unknown) = (proof?, |failure| Denial::Refused(LoginRefusal::Unknown, failure));
         let database = database.map_err(unknown)?;

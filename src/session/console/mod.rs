@@ -56,9 +56,12 @@ pub(super) struct Administrators(HashMap<String, Verifier>);
 impl Administrators {
     /// Deriving keys takes milliseconds each.
     pub(super) fn new(users: &[ConsoleUser], salts: &Salts) -> Self {
-        let derive =
-            |user: &ConsoleUser| (user.name.clone(), salts.verifier(&user.name, user.password.expose()));
-        Self(users.iter().map(derive).collect())
+        let verifier = |user: &ConsoleUser| {
+            let password = user.password.expose();
+            let read = Verifier::read(password);
+            (user.name.clone(), read.unwrap_or_else(|| salts.verifier(&user.name, password)))
+        };
+        Self(users.iter().map(verifier).collect())
     }
 }
 
