@@ -122,9 +122,9 @@ const GSSENC_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 48];
 const HOLDS: Duration = Duration::from_secs(2);
 
 impl Attack {
-    /// Whether only time ends it.
-    pub fn is_silent(self) -> bool {
-        matches!(self, HalfStartup | Slowloris | NeverSpeak | Vanished)
+    /// Whether it may be that only time ends it.
+    pub fn takes_time(self) -> bool {
+        matches!(self, HalfStartup | Slowloris | EncryptionForEver | NeverSpeak | Vanished)
     }
 
     /// How many in a round of attacks are of this kind. Those that make a server work are few: what is measured is the
