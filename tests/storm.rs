@@ -162,7 +162,7 @@ fn check(stage: &Stage, tally: &Tally, (before, files): (u64, Files)) {
     support::wait_until("the proxy has open what it had", || stage.files().others <= files.others);
     // Ten a node for each user, and the monitor's and the catalog's.
     assert!(stage.files().servers <= 2 * 2 * 10 + 4, "{:?}", stage.files());
-    assert_eq!(stage.proxy.metric("tidegate_panics_total", &[]) as u64, 0);
+    assert!(stage.proxy.metric("tidegate_panics_total", &[]) < 0.5, "a panic");
 }
 
 #[test]
@@ -175,7 +175,7 @@ fn ten_thousand_hostile_connections_a_minute_hurt_nobody() {
     let (tally, tps) = stage.storm(Duration::from_secs(10));
     println!(
         "{tps:.0} transactions a second, the proxy's CPU {:.2} s in {:.1?}",
-        (gauge.cpu() - cpu).as_secs_f64(),
+        (gauge.cpu() - cpu),
         begun.elapsed()
     );
     check(&stage, &tally, before);
@@ -195,10 +195,10 @@ fn ten_thousand_hostile_connections_a_minute_cost_little() {
     for phase in 1..=phases {
         let (cpu, begun) = (gauge.cpu(), Instant::now());
         let without = stage.pgbench(PHASE);
-        let usual = (gauge.cpu() - cpu).as_secs_f64() / begun.elapsed().as_secs_f64();
+        let usual = (gauge.cpu() - cpu) / begun.elapsed().as_secs_f64();
         let (cpu, begun) = (gauge.cpu(), Instant::now());
         let (tally, with) = stage.storm(PHASE);
-        let busy = (gauge.cpu() - cpu).as_secs_f64() / begun.elapsed().as_secs_f64();
+        let busy = (gauge.cpu() - cpu) / begun.elapsed().as_secs_f64();
         println!(
             "{phase}: {without:.0} transactions a second, {with:.0} in the storm; the proxy's CPU {usual:.2} and {busy:.2} of a core"
         );

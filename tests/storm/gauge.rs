@@ -35,14 +35,14 @@ impl Gauge {
         fs::write(format!("/proc/{}/clear_refs", self.0), "5").unwrap();
     }
 
-    /// CPU time of all threads.
-    pub fn cpu(self) -> Duration {
+    /// CPU time of all threads, in seconds.
+    pub fn cpu(self) -> f64 {
         let threads = fs::read_dir(format!("/proc/{}/task", self.0)).unwrap();
         let of = |thread: fs::DirEntry| {
             let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
             text.split(' ').next()?.parse::<u64>().ok()
         };
-        Duration::from_nanos(threads.filter_map(|thread| of(thread.unwrap())).sum())
+        Duration::from_nanos(threads.filter_map(|thread| of(thread.unwrap())).sum()).as_secs_f64()
     }
 
     /// What it has open.
