@@ -20,19 +20,19 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use attack::Target;
-use gauge::Gauge;
+use gauge::{Files, Gauge, Ports};
 use support::proxy::{RunningProxy, Tidegate};
 use support::tools::run;
 use tempfile::TempDir;
 use tidegate::config::{Sources, load};
-use tidegate::local::{LocalCluster, Login};
+use tidegate::local::{LocalCluster, LocalNode, Login};
 use tokio::runtime::{Builder, Runtime};
 use weather::{Tally, Weather};
 
 /// Connections in a minute.
 const RATE: u32 = 10_000;
 /// What the proxy's memory may grow by, in KiB, with all that a storm can have open at one time.
-const HELD: u64 = 32 * 1024;
+const HELD: u64 = 16 * 1024;
 /// Share of the throughput without a storm that there must be with one.
 const THROUGHPUT: f64 = 0.9;
 /// Time to log in where the proxy can be told, and where it cannot.
@@ -49,6 +49,7 @@ struct Stage {
     _cluster: LocalCluster,
     runtime: Runtime,
     login: Duration,
+    ports: Ports,
     _folder: TempDir,
 }
 
@@ -72,8 +73,10 @@ impl Stage {
             tidegate = tidegate.program(&program);
         }
         let proxy = tidegate.start();
+        let servers = cluster.replicas().iter().chain([cluster.primary()]).map(LocalNode::port).collect();
+        let ports = Ports { clients: proxy.address().port(), servers };
         let runtime = Builder::new_current_thread().enable_all().build().unwrap();
-        let stage = Self { proxy, _cluster: cluster, runtime, login, _folder: folder };
+        let stage = Self { proxy, _cluster: cluster, runtime, login, ports, _folder: folder };
         // Pools are filled, and whatever is made once is made.
         stage.pgbench(Duration::from_secs(1));
         stage.weather(Duration::ZERO).drizzles(&stage.runtime);
@@ -107,10 +110,14 @@ impl Stage {
         })
     }
 
+    /// What the proxy has open.
+    fn files(&self) -> Files {
+        Gauge::of(&self.proxy).files(&self.ports)
+    }
+
     /// Waits until the proxy has no client's socket any more.
     fn wait_calm(&self) {
-        let (gauge, port) = (Gauge::of(&self.proxy), self.proxy.address().port());
-        support::wait_until("the proxy has let go of every client's socket", || gauge.clients(port) == 0);
+        support::wait_until("the proxy has let go of every client's socket", || self.files().clients == 0);
     }
 }
 
@@ -122,7 +129,7 @@ fn configuration(cluster: &LocalCluster, login: Duration) -> String {
     };
     let replica = cluster.replica(0);
     format!(
-        "{time}[database.app]\nnodes = [\"127.0.0.1:{}\", \"127.0.0.1:{}\"]\n\
+        "{time}[database.app]\nconnection_limit = 10\nnodes = [\"127.0.0.1:{}\", \"127.0.0.1:{}\"]\n\
          [database.app.user.app]\npassword = \"secret\"\n\
          [database.app.user.idler]\npassword = \"secret\"\n",
         cluster.primary().port(),
@@ -142,7 +149,7 @@ fn median(mut values: Vec<f64>) -> f64 {
 }
 
 /// What holds after every storm.
-fn check(stage: &Stage, tally: &Tally, (before, files): (u64, usize)) {
+fn check(stage: &Stage, tally: &Tally, (before, files): (u64, Files)) {
     let gauge = Gauge::of(&stage.proxy);
     println!("{tally}time to log in {:?}", stage.login);
     let (peak, after) = (gauge.peak(), gauge.memory());
@@ -150,9 +157,12 @@ fn check(stage: &Stage, tally: &Tally, (before, files): (u64, usize)) {
     tally.check();
     assert!(peak.saturating_sub(before) < HELD, "memory: {before} KiB before, {peak} KiB at most");
     stage.wait_calm();
-    // Of the rest some are the pools', which may have grown by what their limits allow.
-    println!("open files: {files} before, {} after", gauge.files());
-    assert_eq!(stage.proxy.metric("tidegate_panics_total", &[]) as u64, 0);
+    println!("open files: {files:?} before, {:?} after", stage.files());
+    // A connection of the moment, such as one that asks a node who it is, may be among them.
+    support::wait_until("the proxy has open what it had", || stage.files().others <= files.others);
+    // Ten a node for each user, and the monitor's and the catalog's.
+    assert!(stage.files().servers <= 2 * 2 * 10 + 4, "{:?}", stage.files());
+    assert!(stage.proxy.metric("tidegate_panics_total", &[]) < 0.5, "a panic");
 }
 
 #[test]
@@ -160,12 +170,12 @@ fn ten_thousand_hostile_connections_a_minute_hurt_nobody() {
     let stage = Stage::set();
     let gauge = Gauge::of(&stage.proxy);
     gauge.forgets_peak();
-    let before = (gauge.memory(), gauge.files());
+    let before = (gauge.memory(), stage.files());
     let (cpu, begun) = (gauge.cpu(), Instant::now());
     let (tally, tps) = stage.storm(Duration::from_secs(10));
     println!(
         "{tps:.0} transactions a second, the proxy's CPU {:.2} s in {:.1?}",
-        (gauge.cpu() - cpu).as_secs_f64(),
+        (gauge.cpu() - cpu),
         begun.elapsed()
     );
     check(&stage, &tally, before);
@@ -180,15 +190,15 @@ fn ten_thousand_hostile_connections_a_minute_cost_little() {
     let stage = Stage::set();
     let gauge = Gauge::of(&stage.proxy);
     gauge.forgets_peak();
-    let before = (gauge.memory(), gauge.files());
+    let before = (gauge.memory(), stage.files());
     let (mut all, mut calm, mut stormy, mut ratios) = (Tally::default(), Vec::new(), Vec::new(), Vec::new());
     for phase in 1..=phases {
         let (cpu, begun) = (gauge.cpu(), Instant::now());
         let without = stage.pgbench(PHASE);
-        let usual = (gauge.cpu() - cpu).as_secs_f64() / begun.elapsed().as_secs_f64();
+        let usual = (gauge.cpu() - cpu) / begun.elapsed().as_secs_f64();
         let (cpu, begun) = (gauge.cpu(), Instant::now());
         let (tally, with) = stage.storm(PHASE);
-        let busy = (gauge.cpu() - cpu).as_secs_f64() / begun.elapsed().as_secs_f64();
+        let busy = (gauge.cpu() - cpu) / begun.elapsed().as_secs_f64();
         println!(
             "{phase}: {without:.0} transactions a second, {with:.0} in the storm; the proxy's CPU {usual:.2} and {busy:.2} of a core"
         );

@@ -200,7 +200,12 @@ impl Challenge {
             (flag, _) if flag.starts_with("p=") => return Err(ScramError::ChannelBinding),
             _ => return Err(ScramError::Malformed),
         };
-        let client_nonce = bare.split(',').find_map(|a| a.strip_prefix("r=")).ok_or(ScramError::Malformed)?;
+        // An identity to act as is not taken on, and an extension (m=) that must be understood is none that is.
+        let mut attributes = bare.split(',');
+        let named = authzid.is_empty() && attributes.next().is_some_and(|name| name.starts_with("n="));
+        let client_nonce = attributes.next().filter(|_| named).and_then(|nonce| nonce.strip_prefix("r="));
+        let client_nonce = client_nonce.filter(|nonce| nonce.bytes().all(|byte| byte.is_ascii_graphic()));
+        let client_nonce = client_nonce.ok_or(ScramError::Malformed)?;
         let nonce = format!("{client_nonce}{}", BASE64.encode(nonce));
         let header = format!("{flag},{authzid},");
         Ok(Self {
@@ -288,6 +293,24 @@ mod tests {
         let hidden = exchange("x", "x", Binding::Offered, ChannelBinding::unrequested());
         assert_eq!(hidden, Err(ScramError::ChannelBinding));
         assert_eq!(exchange("x", "x", end, ChannelBinding::unsupported()), Err(ScramError::ChannelBinding));
+    }
+
+    #[test]
+    fn identities_to_act_as_and_extensions_to_be_understood_are_refused() {
+        let v = Verifier::derive("x");
+        let says = |first: &str| Challenge::new(&v, first.as_bytes(), Binding::None, [0; 18]).map(drop);
+        assert_eq!(says("n,,n=,r=abc"), Ok(()));
+        assert_eq!(says("n,,n=*,r=abc,x=what may be passed over"), Ok(()));
+        for attack in [
+            "n,a=postgres,n=,r=abc",
+            "n,,m=ext,n=,r=abc",
+            "n,,n=,m=ext,r=abc",
+            "n,,r=abc",
+            "n,,n=,r=a\0b",
+            "n,,n=,r=\u{e9}",
+        ] {
+            assert_eq!(says(attack), Err(ScramError::Malformed), "{attack:?}");
+        }
     }
 
     #[test]

@@ -122,9 +122,9 @@ const GSSENC_REQUEST: [u8; 8] = [0, 0, 0, 8, 4, 210, 22, 48];
 const HOLDS: Duration = Duration::from_secs(2);
 
 impl Attack {
-    /// Whether only time ends it.
-    pub fn is_silent(self) -> bool {
-        matches!(self, HalfStartup | Slowloris | NeverSpeak | Vanished)
+    /// Whether it may be that only time ends it.
+    pub fn takes_time(self) -> bool {
+        matches!(self, HalfStartup | Slowloris | EncryptionForEver | NeverSpeak | Vanished)
     }
 
     /// How many in a round of attacks are of this kind. Those that make a server work are few: what is measured is the
@@ -155,7 +155,9 @@ impl Attack {
             LengthZero => stream.write_all(&[0; 8]).await?,
             LengthNegative => stream.write_all(&[0xff; 8]).await?,
             LengthHuge => {
-                stream.write_all(&[&[0x7f, 0xff, 0xff, 0xff, 0, 3, 0, 0][..], &[b'x'; 4096]].concat()).await?
+                stream
+                    .write_all(&[&[0x7f, 0xff, 0xff, 0xff, 0, 3, 0, 0][..], &[b'x'; 4096]].concat())
+                    .await?;
             }
             Stuffed => stream.write_all(&[&SSL_REQUEST[..], &hello].concat()).await?,
             UnknownVersion => {
@@ -175,7 +177,7 @@ impl Attack {
             PasswordHuge => {
                 challenge(stream, "app").await?;
                 let head = [&[b'p'][..], &100_000_000_u32.to_be_bytes()].concat();
-                stream.write_all(&[&head[..], &[b'x'; 65_536]].concat()).await?;
+                stream.write_all(&[&head[..], &vec![b'x'; 65_536]].concat()).await?;
             }
             QueryUnasked => {
                 challenge(stream, "app").await?;

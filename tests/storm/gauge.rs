@@ -35,36 +35,50 @@ impl Gauge {
         fs::write(format!("/proc/{}/clear_refs", self.0), "5").unwrap();
     }
 
-    /// CPU time of all threads.
-    pub fn cpu(self) -> Duration {
+    /// CPU time of all threads, in seconds.
+    pub fn cpu(self) -> f64 {
         let threads = fs::read_dir(format!("/proc/{}/task", self.0)).unwrap();
         let of = |thread: fs::DirEntry| {
             let text = fs::read_to_string(thread.path().join("schedstat")).ok()?;
             text.split(' ').next()?.parse::<u64>().ok()
         };
-        Duration::from_nanos(threads.filter_map(|thread| of(thread.unwrap())).sum())
+        Duration::from_nanos(threads.filter_map(|thread| of(thread.unwrap())).sum()).as_secs_f64()
     }
 
-    /// Connections of clients, by their sockets: those on the port on which it listens.
-    pub fn clients(self, port: u16) -> usize {
-        let inodes: Vec<String> = fs::read_dir(format!("/proc/{}/fd", self.0))
+    /// What it has open.
+    pub fn files(self, ports: &Ports) -> Files {
+        let files: Vec<String> = fs::read_dir(format!("/proc/{}/fd", self.0))
             .unwrap()
             .filter_map(|fd| Some(fs::read_link(fd.ok()?.path()).ok()?.to_string_lossy().into_owned()))
             .collect();
         let table = fs::read_to_string(format!("/proc/{}/net/tcp", self.0)).unwrap();
-        let local = format!(":{port:04X}");
-        // 0A is a socket that listens.
-        let of_clients = table.lines().skip(1).filter(|line| {
+        let (mut clients, mut servers) = (0, 0);
+        for line in table.lines().skip(1) {
             let words: Vec<&str> = line.split_whitespace().collect();
-            words[1].ends_with(&local)
-                && words[3] != "0A"
-                && inodes.contains(&format!("socket:[{}]", words[9]))
-        });
-        of_clients.count()
+            let port = |word: &str| u16::from_str_radix(word.rsplit(':').next().unwrap(), 16).unwrap();
+            // 0A is a socket that listens.
+            if words[3] != "0A" && files.contains(&format!("socket:[{}]", words[9])) {
+                clients += usize::from(port(words[1]) == ports.clients);
+                servers += usize::from(ports.servers.contains(&port(words[2])));
+            }
+        }
+        Files { clients, servers, others: files.len() - clients - servers }
     }
+}
 
-    /// Open files.
-    pub fn files(self) -> usize {
-        fs::read_dir(format!("/proc/{}/fd", self.0)).unwrap().count()
-    }
+/// Where it listens, and where its servers do.
+#[derive(Clone, Debug)]
+pub struct Ports {
+    pub clients: u16,
+    pub servers: Vec<u16>,
+}
+
+/// How many files a process has open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Files {
+    /// Sockets of clients.
+    pub clients: usize,
+    /// Sockets to servers: as many as the pools hold, and the monitor.
+    pub servers: usize,
+    pub others: usize,
 }

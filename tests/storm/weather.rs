@@ -52,7 +52,7 @@ impl Weather {
 
     /// One attack of each kind that does not wait for time to pass.
     pub fn drizzles(self, runtime: &Runtime) -> Tally {
-        let each = ALL.into_iter().filter(|attack| !attack.is_silent()).cycle().take(ALL.len() * 3);
+        let each = ALL.into_iter().filter(|attack| !attack.takes_time()).cycle().take(ALL.len() * 3);
         runtime.block_on(self.wage(each, false))
     }
 
