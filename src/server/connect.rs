@@ -7,6 +7,7 @@ use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::{ChannelBinding, SCRAM_SHA_256, ScramSha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpStream, UnixStream};
+use zeroize::{Zeroize, Zeroizing};
 
 use super::{ConnectError, Connection};
 use crate::config::{Host, Secret, socket_path};
@@ -92,10 +93,10 @@ impl Endpoint {
             let body = login.authentication().await?;
             match Authentication::read(&body)? {
                 Authentication::Ok => return Ok(()),
-                Authentication::Cleartext => login.password(password()?),
+                Authentication::Cleartext => login.password(password()?).await?,
                 Authentication::Md5(salt) => {
                     let hash = md5_hash(self.user.as_bytes(), password()?.as_bytes(), salt);
-                    login.password(&hash);
+                    login.password(&Zeroizing::new(hash)).await?;
                 }
                 Authentication::Sasl(mechanisms) => login.scram(mechanisms, password()?).await?,
                 Authentication::SaslContinue(_) | Authentication::SaslFinal(_) => {
@@ -151,10 +152,13 @@ impl Login {
         }
     }
 
-    fn password(&mut self, text: &str) {
-        let mut body = text.as_bytes().to_vec();
-        body.push(0);
-        encode::password(&mut self.outbox, &body);
+    /// Sends a password past the outbox, which would keep a copy of it.
+    async fn password(&mut self, text: &str) -> Result<(), ConnectError> {
+        let mut body = Zeroizing::new(vec![0; text.len() + 1]);
+        body[..text.len()].copy_from_slice(text.as_bytes());
+        let mut message = Wiped(BytesMut::with_capacity(wire::HEADER_LEN + body.len()));
+        encode::password(&mut message.0, &body);
+        Ok(self.stream.write_all(&message.0).await?)
     }
 
     async fn scram(&mut self, mechanisms: &[u8], password: &str) -> Result<(), ConnectError> {
@@ -174,6 +178,15 @@ impl Login {
             return Err(wire::WireError::Malformed("SASL").into());
         };
         scram.finish(proof).map_err(ConnectError::Sasl)
+    }
+}
+
+/// Bytes that are overwritten when they go, also when the login is given up.
+struct Wiped(BytesMut);
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        self.0.as_mut().zeroize();
     }
 }
 
