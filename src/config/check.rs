@@ -1,5 +1,6 @@
 //! From layers laid over each other to checked values: what only shows when everything is known.
 
+use super::admin;
 use super::console;
 use super::health;
 use super::layer::{DatabaseLayer, RuleLayer, Tuning, UserLayer};
@@ -7,9 +8,9 @@ use super::limits::LimitSettings;
 use super::listen::{ListenAddress, check_directory, clash};
 use super::mistake::{Findings, Origin, Problem};
 use super::node::{NodeSettings, Role};
+use super::passfile::{Fallback, Login};
 use super::peers;
 use super::rule::RuleSettings;
-use super::secret::Secret;
 use super::settings::{
     ClientAuth, DEFAULT_ADMIN, DEFAULT_LISTEN, DEFAULT_LOG, DEFAULT_MAX_CLIENTS, DEFAULT_PREPARED_PER_SERVER,
     DEFAULT_SHUTDOWN_DELAY, DEFAULT_SHUTDOWN_TIMEOUT, DEFAULT_STARTUP_TIMEOUT, DEFAULT_UPGRADE_TIMEOUT,
@@ -23,7 +24,7 @@ use std::net::SocketAddr;
 pub(super) fn settings(
     top: TopLayer,
     databases: Vec<(String, DatabaseLayer)>,
-    fallback: Option<&Secret>,
+    mut fallback: Fallback<'_>,
     findings: &mut Findings,
 ) -> Settings {
     let listen = top.listen.unwrap_or_else(|| vec![ListenAddress::Tcp(DEFAULT_LISTEN)]);
@@ -32,18 +33,23 @@ pub(super) fn settings(
         Admin::At(address) => Some(address),
     };
     let mut databases: Vec<DatabaseSettings> =
-        databases.into_iter().map(|(name, layer)| database(name, layer, fallback, findings)).collect();
+        databases.into_iter().map(|(name, layer)| database(name, layer, &mut fallback, findings)).collect();
     if let Some(locality) = &top.locality {
         place(locality, &mut databases, findings);
     }
     addresses(&listen, admin, &databases, findings);
+    if let Some(admin) = admin {
+        admin::check(admin, top.admin_token.as_ref(), top.admin_open, findings);
+    }
     let others = top.peers.unwrap_or_default();
     peers::check(top.peer_id, &others, &listen, findings);
     let console_users =
-        console::users(top.console_users, top.console_password.as_ref(), &databases, findings);
+        console::users(top.console_users, top.console_password.as_ref(), &databases, &listen, findings);
     Settings {
         listen,
         admin,
+        admin_open: top.admin_open,
+        admin_token: top.admin_token,
         workers: top.workers,
         locality: top.locality,
         log: top.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()),
@@ -89,17 +95,11 @@ fn addresses(
         }
         findings.keep(&origin, check_directory(address));
     }
-    let Some(admin) = admin else { return };
-    let origin = Origin::new("admin");
-    if let Some(other) = listen.iter().filter_map(ListenAddress::tcp).find(|other| clash(&admin, other)) {
+    let taken =
+        |admin: &SocketAddr| listen.iter().filter_map(ListenAddress::tcp).find(|other| clash(admin, other));
+    if let Some((admin, other)) = admin.and_then(|admin| Some((admin, taken(&admin)?))) {
         let problem = format!("its address {admin} is taken by listen ({other})");
-        findings.mistake(&origin, Problem::new(problem, "Give it another port, or say off"));
-    }
-    if !admin.ip().is_loopback() {
-        findings.warn(
-            &origin,
-            format_args!("{admin} can be reached from other machines and asks for no password"),
-        );
+        findings.mistake(&Origin::new("admin"), Problem::new(problem, "Give it another port, or say off"));
     }
     let trusting = databases.iter().find(|database| database.client_auth == ClientAuth::Trust);
     if let (Some(database), Some(open)) =
@@ -114,7 +114,7 @@ fn addresses(
 fn database(
     name: String,
     layer: DatabaseLayer,
-    fallback: Option<&Secret>,
+    fallback: &mut Fallback<'_>,
     findings: &mut Findings,
 ) -> DatabaseSettings {
     let DatabaseLayer { origin, broken, server_name, nodes, users, rules, tuning } = layer;
@@ -129,17 +129,26 @@ fn database(
     check_rules(&rules, &users, findings);
     let topology = TopologySettings::of(&tuning, place, nodes, &origin, findings);
     let client_auth = tuning.client_auth.unwrap_or_default();
-    let users = users.into_iter();
-    let users: Vec<_> = users.map(|layer| user(layer, &tuning, broken, fallback, findings)).collect();
+    let server_name = server_name.unwrap_or_else(|| name.clone());
+    let nodes = topology.known();
+    let user = |mut layer: UserLayer| {
+        if layer.password.is_none() {
+            let passfile = tuning.passfile.as_deref();
+            let login = Login { passfile, nodes: &nodes, database: &server_name, user: &layer.name };
+            layer.password = fallback.password(&login, &layer.origin, findings);
+        }
+        user(layer, &tuning, broken, findings)
+    };
+    let users: Vec<_> = users.into_iter().map(user).collect();
     let database_connection_limit = tuning.database_connection_limit.filter(|limit| *limit > 0);
     check_least(&origin, database_connection_limit, &users, findings);
     let health = health::limits(&tuning);
     let server_settings = server_settings(&origin, tuning.application_name, tuning.options, findings);
     let defaults = PoolSettings::default();
     DatabaseSettings {
-        server_name: server_name.unwrap_or_else(|| name.clone()),
+        server_name,
         name,
-        nodes: topology.known(),
+        nodes,
         topology,
         users,
         pool: PoolSettings {
@@ -223,18 +232,11 @@ fn check_rules(rules: &[RuleLayer], users: &[UserLayer], findings: &mut Findings
     }
 }
 
-fn user(
-    layer: UserLayer,
-    database: &Tuning,
-    broken: bool,
-    fallback: Option<&Secret>,
-    findings: &mut Findings,
-) -> UserSettings {
+fn user(layer: UserLayer, database: &Tuning, broken: bool, findings: &mut Findings) -> UserSettings {
     let UserLayer { name, password, tuning, limits, origin } = layer;
     let client_auth = database.client_auth.unwrap_or_default();
-    let password = password.or_else(|| fallback.cloned());
     if password.is_none() && client_auth == ClientAuth::Scram && !broken {
-        let advice = "Put it into the URL (user:password@host), into PGPASSWORD, or into password_file in the file; \
+        let advice = "Put it into the URL (user:password@host), into PGPASSWORD, into a passfile, or into password_file in the file; \
                       to let everyone in without one, say tidegate_client_auth=trust";
         findings.mistake(&origin, Problem::new(format!("the user {name} has no password"), advice));
     }

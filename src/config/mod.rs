@@ -8,6 +8,7 @@
 //! for, it reads no environment variable and holds no global, and nothing reads configuration after it: the parts of
 //! the proxy get values. Passwords live in [`Secret`] from the moment they are split out of their URL.
 
+mod admin;
 mod check;
 pub mod consistency;
 mod console;
@@ -22,20 +23,24 @@ mod load;
 mod mistake;
 mod node;
 mod options;
+mod passfile;
 mod peers;
 mod redact;
 mod rule;
 mod secret;
+mod secret_file;
 mod settings;
 mod suggest;
 mod top;
 mod topology;
 mod url;
 mod value;
+mod variables;
 
 #[cfg(test)]
 mod tests;
 
+pub use admin::AdminOpen;
 pub use consistency::{Level, OnStale, Overflow, Scope};
 pub use console::{CONSOLE_NAMES, ConsoleUser};
 pub use limits::LimitSettings;
@@ -52,3 +57,4 @@ pub use settings::{
 };
 pub use suggest::nearest;
 pub use topology::{DiscoverySettings, NodeSource, TopologySettings};
+pub use variables::{SecretFiles, SecretVariable, read_variable_file};

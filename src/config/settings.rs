@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
+use super::admin::AdminOpen;
 use super::consistency::{Level, OnStale, Overflow, Scope};
 use super::console::ConsoleUser;
 use super::limits::LimitSettings;
@@ -34,6 +35,10 @@ pub struct Settings {
     pub listen: Vec<ListenAddress>,
     /// Address of health and metrics; `None` when it is off.
     pub admin: Option<SocketAddr>,
+    /// What the admin address shows without credentials, where that was said.
+    pub admin_open: Option<AdminOpen>,
+    /// What the admin address asks for before it shows the rest.
+    pub admin_token: Option<Secret>,
     /// Number of worker threads; `None` means decided at start from the cores there are.
     pub workers: Option<usize>,
     /// The zone that the proxy runs in: replicas of the same one are preferred.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+use super::admin::{self, AdminOpen};
 use super::layer::layer;
 use super::listen::{ListenAddress, parse_listen, parse_tcp};
 use super::mistake::{Problem, quoted};
@@ -12,7 +13,7 @@ use super::node::zone;
 use super::peers::{PeerId, PeerSettings, parse_id, parse_peer};
 use super::secret::Secret;
 use super::suggest::nearest;
-use super::value::{count, duration, switch};
+use super::value::{count, duration, switch, word};
 
 /// Where the admin console is, or that there is none.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,6 +27,8 @@ layer! {
     pub(super) struct TopLayer {
         listen: Vec<ListenAddress>,
         admin: Admin,
+        admin_open: AdminOpen,
+        admin_token: Secret,
         workers: usize,
         locality: String,
         log: String,
@@ -44,6 +47,7 @@ layer! {
 pub(super) const KEYS: [&str; 12] = [
     "listen",
     "admin",
+    "admin_open",
     "workers",
     "locality",
     "log",
@@ -52,9 +56,11 @@ pub(super) const KEYS: [&str; 12] = [
     "shutdown_delay",
     "upgrade_timeout",
     "console_users",
-    "console_password",
     "peer_id",
 ];
+
+/// The keys of a file that [`TopLayer::set_secret`] understands; with `_file` behind them they name a file.
+pub(super) const SECRETS: [&str; 2] = ["console_password", "admin_token"];
 
 /// Those of [`KEYS`] that can be lists; each value is set for itself.
 pub(super) const LISTS: [&str; 2] = ["listen", "console_users"];
@@ -76,6 +82,7 @@ impl TopLayer {
             }
             "admin" if value == "off" => self.admin = Some(Admin::Off),
             "admin" => self.admin = Some(Admin::At(parse_tcp(value, 6433)?)),
+            "admin_open" => self.admin_open = Some(word(value)?),
             "workers" => self.workers = Some(count(value, 1, 1024)?),
             "locality" => self.locality = Some(zone(value)?),
             "log" => self.log = Some(filter(value)?),
@@ -91,9 +98,6 @@ impl TopLayer {
                 }
                 known.push(value.to_owned());
             }
-            "console_password" => {
-                self.console_password = Some(Secret::new(value)).filter(|_| !value.is_empty());
-            }
             "shutdown_delay" => self.shutdown_delay = Some(duration(value)?),
             "upgrade_timeout" => self.upgrade_timeout = Some(duration(value)?),
             "peer_id" => self.peer_id = Some(parse_id(value)?),
@@ -104,6 +108,21 @@ impl TopLayer {
 }
 
 impl TopLayer {
+    /// Sets the secret that `key`, one of [`SECRETS`], says; one that is empty is none.
+    pub(super) fn set_secret(&mut self, key: &str, secret: Secret) -> Result<(), Problem> {
+        let (slot, secret) = match key {
+            "console_password" => (&mut self.console_password, secret),
+            "admin_token" if secret.is_empty() => return Ok(()),
+            "admin_token" => (&mut self.admin_token, admin::token(secret)?),
+            _ => return Err(super::keys::unknown("setting", key, SECRETS)),
+        };
+        if slot.is_some() {
+            return Err(Problem::new(format!("both {key} and {key}_file are given"), "Give one of the two"));
+        }
+        *slot = Some(secret).filter(|secret| !secret.is_empty());
+        Ok(())
+    }
+
     /// Adds one of the peers.
     pub(super) fn add_peer(&mut self, number: &str, address: &str) -> Result<(), Problem> {
         let peer = parse_peer(number, address)?;
