@@ -28,7 +28,7 @@ pub fn run(settings: &Settings, sources: &Sources) -> ExitCode {
         Err(text) => return refuse(&text),
     };
     let reloader = Reloader::new(sources.clone(), settings.clone(), filter);
-    for warning in &settings.warnings {
+    for warning in settings.warnings.iter().chain(&sources.exposed()) {
         tracing::warn!("{warning}");
     }
     let inherited = match Summons::from_environment() {
@@ -137,7 +137,7 @@ async fn live(mut running: Running, reloader: &mut Reloader, signals: &mut Signa
                     reply = orders::reload(reloader, &running.proxy) => reply,
                     () = signals.stop() => break false,
                 };
-                running.set_patience(&reloader.settings);
+                running.follow(&reloader.settings);
                 notifier.reloaded(&status(&running.proxy));
                 None
             }
