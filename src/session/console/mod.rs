@@ -29,6 +29,7 @@ use super::proxy::Proxy;
 use super::roster::{Entry, Who};
 use crate::auth::Verifier;
 use crate::config::{CONSOLE_NAMES, ConsoleUser};
+use crate::net::Peer;
 use crate::wire::{
     self, Frontend, StartupParameters, TransactionStatus, encode, frontend_message, query_text,
 };
@@ -49,12 +50,22 @@ const REPORTED: [(&str, &str); 7] = [
 
 /// Those who may use the console, by name.
 #[derive(Debug)]
-pub(super) struct Administrators(HashMap<String, Verifier>);
+pub(super) struct Administrators(HashMap<String, Administrator>);
+
+#[derive(Debug)]
+struct Administrator {
+    verifier: Verifier,
+    /// Whether the password is the console's own, and so good from everywhere.
+    is_own: bool,
+}
 
 impl Administrators {
     /// Deriving keys takes milliseconds each.
     pub(super) fn new(users: &[ConsoleUser]) -> Self {
-        let derive = |user: &ConsoleUser| (user.name.clone(), Verifier::derive(user.password.expose()));
+        let derive = |user: &ConsoleUser| {
+            let verifier = Verifier::derive(user.password.expose());
+            (user.name.clone(), Administrator { verifier, is_own: user.is_own })
+        };
         Self(users.iter().map(derive).collect())
     }
 }
@@ -97,8 +108,8 @@ impl Console {
         let allowed = administrators.0.get(name);
         let user = proxy.databases().values().find_map(|database| database.users.get(name).cloned());
         let known = allowed.is_some() || user.is_some();
-        let verifier =
-            allowed.or_else(|| user.as_ref().map_or(Some(&proxy.mock), |user| user.verifier.as_ref()));
+        let of_user = || user.as_ref().map_or(Some(&proxy.mock), |user| user.verifier.as_ref());
+        let verifier = allowed.map(|allowed| &allowed.verifier).or_else(of_user);
         let proven = match verifier {
             Some(verifier) => prove(client, verifier).await? && known,
             None => true,
@@ -107,10 +118,16 @@ impl Console {
             return Err(refused(proxy, &Applicant { user: name, database: CONSOLE_NAMES[0] }).into());
         }
         proxy.logins.ok.increment(1);
-        if allowed.is_none() {
+        let Some(allowed) = allowed else {
             let text = format!("user \"{name}\" may not use the console");
             let hint = "Those who may are listed in the setting console_users.";
             return Err(Failure::fatal("42501", text).with_hint(hint).into());
+        };
+        if !allowed.is_own && !is_near(client.address()) {
+            tracing::warn!(user = name, "console refused to a database's password from another machine");
+            let text = "the console takes no password of a database from other machines";
+            let hint = "Give it one of its own, with the setting console_password_file, or connect from the proxy's machine.";
+            return Err(Failure::fatal("28000", text).with_hint(hint).into());
         }
         let registered = register(proxy, parameters);
         registered.slot.introduce(Entry::new(Who::Console(name.into()), client.address(), parameters));
@@ -219,8 +236,31 @@ impl Console {
     }
 }
 
+/// Whether a client is on this machine.
+fn is_near(peer: Peer) -> bool {
+    match peer {
+        Peer::Local => true,
+        // A socket for both protocols knows peers of IPv4 by an address of IPv6.
+        Peer::Ip(address) => address.to_canonical().is_loopback(),
+    }
+}
+
 /// The text of a command.
 fn readable(text: &[u8]) -> Result<&str, Refusal> {
     std::str::from_utf8(text)
         .map_err(|_| Refusal::new("22021", "invalid byte sequence for encoding \"UTF8\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attack_from_another_machine_is_not_taken_for_one_from_here() {
+        let peer = |address: &str| is_near(Peer::Ip(address.parse().expect("an address")));
+        assert!(is_near(Peer::Local));
+        assert!(["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"].into_iter().all(peer));
+        let others = ["192.0.2.1", "10.0.0.1", "0.0.0.0", "::", "fe80::1", "::ffff:192.0.2.1", "::127.0.0.1"];
+        assert!(!others.into_iter().any(peer));
+    }
 }
