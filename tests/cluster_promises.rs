@@ -7,6 +7,8 @@ mod support;
 
 #[path = "promises/activation.rs"]
 mod activation;
+#[path = "promises/admin.rs"]
+mod admin;
 #[path = "promises/backpressure.rs"]
 mod backpressure;
 #[path = "promises/cancel.rs"]
@@ -71,6 +73,8 @@ mod routing;
 mod rules;
 #[path = "promises/safety.rs"]
 mod safety;
+#[path = "promises/secrets.rs"]
+mod secrets;
 #[path = "promises/sequences.rs"]
 mod sequences;
 #[path = "promises/settings.rs"]
