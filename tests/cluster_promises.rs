@@ -8,6 +8,8 @@ mod support;
 
 #[path = "promises/activation.rs"]
 mod activation;
+#[path = "promises/admin.rs"]
+mod admin;
 #[path = "promises/auth_query.rs"]
 mod auth_query;
 #[path = "promises/backpressure.rs"]
@@ -84,6 +86,8 @@ mod routing;
 mod rules;
 #[path = "promises/safety.rs"]
 mod safety;
+#[path = "promises/secrets.rs"]
+mod secrets;
 #[path = "promises/sequences.rs"]
 mod sequences;
 #[path = "promises/settings.rs"]
@@ -98,16 +102,16 @@ mod start_up;
 mod tables;
 #[path = "promises/timeouts.rs"]
 mod timeouts;
-#[path = "promises/tls_false_servers.rs"]
-mod tls_false_servers;
-#[path = "promises/tls_servers.rs"]
-mod tls_servers;
 #[path = "promises/tls_attacks.rs"]
 mod tls_attacks;
 #[path = "promises/tls_clients.rs"]
 mod tls_clients;
+#[path = "promises/tls_false_servers.rs"]
+mod tls_false_servers;
 #[path = "promises/tls_files.rs"]
 mod tls_files;
+#[path = "promises/tls_servers.rs"]
+mod tls_servers;
 #[path = "promises/tls_traffic.rs"]
 mod tls_traffic;
 #[path = "promises/tokens.rs"]

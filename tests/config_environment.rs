@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::process::Command;
 
 use tidegate::cli::args::{Invocation, parse_from};
-use tidegate::config::{PeerId, Secret, Sources, load};
+use tidegate::config::{PeerId, Secret, SecretVariable, Sources, load};
 
 fn sources(args: &[&str]) -> Sources {
     match parse_from(["tidegate", "run"].iter().chain(args).map(OsString::from)) {
@@ -35,6 +35,9 @@ fn variables_are_told_from_flags() {
         ("TIDEGATE_ADMIN", "off"),
         ("TIDEGATE_LOG", ""),
         ("TIDEGATE_PEER_ID", "7"),
+        ("TIDEGATE_ADMIN_TOKEN", "0123456789abcdef"),
+        ("TIDEGATE_CONSOLE_PASSWORD_FILE", "/nowhere/console"),
+        ("PGPASSFILE", "/nowhere/passfile"),
     ];
     run("with_variables", &variables);
 }
@@ -44,6 +47,13 @@ fn variables_are_told_from_flags() {
 fn with_variables() {
     let given = sources(&["--admin", "127.0.0.1:3"]);
     assert_eq!(given.env.url, Some(Secret::new("postgres://app@envhost/app")));
+    assert_eq!(given.env.admin_token, Some(Secret::new("0123456789abcdef")));
+    assert_eq!(given.files, [(SecretVariable::ConsolePassword, "/nowhere/console".into())]);
+    assert_eq!(given.passfile, Some("/nowhere/passfile".into()));
+    assert!(given.home.is_some());
+    let mistakes = load(&given).expect_err("a file is missing").to_string();
+    assert!(mistakes.contains("TIDEGATE_CONSOLE_PASSWORD_FILE: the file"), "{mistakes}");
+    let given = Sources { files: Vec::new(), ..given };
     assert_eq!((given.flags.url.as_ref(), given.env.log.as_ref()), (None, None));
     let settings = load(&given).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let listen: Vec<String> = settings.listen.iter().map(ToString::to_string).collect();

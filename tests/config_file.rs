@@ -3,6 +3,7 @@
 #![allow(clippy::unwrap_used, reason = "a test fails by panicking")]
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
 use tidegate::config::{Given, Secret, Settings, Sources, load};
@@ -31,6 +32,8 @@ fn load_text(text: &str) -> Settings {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tidegate.toml");
     fs::write(&path, text).unwrap();
+    // Nobody else may read the password in it; there is a warning otherwise.
+    fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
     let file = Some(path);
     load(&Sources { file, ..Sources::default() }).unwrap_or_else(|mistakes| panic!("{mistakes}"))
 }

@@ -2,7 +2,9 @@
 //!
 //! Owns what is shown there. It must not know sessions' insides: it reads counters, nodes and pools.
 
+mod access;
 mod health;
+mod serve;
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -12,7 +14,10 @@ use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use axum::{Extension, middleware};
 
+pub use self::access::Access;
+use self::access::{Trusted, guard};
 use crate::cluster;
 use crate::config::Mode;
 use crate::pool::Cause;
@@ -20,7 +25,11 @@ use crate::session::{Database, Passage, PinView, Proxy};
 use crate::stats::HISTOGRAMS;
 
 /// Serves the admin address until the task is dropped.
-pub async fn serve(proxy: Arc<Proxy>, listener: tokio::net::TcpListener) -> std::io::Result<()> {
+pub async fn serve(
+    proxy: Arc<Proxy>,
+    access: Arc<Access>,
+    listener: tokio::net::TcpListener,
+) -> std::io::Result<()> {
     let router = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
@@ -28,12 +37,14 @@ pub async fn serve(proxy: Arc<Proxy>, listener: tokio::net::TcpListener) -> std:
         .route("/report", get(report))
         .route("/pins", get(pins))
         .route("/learned", get(learned).delete(forget))
+        .layer(middleware::from_fn_with_state(access, guard))
         .with_state(proxy);
-    axum::serve(listener, router).await
+    serve::serve(listener, router).await
 }
 
-/// Ready when every database has a node that takes writes, and new clients are welcome.
-async fn ready(State(proxy): State<Arc<Proxy>>) -> Response {
+/// Ready when every database has a node that takes writes, and new clients are welcome. Names are for those who may know
+/// them.
+async fn ready(State(proxy): State<Arc<Proxy>>, Extension(trusted): Extension<Trusted>) -> Response {
     let mut text = String::new();
     let mut status = StatusCode::OK;
     if !proxy.door.is_open() {
@@ -48,6 +59,10 @@ async fn ready(State(proxy): State<Arc<Proxy>>) -> Response {
             "no primary".to_owned()
         };
         let _ = writeln!(text, "{name}: {word}");
+    }
+    if !trusted.0 {
+        status.canonical_reason().unwrap_or_default().clone_into(&mut text);
+        text.push('\n');
     }
     (status, text).into_response()
 }

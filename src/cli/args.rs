@@ -10,8 +10,9 @@ use std::path::PathBuf;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use super::environment::{Token, add_secrets, secret};
 use super::verify::args::VerifyArgs;
-use crate::config::{Given, Secret, Sources, redact_url};
+use crate::config::{Given, Secret, SecretVariable, Sources, redact_url};
 
 /// A PostgreSQL proxy that makes read replicas safe to use.
 ///
@@ -77,8 +78,9 @@ pub struct SourceArgs {
     ///
     /// postgres://user:password@host1,host2:5433/database?connection_limit=20. Which host is the primary is found out.
     /// In user and password, write @ as %40, / as %2F, : as %3A and % as %25. A password left out is taken from
-    /// PGPASSWORD. Other users of the machine can read flags, so a URL with a password is safer in DATABASE_URL.
-    #[arg(long, value_name = "URL", env = "DATABASE_URL", hide_env_values = true)]
+    /// PGPASSWORD or the password file (~/.pgpass). Other users of the machine can read flags, so a URL with a password
+    /// belongs into DATABASE_URL, or into the file that DATABASE_URL_FILE names.
+    #[arg(long, value_name = "URL")]
     pub url: Option<Secret>,
 
     /// URL of the primary, instead of --url. It is checked at the start that it is one.
@@ -100,6 +102,12 @@ pub struct SourceArgs {
     /// Address for health and metrics, or off [default: 127.0.0.1:6433].
     #[arg(long, value_name = "ADDR|off", env = "TIDEGATE_ADMIN")]
     pub admin: Option<String>,
+
+    /// What the admin address shows without credentials: health, metrics or all.
+    ///
+    /// The credentials are the token in TIDEGATE_ADMIN_TOKEN or in the file that TIDEGATE_ADMIN_TOKEN_FILE names.
+    #[arg(long, value_name = "WHAT", env = "TIDEGATE_ADMIN_OPEN")]
+    pub admin_open: Option<String>,
 
     /// Number of worker threads [default: decided from the cores there are].
     #[arg(long, value_name = "N", env = "TIDEGATE_WORKERS")]
@@ -197,6 +205,10 @@ pub struct AdminArgs {
     /// The admin address of the running proxy.
     #[arg(long, value_name = "ADDR", env = "TIDEGATE_ADMIN", default_value = "127.0.0.1:6433")]
     pub admin: SocketAddr,
+
+    /// What to show it: the token in TIDEGATE_ADMIN_TOKEN, or the file that TIDEGATE_ADMIN_TOKEN_FILE names.
+    #[arg(skip)]
+    pub token: Token,
 }
 
 /// What is done about learned shapes.
@@ -288,11 +300,21 @@ pub fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Invocation
         Command::Explain(ExplainArgs { statement, database, sources }) => {
             Invocation::Explain { statement, database, sources: sources.into_sources(given) }
         }
-        Command::Report(args) => Invocation::Report(args),
-        Command::Learned(args) => Invocation::Learned(args),
+        Command::Report(args) => Invocation::Report(args.with_token()),
+        Command::Learned(LearnedArgs { clear, admin }) => {
+            Invocation::Learned(LearnedArgs { clear, admin: admin.with_token() })
+        }
         Command::Demo(args) => Invocation::Demo(args),
-        Command::Verify(args) => Invocation::Verify(VerifyArgs { pg_password: pg_password(), ..args }),
+        Command::Verify(args) => {
+            Invocation::Verify(VerifyArgs { pg_password: secret(SecretVariable::PgPassword), ..args })
+        }
     })
+}
+
+impl AdminArgs {
+    fn with_token(self) -> Self {
+        Self { token: Token::from_environment(), ..self }
+    }
 }
 
 impl SourceArgs {
@@ -302,26 +324,27 @@ impl SourceArgs {
             |id: &str| matches.and_then(|matches| matches.value_source(id)) == Some(ValueSource::EnvVariable);
         let mut sources = Sources {
             file: self.config.filter(|path| !path.is_empty()).map(PathBuf::from),
-            pg_password: pg_password(),
             ..Sources::default()
         };
+        add_secrets(&mut sources);
+        sources.flags.url = self.url;
         sources.flags.primaries = self.primary;
         sources.flags.replicas = self.replica;
         // An empty variable counts as none: that is how compose files and shells leave one out.
         let Sources { env, flags, .. } = &mut sources;
-        *pick(place("url"), env, flags, |given| &mut given.url) = self.url;
         *pick(place("listen"), env, flags, |given| &mut given.listen) = self.listen;
         *pick(place("admin"), env, flags, |given| &mut given.admin) = self.admin;
+        *pick(place("admin_open"), env, flags, |given| &mut given.admin_open) = self.admin_open;
         *pick(place("workers"), env, flags, |given| &mut given.workers) = self.workers;
         *pick(place("locality"), env, flags, |given| &mut given.locality) = self.locality;
         *pick(place("log"), env, flags, |given| &mut given.log) = self.log;
         *pick(place("peer_id"), env, flags, |given| &mut given.peer_id) = self.peer_id;
         *pick(place("console_users"), env, flags, |given| &mut given.console_users) = self.console_users;
-        env.url = env.url.take().filter(|url| !url.expose().is_empty());
         for list in [&mut env.listen, &mut env.console_users] {
             list.retain(|value| !value.is_empty());
         }
-        let single = [&mut env.admin, &mut env.workers, &mut env.locality, &mut env.log, &mut env.peer_id];
+        let Given { admin, admin_open, workers, locality, log, peer_id, .. } = env;
+        let single = [admin, admin_open, workers, locality, log, peer_id];
         for value in single {
             *value = value.take().filter(|value| !value.is_empty());
         }
@@ -332,11 +355,6 @@ impl SourceArgs {
         }
         sources
     }
-}
-
-/// What libpq takes where a URL has no password.
-fn pg_password() -> Option<Secret> {
-    std::env::var("PGPASSWORD").ok().filter(|text| !text.is_empty()).map(Secret::new)
 }
 
 /// The field of the source that a value came from.

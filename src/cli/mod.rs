@@ -3,6 +3,7 @@
 pub mod args;
 pub mod check;
 pub mod demo;
+pub mod environment;
 pub mod explain;
 mod inherited;
 mod interrupt;

@@ -126,6 +126,8 @@ fn changes(before: &Settings, now: &Settings) -> Vec<String> {
         ("shutdown_timeout", before.shutdown_timeout != now.shutdown_timeout),
         ("shutdown_delay", before.shutdown_delay != now.shutdown_delay),
         ("upgrade_timeout", before.upgrade_timeout != now.upgrade_timeout),
+        ("admin_open", before.admin_open != now.admin_open),
+        ("admin_token", before.admin_token != now.admin_token),
         ("console_users", before.console_users != now.console_users),
         ("peers", before.peers != now.peers),
         ("hba_file", before.access != now.access),

@@ -32,7 +32,7 @@ pub fn run(settings: &Settings, sources: &Sources) -> ExitCode {
         tracing::warn!(%error, "the number of files that may be open cannot be raised");
     }
     let reloader = Reloader::new(sources.clone(), settings.clone(), filter);
-    for warning in &settings.warnings {
+    for warning in settings.warnings.iter().chain(&sources.exposed()) {
         tracing::warn!("{warning}");
     }
     let inherited = match Summons::from_environment() {
@@ -146,7 +146,7 @@ async fn live(mut running: Running, reloader: &mut Reloader, signals: &mut Signa
                     reply = orders::reload(reloader, &running.proxy) => reply,
                     () = signals.stop() => break false,
                 };
-                running.set_patience(&reloader.settings);
+                running.follow(&reloader.settings);
                 notifier.reloaded(&status(&running.proxy));
                 None
             }

@@ -15,6 +15,7 @@ use super::pulse::Pulse;
 use super::sockets::{self, Name, Sockets};
 use super::takeover::{self, Former};
 use super::worker;
+use crate::admin::Access;
 use crate::cluster::Clock;
 use crate::config::{ListenAddress, Settings};
 use crate::net::handover::{Offer, Purpose};
@@ -32,6 +33,7 @@ pub struct Running {
     pub listen: Vec<ListenAddress>,
     /// Where the admin address is, if there is one.
     pub admin: Option<SocketAddr>,
+    access: Option<Arc<Access>>,
     serves_admin: Option<JoinHandle<()>>,
     /// Whether the workers live.
     pub(super) pulse: Arc<Pulse>,
@@ -82,6 +84,7 @@ impl Running {
             proxy: Arc::clone(&proxy),
             listen,
             admin: None,
+            access: None,
             serves_admin: None,
             pulse: Pulse::new(workers),
             files: Vec::new(),
@@ -90,8 +93,10 @@ impl Running {
             shutdown_delay: settings.shutdown_delay,
         };
         if let Some((socket, offer)) = admin {
-            running.admin = Some(socket.local_addr().map_err(|e| format!("the admin address: {e}"))?);
-            running.serves_admin = Some(tokio::spawn(serve_admin(Arc::clone(&proxy), socket)));
+            let address = socket.local_addr().map_err(|e| format!("the admin address: {e}"))?;
+            let access = Arc::new(Access::new(address, settings));
+            (running.admin, running.access) = (Some(address), Some(Arc::clone(&access)));
+            running.serves_admin = Some(tokio::spawn(serve_admin(Arc::clone(&proxy), access, socket)));
             offers.push(offer);
         }
         watch_nodes(&proxy).await;
@@ -121,8 +126,11 @@ impl Running {
         self.files.drain(..).for_each(SocketFile::hand_over);
     }
 
-    /// A stop waits for so long from now on.
-    pub(super) fn set_patience(&mut self, settings: &Settings) {
+    /// A stop waits for so long from now on, and the admin address is open to those.
+    pub(super) fn follow(&mut self, settings: &Settings) {
+        if let (Some(access), Some(address)) = (&self.access, self.admin) {
+            access.follow(address, settings);
+        }
         (self.shutdown_timeout, self.shutdown_delay) = (settings.shutdown_timeout, settings.shutdown_delay);
     }
 
@@ -233,9 +241,9 @@ fn open_admin(
     opened.map(Some).map_err(failed)
 }
 
-async fn serve_admin(proxy: Arc<Proxy>, socket: std::net::TcpListener) {
+async fn serve_admin(proxy: Arc<Proxy>, access: Arc<Access>, socket: std::net::TcpListener) {
     let served = match tokio::net::TcpListener::from_std(socket) {
-        Ok(listener) => crate::admin::serve(proxy, listener).await,
+        Ok(listener) => crate::admin::serve(proxy, access, listener).await,
         Err(error) => Err(error),
     };
     if let Err(error) = served {

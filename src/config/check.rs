@@ -2,6 +2,7 @@
 
 use super::access;
 use super::accounts::AccountSettings;
+use super::admin;
 use super::admission::AdmissionSettings;
 use super::console;
 use super::health;
@@ -10,9 +11,9 @@ use super::limits::LimitSettings;
 use super::listen::{ListenAddress, check_directory, clash};
 use super::mistake::{Findings, Origin, Problem};
 use super::node::{NodeSettings, Role};
+use super::passfile::{Fallback, Login};
 use super::peers;
 use super::rule::RuleSettings;
-use super::secret::Secret;
 use super::server_tls::server_tls;
 use super::settings::{
     ClientAuth, DEFAULT_ADMIN, DEFAULT_LISTEN, DEFAULT_LOG, DEFAULT_MAX_CLIENTS, DEFAULT_PREPARED_PER_SERVER,
@@ -29,7 +30,7 @@ use std::net::SocketAddr;
 pub(super) fn settings(
     mut top: TopLayer,
     databases: Vec<(String, DatabaseLayer)>,
-    fallback: Option<&Secret>,
+    mut fallback: Fallback<'_>,
     findings: &mut Findings,
 ) -> Settings {
     let tls = tls::settings(&mut top, findings);
@@ -45,7 +46,7 @@ pub(super) fn settings(
         .into_iter()
         .map(|(name, mut layer)| {
             access::check_database(is_ruled, &mut layer, findings);
-            database(name, layer, fallback, findings)
+            database(name, layer, &mut fallback, findings)
         })
         .collect();
     if let Some(locality) = &top.locality {
@@ -55,13 +56,18 @@ pub(super) fn settings(
     if let Some(access) = &access {
         access::warn(access, &listen, findings);
     }
+    if let Some(admin) = admin {
+        admin::check(admin, top.admin_token.as_ref(), top.admin_open, findings);
+    }
     let others = top.peers.unwrap_or_default();
     peers::check(top.peer_id, &others, &listen, findings);
     let console_users =
-        console::users(top.console_users, top.console_password.as_ref(), &databases, findings);
+        console::users(top.console_users, top.console_password.as_ref(), &databases, &listen, findings);
     Settings {
         listen,
         admin,
+        admin_open: top.admin_open,
+        admin_token: top.admin_token,
         workers: top.workers,
         locality: top.locality,
         log: top.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()),
@@ -110,17 +116,11 @@ fn addresses(
         }
         findings.keep(&origin, check_directory(address));
     }
-    let Some(admin) = admin else { return };
-    let origin = Origin::new("admin");
-    if let Some(other) = listen.iter().filter_map(ListenAddress::tcp).find(|other| clash(&admin, other)) {
+    let taken =
+        |admin: &SocketAddr| listen.iter().filter_map(ListenAddress::tcp).find(|other| clash(admin, other));
+    if let Some((admin, other)) = admin.and_then(|admin| Some((admin, taken(&admin)?))) {
         let problem = format!("its address {admin} is taken by listen ({other})");
-        findings.mistake(&origin, Problem::new(problem, "Give it another port, or say off"));
-    }
-    if !admin.ip().is_loopback() {
-        findings.warn(
-            &origin,
-            format_args!("{admin} can be reached from other machines and asks for no password"),
-        );
+        findings.mistake(&Origin::new("admin"), Problem::new(problem, "Give it another port, or say off"));
     }
     let trusting = databases.iter().find(|database| database.client_auth == ClientAuth::Trust);
     if let (Some(database), Some(open)) =
@@ -135,7 +135,7 @@ fn addresses(
 fn database(
     name: String,
     layer: DatabaseLayer,
-    fallback: Option<&Secret>,
+    fallback: &mut Fallback<'_>,
     findings: &mut Findings,
 ) -> DatabaseSettings {
     let DatabaseLayer { origin, broken, server_name, nodes, mut users, rules, tuning } = layer;
@@ -151,11 +151,21 @@ fn database(
     check_rules(&rules, &users, &accounts, findings);
     let topology = TopologySettings::of(&tuning, place, nodes, &origin, findings);
     let client_auth = tuning.client_auth.unwrap_or_default();
-    let users = users.into_iter();
+    let server_name = server_name.unwrap_or_else(|| name.clone());
+    let nodes = topology.known();
     let is_looked_up = accounts.query.is_some();
-    let said = Said { tuning: &tuning, may_lack: broken || is_looked_up, fallback };
-    let users: Vec<_> = users.map(|layer| user(layer, &said, findings)).collect();
-    if !broken {
+    let said = Said { tuning: &tuning, may_lack: broken || is_looked_up };
+    let user = |mut layer: UserLayer| {
+        if layer.password.is_none() {
+            let passfile = tuning.passfile.as_deref();
+            let login = Login { passfile, nodes: &nodes, database: &server_name, user: &layer.name };
+            layer.password = fallback.password(&login, &layer.origin, findings);
+        }
+        user(layer, &said, findings)
+    };
+    let users: Vec<_> = users.into_iter().map(user).collect();
+    // A certificate may be enough for the servers.
+    if !broken && tuning.sslcert.is_none() {
         accounts.check_askers(&users, client_auth, &origin, findings);
     }
     let database_connection_limit = tuning.database_connection_limit.filter(|limit| *limit > 0);
@@ -166,9 +176,9 @@ fn database(
     let server_settings = server_settings(&origin, tuning.application_name, tuning.options, findings);
     let defaults = PoolSettings::default();
     DatabaseSettings {
-        server_name: server_name.unwrap_or_else(|| name.clone()),
+        server_name,
         name,
-        nodes: topology.known(),
+        nodes,
         topology,
         users,
         accounts,
@@ -271,16 +281,14 @@ struct Said<'a> {
     tuning: &'a Tuning,
     /// Whether a password may be missing: it stands in what could not be read, or is looked up.
     may_lack: bool,
-    fallback: Option<&'a Secret>,
 }
 
 fn user(layer: UserLayer, said: &Said<'_>, findings: &mut Findings) -> UserSettings {
-    let Said { tuning: database, may_lack, fallback } = *said;
+    let Said { tuning: database, may_lack } = *said;
     let UserLayer { name, password, tuning, limits, origin } = layer;
     let client_auth = database.client_auth.unwrap_or_default();
-    let password = password.or_else(|| fallback.cloned());
     if password.is_none() && client_auth.needs_password() && !may_lack {
-        let advice = "Put it into the URL (user:password@host), into PGPASSWORD, or into password_file in the file; \
+        let advice = "Put it into the URL (user:password@host), into PGPASSWORD, into a passfile, or into password_file in the file; \
                       to let everyone in without one, say tidegate_client_auth=trust";
         findings.mistake(&origin, Problem::new(format!("the user {name} has no password"), advice));
     }

@@ -1,5 +1,6 @@
 //! Who may use the console.
 
+use super::listen::ListenAddress;
 use super::mistake::{Findings, Origin, Problem};
 use super::secret::Secret;
 use super::settings::DatabaseSettings;
@@ -15,6 +16,8 @@ pub struct ConsoleUser {
     pub name: String,
     /// What it proves itself with, or a SCRAM verifier of that. Nobody gets in without one, whatever `client_auth` says.
     pub password: Secret,
+    /// Whether that password is the console's own. One of a database is good on this machine only.
+    pub is_own: bool,
 }
 
 /// Those who are named, each with the password of all of them or that of the databases' user of the same name.
@@ -22,9 +25,16 @@ pub(super) fn users(
     names: Option<Vec<String>>,
     password: Option<&Secret>,
     databases: &[DatabaseSettings],
+    listen: &[ListenAddress],
     findings: &mut Findings,
 ) -> Vec<ConsoleUser> {
     let names = names.unwrap_or_default();
+    let is_remote = listen.iter().any(ListenAddress::is_open_to_others);
+    if password.is_none() && is_remote && !names.is_empty() {
+        let warning = "they have the passwords of the databases' users, so they get in from this machine only; \
+                       console_password_file lets them in from others";
+        findings.warn(&Origin::new("console_users"), warning);
+    }
     let hidden = databases.iter().find(|database| CONSOLE_NAMES.contains(&database.name.as_str()));
     if let Some(hidden) = hidden.filter(|_| !names.is_empty()) {
         let warning =
@@ -34,9 +44,10 @@ pub(super) fn users(
     names
         .into_iter()
         .filter_map(|name| {
+            let is_own = password.is_some();
             let password = password.cloned().map_or_else(|| of_databases(&name, databases), Ok);
             let password = findings.keep(&Origin::new("console_users"), password)?;
-            Some(ConsoleUser { name, password })
+            Some(ConsoleUser { name, password, is_own })
         })
         .collect()
 }

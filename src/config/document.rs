@@ -7,6 +7,7 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::mistake::{Findings, Origin, Problem};
+use super::secret::Secret;
 
 /// A key with its value and where both are.
 pub(super) type Entry<'t, 'i> = (&'t str, &'t Spanned<DeValue<'i>>, Range<usize>);
@@ -16,6 +17,8 @@ pub(super) struct Walker<'a> {
     pub(super) path: &'a Path,
     pub(super) text: &'a str,
     pub(super) findings: &'a mut Findings,
+    /// Whether a password or the like stands in it.
+    pub(super) holds_secret: bool,
 }
 
 impl Walker<'_> {
@@ -64,6 +67,16 @@ impl Walker<'_> {
                 None
             }
         }
+    }
+
+    /// A single value of which no copy is to stay behind.
+    pub(super) fn secret(&mut self, origin: &Origin, value: &Spanned<DeValue<'_>>) -> Option<Secret> {
+        let secret = match value.get_ref() {
+            DeValue::String(text) => Secret::new(&**text),
+            _ => Secret::new(self.scalar(origin, value)?),
+        };
+        self.holds_secret |= !secret.is_empty();
+        Some(secret)
     }
 
     pub(super) fn wrong_type(&mut self, origin: &Origin, value: &DeValue<'_>, wanted: &str) {

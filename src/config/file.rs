@@ -3,8 +3,7 @@
 //! The document is walked with its positions instead of being handed to a deserializer, because that would stop at the
 //! first wrong key or type. Parser errors are told by their line only: the text around them may be a password.
 
-use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 use toml::Spanned;
@@ -16,14 +15,15 @@ use super::document::{Walker, entries};
 use super::keys;
 use super::layer::{DatabaseLayer, NodesLayer, Tuning, UserLayer};
 use super::limits;
-use super::mistake::{Findings, Origin, Problem, quoted};
+use super::mistake::{Findings, Origin, Problem};
 use super::node::{self, NodeSettings, parse_address};
 use super::redact::redact_url;
 use super::secret::Secret;
+use super::secret_file::{self, SecretFile};
 use super::server_tls;
 use super::settings::UserTuning;
 use super::tls::{self, SniLayer};
-use super::top::{self, TopLayer};
+use super::top::{self, SECRETS, TopLayer};
 use super::topology::Place;
 use super::url;
 use super::value::{self, word};
@@ -36,6 +36,8 @@ pub(super) struct FileLayer {
     pub(super) databases: Vec<(String, DatabaseLayer)>,
     /// Whether it could not be read, so that what is absent is no second mistake.
     pub(super) broken: bool,
+    /// Whether a password or the like stands in it.
+    pub(super) holds_secret: bool,
 }
 
 impl FileLayer {
@@ -46,22 +48,29 @@ impl FileLayer {
 
 /// Reads the file at `path` and notes every mistake in it.
 pub(super) fn read(path: &Path, findings: &mut Findings) -> FileLayer {
-    match fs::read_to_string(path) {
-        Ok(text) => parse(path, &text, findings),
+    let origin = Origin::new(path.display().to_string());
+    let file = match SecretFile::read(path) {
+        Ok(file) => file,
         Err(error) => {
             let problem = format!("the file cannot be read: {error}");
-            let problem = Problem::new(problem, "Check the path and who may read it");
-            findings.mistake(&Origin::new(path.display().to_string()), problem);
-            FileLayer::broken()
+            findings.mistake(&origin, Problem::new(problem, "Check the path and who may read it"));
+            return FileLayer::broken();
         }
+    };
+    let layer = parse(path, &file.text, findings);
+    if layer.holds_secret && file.is_open_to_all() {
+        let warning = "it holds a password, and every user of this machine can read it: chmod o-r, or put the password \
+                       into a file of its own (password_file)";
+        findings.warn(&origin, warning);
     }
+    layer
 }
 
 /// Reads the text of the file at `path`; relative paths in it start at its folder.
 ///
 /// Where the text is not TOML, what looks like a key may be a piece of a password, so nothing but the lines is told.
 pub(super) fn parse(path: &Path, text: &str, findings: &mut Findings) -> FileLayer {
-    let mut walker = Walker { path, text, findings };
+    let mut walker = Walker { path, text, findings, holds_secret: false };
     let (document, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
         return walker.document(document.get_ref());
@@ -106,10 +115,14 @@ impl Walker<'_> {
                     }
                 }
                 "sni" => layer.top.sni = Some(self.server_names(&origin, value)),
-                "console_password_file" => {
-                    let path = self.scalar(&origin, value);
-                    if let Some(text) = path.and_then(|path| self.password_file(&origin, &path)) {
-                        let result = layer.top.set("console_password", &text);
+                key if SECRETS.contains(&key.trim_end_matches("_file")) => {
+                    let secret = if key.ends_with("_file") {
+                        self.secret_file(&origin, value)
+                    } else {
+                        self.secret(&origin, value)
+                    };
+                    if let Some(secret) = secret {
+                        let result = layer.top.set_secret(key.trim_end_matches("_file"), secret);
                         self.findings.keep(&origin, result);
                     }
                 }
@@ -120,8 +133,14 @@ impl Walker<'_> {
                     }
                 }
                 _ => {
-                    let known =
-                        top::KEYS.into_iter().chain(["console_password_file", "database", "peers", "sni"]);
+                    let known = top::KEYS.into_iter().chain(SECRETS);
+                    let known = known.chain([
+                        "console_password_file",
+                        "admin_token_file",
+                        "database",
+                        "peers",
+                        "sni",
+                    ]);
                     self.findings.mistake(&origin, keys::unknown("setting", key, known));
                 }
             }
@@ -129,6 +148,7 @@ impl Walker<'_> {
         let folder = self.path.parent().unwrap_or(Path::new(""));
         tls::start_at(&mut layer.top, folder);
         access::start_at(&mut layer.top, folder);
+        layer.holds_secret = self.holds_secret;
         layer
     }
 
@@ -170,7 +190,7 @@ impl Walker<'_> {
                 "rule" => layer.rules = self.rules(&origin, name, value),
                 "auth_file" => {
                     let path = self.scalar(&origin, value).filter(|path| !path.is_empty());
-                    layer.tuning.auth_file = path.map(|path| self.beside(&path).display().to_string());
+                    layer.tuning.auth_file = path.map(|path| self.beside(Path::new(&path)).display().to_string());
                 }
                 keys::LOCKED_SETTINGS => layer.tuning.locked_settings = self.locked(&origin, value),
                 key if keys::file_keys().any(|known| known == key) => {
@@ -186,10 +206,12 @@ impl Walker<'_> {
                 }
             }
         }
-        match from_url {
+        let mut layer = match from_url {
             Some(from_url) => self.join(origin, layer, from_url),
             None => layer,
-        }
+        };
+        layer.tuning.passfile = layer.tuning.passfile.map(|path| self.beside(&path));
+        layer
     }
 
     /// A table and the URL in it may share a setting only if they agree on it.
@@ -220,9 +242,13 @@ impl Walker<'_> {
         value: &Spanned<DeValue<'_>>,
         broken: &mut bool,
     ) -> Option<DatabaseLayer> {
-        let layer = self.scalar(origin, value).and_then(|text| {
-            let origin = Origin::new(format!("{origin} {}", redact_url(&text)));
-            Some(url::read(&text, &origin, self.findings)?.into_layer(&origin))
+        let holds_secret = self.holds_secret;
+        let layer = self.secret(origin, value).and_then(|text| {
+            let origin = Origin::new(format!("{origin} {}", redact_url(text.expose())));
+            let url = url::read(text.expose(), &origin, self.findings)?;
+            // Whether there is one is only known now.
+            self.holds_secret = holds_secret || url.password.is_some();
+            Some(url.into_layer(&origin))
         });
         *broken |= layer.is_none();
         layer
@@ -306,11 +332,8 @@ impl Walker<'_> {
                 "scope" => tuning.scope = self.one_word(&origin, value),
                 "on_stale" => tuning.on_stale = self.one_word(&origin, value),
                 keys::LOCKED_SETTINGS => tuning.locked_settings = self.locked(&origin, value),
-                "password" => passwords.push(self.scalar(&origin, value)),
-                "password_file" => {
-                    let path = self.scalar(&origin, value);
-                    passwords.push(path.and_then(|path| self.password_file(&origin, &path)));
-                }
+                "password" => passwords.push(self.secret(&origin, value)),
+                "password_file" => passwords.push(self.secret_file(&origin, value)),
                 _ if limits::KEYS.contains(&key) => {
                     if let Some(text) = self.scalar(&origin, value) {
                         let result = keys::set_from_file(&mut limits, key, &text);
@@ -327,7 +350,7 @@ impl Walker<'_> {
             let problem = Problem::new("both password and password_file are given", "Give one of the two");
             self.findings.mistake(&user, problem);
         }
-        let password = passwords.pop().flatten().filter(|password| !password.is_empty()).map(Secret::new);
+        let password = passwords.pop().flatten().filter(|password| !password.is_empty());
         UserLayer { name: name.to_owned(), password, tuning, limits, origin: user }
     }
 
@@ -351,23 +374,17 @@ impl Walker<'_> {
         if !server_tls::names_file(key, &text) {
             return text;
         }
-        self.beside(&text).display().to_string()
+        self.beside(Path::new(&text)).display().to_string()
     }
 
-    /// A path in this file, from its folder on.
-    fn beside(&self, path: &str) -> std::path::PathBuf {
+    /// What stands in the file that a value names.
+    fn secret_file(&mut self, origin: &Origin, value: &Spanned<DeValue<'_>>) -> Option<Secret> {
+        let path = self.scalar(origin, value)?;
+        secret_file::secret(&self.beside(Path::new(&path)), origin, self.findings)
+    }
+
+    /// A path that starts at the folder of the file.
+    fn beside(&self, path: &Path) -> PathBuf {
         self.path.parent().unwrap_or(Path::new("")).join(path)
-    }
-
-    fn password_file(&mut self, origin: &Origin, path: &str) -> Option<String> {
-        let path = self.beside(path);
-        let text = fs::read_to_string(&path).map_err(|error| {
-            let path = quoted(&path.display().to_string());
-            Problem::new(
-                format!("the file {path} cannot be read: {error}"),
-                "Check the path and who may read it",
-            )
-        });
-        self.findings.keep(origin, text).map(|text| text.trim_end_matches(['\r', '\n']).to_owned())
     }
 }

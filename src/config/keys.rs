@@ -3,6 +3,8 @@
 //! What libpq or Prisma know too has their name in both places. What only this proxy knows starts with `tidegate_` in a
 //! URL, so that a driver that is given the same URL by mistake complains.
 
+use std::path::PathBuf;
+
 use super::accounts;
 use super::health;
 use super::layer::Tuning;
@@ -19,8 +21,8 @@ const MOST_CONNECTIONS: usize = 262_143;
 const MOST_CLIENTS: usize = 1_000_000;
 
 /// Settings named alike in URLs and files.
-const SHARED: [&str; 5] =
-    ["connection_limit", "pool_timeout", "connect_timeout", "application_name", "options"];
+const SHARED: [&str; 6] =
+    ["connection_limit", "pool_timeout", "connect_timeout", "passfile", "application_name", "options"];
 
 /// Settings with [`PREFIX`] in URLs and without it in files.
 const OURS: [&str; 36] = [
@@ -165,6 +167,7 @@ fn set(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
         "connection_limit" => tuning.connection_limit = Some(count(value, 1, MOST_CONNECTIONS)?),
         "pool_timeout" => tuning.pool_timeout = Some(duration(value)?),
         "connect_timeout" => tuning.connect_timeout = Some(positive_duration(value)?),
+        "passfile" => tuning.passfile = Some(PathBuf::from(value)).filter(|_| !value.is_empty()),
         "application_name" => tuning.application_name = Some(value.to_owned()),
         "options" => tuning.options = Some(options::parse(value)?),
         "mode" => tuning.mode = Some(word(value)?),

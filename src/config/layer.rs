@@ -1,5 +1,6 @@
 //! What one source said: everything optional, later laid over what weaker sources said.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use super::consistency::{Level, Locked, OnStale, Overflow, Scope};
@@ -52,6 +53,7 @@ layer! {
         // Zero stands for "for ever", as people write it.
         pool_timeout: Duration,
         connect_timeout: Duration,
+        passfile: PathBuf,
         application_name: String,
         options: Vec<(String, String)>,
         sslmode: SslMode,

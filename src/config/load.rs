@@ -7,12 +7,14 @@ use super::file::{self, FileLayer};
 use super::layer::DatabaseLayer;
 use super::mistake::{Findings, Mistakes, Origin, Problem};
 use super::node::Role;
+use super::passfile::Fallback;
 use super::redact::redact_url;
 use super::secret::Secret;
 use super::settings::Settings;
 use super::top::TopLayer;
 use super::topology::Place;
 use super::url::{self, Url};
+use super::variables::{SecretFiles, SecretVariable, with_files};
 
 /// Everything that was said, as plain text: filled in from the command line by `cli::args`, by hand in tests.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +27,12 @@ pub struct Sources {
     pub flags: Given,
     /// `PGPASSWORD`: for users whose password is said nowhere else.
     pub pg_password: Option<Secret>,
+    /// Variables whose secret is in a file: `DATABASE_URL_FILE` and the like. The files are read with each load.
+    pub files: SecretFiles,
+    /// `PGPASSFILE`: for users whose password is not even in `PGPASSWORD`.
+    pub passfile: Option<PathBuf>,
+    /// `HOME`, in which the password file is sought where `PGPASSFILE` is not said.
+    pub home: Option<PathBuf>,
 }
 
 /// What the environment or the flags say, unchecked.
@@ -40,6 +48,10 @@ pub struct Given {
     pub listen: Vec<String>,
     /// `TIDEGATE_ADMIN` or `--admin`: an address or `off`.
     pub admin: Option<String>,
+    /// `TIDEGATE_ADMIN_OPEN` or `--admin-open`.
+    pub admin_open: Option<String>,
+    /// `TIDEGATE_ADMIN_TOKEN`; there is no flag, which others could read.
+    pub admin_token: Option<Secret>,
     /// `TIDEGATE_WORKERS` or `--workers`.
     pub workers: Option<String>,
     /// `TIDEGATE_LOCALITY` or `--locality`.
@@ -48,6 +60,8 @@ pub struct Given {
     pub log: Option<String>,
     /// `TIDEGATE_CONSOLE_USERS` or `--console-users`, a name each.
     pub console_users: Vec<String>,
+    /// `TIDEGATE_CONSOLE_PASSWORD`; there is no flag.
+    pub console_password: Option<Secret>,
     /// `TIDEGATE_PEER_ID` or `--peer-id`.
     pub peer_id: Option<String>,
     /// `TIDEGATE_SSL` or `--ssl`.
@@ -69,15 +83,31 @@ impl Sources {
     pub fn is_empty(&self) -> bool {
         let names_none =
             |given: &Given| given.url.is_none() && given.primaries.is_empty() && given.replicas.is_empty();
-        self.file.is_none() && names_none(&self.env) && names_none(&self.flags)
+        let in_file = self.files.iter().any(|(variable, _)| *variable == SecretVariable::DatabaseUrl);
+        self.file.is_none() && !in_file && names_none(&self.env) && names_none(&self.flags)
+    }
+
+    /// What the command line shows to every user of the machine, if it shows a password: a sentence.
+    pub fn exposed(&self) -> Option<String> {
+        let Given { url, primaries, replicas, .. } = &self.flags;
+        let urls = url.iter().chain(primaries).chain(replicas);
+        urls.map(Secret::expose).find(|url| url::has_password(url)).map(|url| {
+            format!(
+                "every user of this machine can read the password of {} in the list of processes; give the URL with \
+                 DATABASE_URL_FILE, DATABASE_URL or --config, or leave its password to PGPASSWORD or a passfile",
+                redact_url(url)
+            )
+        })
     }
 }
 
 /// Reads and checks everything that was said. The only I/O is reading the file and the password files it names.
 pub fn load(sources: &Sources) -> Result<Settings, Mistakes> {
     let mut findings = Findings::default();
+    let (sources, lacks_url) = &with_files(sources, &mut findings);
     let file = sources.file.as_ref().map(|path| file::read(path, &mut findings));
-    let FileLayer { top, mut databases, broken } = file.unwrap_or_default();
+    let FileLayer { top, mut databases, broken, .. } = file.unwrap_or_default();
+    let broken = broken || *lacks_url;
     let env = top_layer(&sources.env, |key| format!("TIDEGATE_{}", key.to_ascii_uppercase()), &mut findings);
     let flags = top_layer(&sources.flags, |key| format!("--{}", key.replace('_', "-")), &mut findings);
     match Cluster::from(sources, &mut findings) {
@@ -92,7 +122,9 @@ pub fn load(sources: &Sources) -> Result<Settings, Mistakes> {
         ),
     }
     let top = flags.over(env).over(top);
-    let settings = check::settings(top, databases, sources.pg_password.as_ref(), &mut findings);
+    let Sources { pg_password, passfile, home, .. } = sources;
+    let fallback = Fallback::new(pg_password.as_ref(), passfile.as_deref(), home.as_deref());
+    let settings = check::settings(top, databases, fallback, &mut findings);
     Ok(Settings { warnings: findings.into_warnings()?, ..settings })
 }
 
@@ -100,6 +132,7 @@ fn top_layer(given: &Given, name: impl Fn(&str) -> String, findings: &mut Findin
     let mut layer = TopLayer::default();
     let single = [
         ("admin", &given.admin),
+        ("admin_open", &given.admin_open),
         ("workers", &given.workers),
         ("locality", &given.locality),
         ("log", &given.log),
@@ -116,6 +149,11 @@ fn top_layer(given: &Given, name: impl Fn(&str) -> String, findings: &mut Findin
     let listed = listed.chain(given.console_users.iter().map(|value| ("console_users", value)));
     for (key, value) in listed.chain(said) {
         let result = layer.set(key, value);
+        findings.keep(&Origin::new(name(key)), result);
+    }
+    let secrets = [("console_password", &given.console_password), ("admin_token", &given.admin_token)];
+    for (key, secret) in secrets.into_iter().filter_map(|(key, secret)| Some((key, secret.clone()?))) {
+        let result = layer.set_secret(key, secret);
         findings.keep(&Origin::new(name(key)), result);
     }
     layer

@@ -10,6 +10,7 @@
 
 mod access;
 mod accounts;
+mod admin;
 mod admission;
 mod check;
 pub mod consistency;
@@ -25,10 +26,12 @@ mod load;
 mod mistake;
 mod node;
 mod options;
+mod passfile;
 mod peers;
 mod redact;
 mod rule;
 mod secret;
+mod secret_file;
 mod server_tls;
 mod settings;
 mod suggest;
@@ -37,12 +40,14 @@ mod top;
 mod topology;
 mod url;
 mod value;
+mod variables;
 
 #[cfg(test)]
 mod tests;
 
 pub use access::AccessRules;
 pub use accounts::AccountSettings;
+pub use admin::AdminOpen;
 pub use admission::{AdmissionSettings, FailureLimits};
 pub use consistency::{Level, Lockable, Locked, OnStale, Overflow, Scope};
 pub use console::{CONSOLE_NAMES, ConsoleUser};
@@ -62,3 +67,4 @@ pub use settings::{
 pub use suggest::nearest;
 pub use tls::{CertificateFiles, SniSettings, Ssl, TlsSettings, TlsVersion};
 pub use topology::{DiscoverySettings, NodeSource, TopologySettings};
+pub use variables::{SecretFiles, SecretVariable, read_variable_file};

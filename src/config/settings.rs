@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::access::AccessRules;
 use super::accounts::AccountSettings;
+use super::admin::AdminOpen;
 use super::admission::AdmissionSettings;
 use super::consistency::{Level, Locked, OnStale, Overflow, Scope};
 use super::console::ConsoleUser;
@@ -39,6 +40,10 @@ pub struct Settings {
     pub listen: Vec<ListenAddress>,
     /// Address of health and metrics; `None` when it is off.
     pub admin: Option<SocketAddr>,
+    /// What the admin address shows without credentials, where that was said.
+    pub admin_open: Option<AdminOpen>,
+    /// What the admin address asks for before it shows the rest.
+    pub admin_token: Option<Secret>,
     /// Number of worker threads; `None` means decided at start from the cores there are.
     pub workers: Option<usize>,
     /// The zone that the proxy runs in: replicas of the same one are preferred.

@@ -17,6 +17,7 @@ mod files;
 mod listen;
 mod peers;
 mod rules;
+mod secrets;
 mod urls;
 
 /// What `--url` alone gives.
@@ -43,8 +44,10 @@ fn nodes(database: &DatabaseSettings) -> Vec<String> {
 fn from_file(text: &str, sources: Sources) -> Result<Settings, Mistakes> {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("tidegate.toml");
-    std::fs::write(&path, text).unwrap();
-    std::fs::write(folder.path().join("password"), "from a file\r\n").unwrap();
+    for (path, text) in [(&path, text), (&folder.path().join("password"), "from a file\r\n")] {
+        std::fs::write(path, text).unwrap();
+        std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).unwrap();
+    }
     load(&Sources { file: Some(path), ..sources })
 }
 
@@ -215,7 +218,10 @@ fn doors_left_open_are_warned_of() {
     assert_eq!(load(&sources).unwrap().warnings, [""; 0]);
     sources.flags.listen = vec!["0.0.0.0:6432".to_owned()];
     sources.flags.admin = Some("[::]:6433".to_owned());
+    sources.flags.admin_open = Some("all".to_owned());
     assert_eq!(load(&sources).unwrap().warnings.len(), 2);
+    sources.flags.admin = Some("off".to_owned());
+    assert_eq!(load(&sources).unwrap().warnings.len(), 1);
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use tracing_subscriber::EnvFilter;
 
+use super::admin::{self, AdminOpen};
 use super::admission::authentication_timeout;
 use super::layer::layer;
 use super::listen::{ListenAddress, parse_listen, parse_tcp};
@@ -29,6 +30,8 @@ layer! {
     pub(super) struct TopLayer {
         listen: Vec<ListenAddress>,
         admin: Admin,
+        admin_open: AdminOpen,
+        admin_token: Secret,
         workers: usize,
         locality: String,
         log: String,
@@ -63,6 +66,7 @@ layer! {
 pub(super) const KEYS: [&str; 26] = [
     "listen",
     "admin",
+    "admin_open",
     "workers",
     "locality",
     "log",
@@ -71,7 +75,6 @@ pub(super) const KEYS: [&str; 26] = [
     "shutdown_delay",
     "upgrade_timeout",
     "console_users",
-    "console_password",
     "peer_id",
     "ssl",
     "ssl_cert_file",
@@ -88,6 +91,9 @@ pub(super) const KEYS: [&str; 26] = [
     "max_unauthenticated_clients",
     "max_connections_per_address",
 ];
+
+/// The keys of a file that [`TopLayer::set_secret`] understands; with `_file` behind them they name a file.
+pub(super) const SECRETS: [&str; 2] = ["console_password", "admin_token"];
 
 /// Those of [`KEYS`] that can be lists; each value is set for itself.
 pub(super) const LISTS: [&str; 2] = ["listen", "console_users"];
@@ -109,6 +115,7 @@ impl TopLayer {
             }
             "admin" if value == "off" => self.admin = Some(Admin::Off),
             "admin" => self.admin = Some(Admin::At(parse_tcp(value, 6433)?)),
+            "admin_open" => self.admin_open = Some(word(value)?),
             "workers" => self.workers = Some(count(value, 1, 1024)?),
             "locality" => self.locality = Some(zone(value)?),
             "log" => self.log = Some(filter(value)?),
@@ -123,9 +130,6 @@ impl TopLayer {
                     ));
                 }
                 known.push(value.to_owned());
-            }
-            "console_password" => {
-                self.console_password = Some(Secret::new(value)).filter(|_| !value.is_empty());
             }
             "shutdown_delay" => self.shutdown_delay = Some(duration(value)?),
             "upgrade_timeout" => self.upgrade_timeout = Some(duration(value)?),
@@ -155,6 +159,21 @@ impl TopLayer {
 }
 
 impl TopLayer {
+    /// Sets the secret that `key`, one of [`SECRETS`], says; one that is empty is none.
+    pub(super) fn set_secret(&mut self, key: &str, secret: Secret) -> Result<(), Problem> {
+        let (slot, secret) = match key {
+            "console_password" => (&mut self.console_password, secret),
+            "admin_token" if secret.is_empty() => return Ok(()),
+            "admin_token" => (&mut self.admin_token, admin::token(secret)?),
+            _ => return Err(super::keys::unknown("setting", key, SECRETS)),
+        };
+        if slot.is_some() {
+            return Err(Problem::new(format!("both {key} and {key}_file are given"), "Give one of the two"));
+        }
+        *slot = Some(secret).filter(|secret| !secret.is_empty());
+        Ok(())
+    }
+
     /// Adds one of the peers.
     pub(super) fn add_peer(&mut self, number: &str, address: &str) -> Result<(), Problem> {
         let peer = parse_peer(number, address)?;

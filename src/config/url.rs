@@ -5,6 +5,7 @@
 //! recognised, instead of being taken for a host and shown in a message.
 
 use percent_encoding::percent_decode_str;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::keys::{self, Said};
 use super::layer::{DatabaseLayer, NodesLayer, Tuning, UserLayer};
@@ -64,6 +65,15 @@ pub(super) fn split(text: &str) -> Result<Parts<'_>, Problem> {
     Ok(Parts { scheme, credentials, hosts, path: path.strip_prefix('/'), query })
 }
 
+/// Whether a URL that can be read has a password in it.
+pub(super) fn has_password(text: &str) -> bool {
+    let parameter = |query: &str| query.split('&').any(|parameter| parameter.starts_with("password="));
+    split(text.trim()).is_ok_and(|parts| {
+        parts.credentials.is_some_and(|(_, password)| password.is_some())
+            || parts.query.is_some_and(parameter)
+    })
+}
+
 /// What a URL says, decoded.
 #[derive(Clone, Debug)]
 pub(super) struct Url {
@@ -108,22 +118,14 @@ pub(super) fn read(text: &str, origin: &Origin, findings: &mut Findings) -> Opti
     let place = if parts.scheme == PATRONI { Place::Patroni } else { Place::Servers };
     let nodes = reader.nodes(place);
     let Raw { user, password, database, .. } = reader.raw;
-    Some(Url {
-        user,
-        password: password.map(Secret::new),
-        database,
-        nodes,
-        place,
-        tuning: reader.tuning,
-        broken: reader.broken,
-    })
+    Some(Url { user, password, database, nodes, place, tuning: reader.tuning, broken: reader.broken })
 }
 
 /// The words of libpq's connection string that a URL sets.
 #[derive(Default)]
 struct Raw {
     user: Option<String>,
-    password: Option<String>,
+    password: Option<Secret>,
     database: Option<String>,
     hosts: Vec<(String, String)>,
     other_hosts: Option<String>,
@@ -144,7 +146,7 @@ impl Reader<'_> {
     fn authority(&mut self, parts: &Parts<'_>) {
         if let Some((user, password)) = parts.credentials {
             self.raw.user = self.decoded(user, "user");
-            self.raw.password = password.and_then(|password| self.decoded(password, "password"));
+            self.raw.password = password.and_then(|password| self.secret(password));
         }
         self.raw.database = parts.path.and_then(|path| self.decoded(path, "database"));
         if parts.hosts.is_empty() {
@@ -152,7 +154,7 @@ impl Reader<'_> {
         }
         for host in parts.hosts.split(',') {
             let split = split_port(host).map(|(host, port)| (host, port.to_owned()));
-            let pair = split.and_then(|(host, port)| Ok((decode(host)?, port)));
+            let pair = split.and_then(|(host, port)| Ok((decode(host)?.to_string(), port)));
             match self.findings.keep(&self.origin.inside("host"), pair) {
                 Some(pair) => self.raw.hosts.push(pair),
                 None => self.broken = true,
@@ -163,7 +165,9 @@ impl Reader<'_> {
     fn parameters(&mut self, query: &str) {
         let mut seen: Vec<String> = Vec::new();
         for parameter in query.split('&').filter(|parameter| !parameter.is_empty()) {
-            let pair = parameter.split_once('=').and_then(|(key, value)| Some((decode(key).ok()?, value)));
+            let pair = parameter
+                .split_once('=')
+                .and_then(|(key, value)| Some((decode(key).ok()?.to_string(), value)));
             // A key with anything else in it may be a piece of a password, so it is not shown.
             let Some((key, value)) = pair.filter(|(key, _)| keys::is_plain(key)) else {
                 let advice =
@@ -175,17 +179,28 @@ impl Reader<'_> {
                 self.mistake(Problem::new(format!("the parameter {key} is given twice"), "Give it once"));
                 continue;
             }
-            if let Some(value) = self.decoded(value, &key) {
+            if key == "password" {
+                self.password(value);
+            } else if let Some(value) = self.decoded(value, &key) {
                 self.parameter(&key, value);
             }
             seen.push(key);
         }
     }
 
+    /// The password, where it is a parameter.
+    fn password(&mut self, text: &str) {
+        let Some(password) = self.secret(text) else { return };
+        if self.raw.password.as_ref().is_some_and(|known| *known != password) {
+            self.mistake(given_twice("password"));
+        } else {
+            self.raw.password = Some(password);
+        }
+    }
+
     fn parameter(&mut self, key: &str, value: String) {
         let slot = match key {
             "user" => &mut self.raw.user,
-            "password" => &mut self.raw.password,
             "dbname" => &mut self.raw.database,
             "host" => &mut self.raw.other_hosts,
             "port" => &mut self.raw.other_ports,
@@ -194,8 +209,7 @@ impl Reader<'_> {
             _ => return self.tune(key, &value),
         };
         if slot.as_ref().is_some_and(|known| *known != value) {
-            let problem = format!("the {key} is given twice, before the question mark and after it");
-            self.mistake(Problem::new(problem, "Give it once"));
+            self.mistake(given_twice(key));
         } else {
             *slot = Some(value).filter(|value| !value.is_empty());
         }
@@ -289,11 +303,20 @@ impl Reader<'_> {
         self.findings.mistake(self.origin, problem);
     }
 
+    /// A password, decoded; `None` if there is none or it cannot be decoded.
+    fn secret(&mut self, text: &str) -> Option<Secret> {
+        let decoded = self.findings.keep(&self.origin.inside("password"), decode(text));
+        self.broken |= decoded.is_none();
+        decoded.map(Secret::from).filter(|password| !password.is_empty())
+    }
+
     /// The decoded text; `None` if there is nothing or it cannot be decoded.
     fn decoded(&mut self, text: &str, what: &str) -> Option<String> {
         let decoded = self.findings.keep(&self.origin.inside(what), decode(text));
         self.broken |= decoded.is_none();
-        decoded.filter(|text| !text.is_empty() || !matches!(what, "user" | "password" | "database"))
+        decoded
+            .map(|text| text.to_string())
+            .filter(|text| !text.is_empty() || !matches!(what, "user" | "database"))
     }
 }
 
@@ -309,19 +332,28 @@ fn patroni(host: &str, port: &str) -> Result<NodeSettings, Problem> {
     }
 }
 
-/// Undoes percent-encoding. The problem shows nothing of the text.
-fn decode(text: &str) -> Result<String, Problem> {
+fn given_twice(key: &str) -> Problem {
+    let problem = format!("the {key} is given twice, before the question mark and after it");
+    Problem::new(problem, "Give it once")
+}
+
+/// Undoes percent-encoding. The problem shows nothing of the text, and no copy of what was decoded stays behind.
+fn decode(text: &str) -> Result<Zeroizing<String>, Problem> {
     let mut pieces = text.split('%');
     pieces.next();
     if !pieces.all(|piece| piece.len() >= 2 && piece.bytes().take(2).all(|byte| byte.is_ascii_hexdigit())) {
         return Err(Problem::new("a % is not followed by two hexadecimal digits", "Write % itself as %25"));
     }
-    match percent_decode_str(text).decode_utf8() {
+    // What is decoded is never longer: a vector that must grow would leave what it held in its former memory.
+    let mut bytes = Vec::with_capacity(text.len());
+    bytes.extend(percent_decode_str(text));
+    match String::from_utf8(bytes).map(Zeroizing::new) {
         Ok(text) if text.contains('\0') => {
             Err(Problem::new("it contains %00", "PostgreSQL knows no zero bytes in text"))
         }
-        Ok(text) => Ok(text.into_owned()),
-        Err(_) => {
+        Ok(text) => Ok(text),
+        Err(error) => {
+            error.into_bytes().zeroize();
             Err(Problem::new("it is not UTF-8 once it is decoded", "Encode the bytes of its UTF-8 form"))
         }
     }

@@ -7,7 +7,7 @@ use postgres_protocol::authentication::md5_hash;
 use postgres_protocol::authentication::sasl::ScramSha256;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
-use zeroize::Zeroizing;
+use zeroize::{Zeroize, Zeroizing};
 
 use super::bind::{self, Chosen};
 use super::credential::Held;
@@ -115,8 +115,10 @@ impl Endpoint {
             }
             match request {
                 Authentication::Ok => return Ok(()),
-                Authentication::Cleartext => login.password(self.credential.password()?),
-                Authentication::Md5(salt) => login.password(&self.credential.md5(&self.user, salt)?),
+                Authentication::Cleartext => login.password(self.credential.password()?).await?,
+                Authentication::Md5(salt) => {
+                    login.password(&self.credential.md5(&self.user, salt)?).await?;
+                }
                 Authentication::Sasl(mechanisms) => {
                     login.scram(mechanisms, &self.credential, binding).await?;
                     is_bound = true;
@@ -174,10 +176,13 @@ impl Login {
         }
     }
 
-    fn password(&mut self, text: &str) {
-        let mut body = text.as_bytes().to_vec();
-        body.push(0);
-        encode::password(&mut self.outbox, &body);
+    /// Sends a password past the outbox, which would keep a copy of it.
+    async fn password(&mut self, text: &str) -> Result<(), ConnectError> {
+        let mut body = Zeroizing::new(vec![0; text.len() + 1]);
+        body[..text.len()].copy_from_slice(text.as_bytes());
+        let mut message = Wiped(BytesMut::with_capacity(wire::HEADER_LEN + body.len()));
+        encode::password(&mut message.0, &body);
+        Ok(self.stream.write_all(&message.0).await?)
     }
 
     /// Proves that the password is known; fails unless the proof is bound as is demanded.
@@ -262,6 +267,15 @@ fn proof(body: &[u8]) -> Result<&[u8], ConnectError> {
     match Authentication::read(body)? {
         Authentication::SaslFinal(proof) => Ok(proof),
         _ => Err(wire::WireError::Malformed("SASL").into()),
+    }
+}
+
+/// Bytes that are overwritten when they go, also when the login is given up.
+struct Wiped(BytesMut);
+
+impl Drop for Wiped {
+    fn drop(&mut self) {
+        self.0.as_mut().zeroize();
     }
 }
 

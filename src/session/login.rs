@@ -114,7 +114,9 @@ pub(super) async fn log_in(
         }
         audit.demands(&demand);
         let proof = authenticate(proxy, client, &demand, &applicant, account.known()).await;
-        if let (Err(Denial::Refused(..)), Account::Guest(stored), Ok(database)) = (&proof, &account, &database) {
+        if let (Err(Denial::Refused(..)), Account::Guest(stored), Ok(database)) =
+            (&proof, &account, &database)
+        {
             database.accounts.iter().for_each(|accounts| accounts.doubt(applicant.user));
             if matches!(**stored, Stored::Md5(_)) && demand.method == Method::Scram {
                 let user = applicant.user;

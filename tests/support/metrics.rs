@@ -15,9 +15,14 @@ pub fn fetch(admin: SocketAddr) -> String {
 /// Asks for `path` and returns the head and the body of the answer. HTTP 1.0, so that the body comes in one piece and
 /// the connection ends with it.
 pub fn get(admin: SocketAddr, path: &str) -> (String, String) {
+    get_with(admin, path, "")
+}
+
+/// As [`get`], with more headers, each with its line end.
+pub fn get_with(admin: SocketAddr, path: &str, headers: &str) -> (String, String) {
     let mut stream = TcpStream::connect_timeout(&admin, PATIENCE).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
-    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {admin}\r\n\r\n").as_bytes()).unwrap();
+    stream.write_all(format!("GET {path} HTTP/1.0\r\nHost: {admin}\r\n{headers}\r\n").as_bytes()).unwrap();
     let mut answer = String::new();
     stream.read_to_string(&mut answer).unwrap();
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or_else(|| panic!("not HTTP: {answer}"));

@@ -14,11 +14,19 @@ use tidegate::local::{LocalCluster, Login};
 use super::{PATIENCE, metrics};
 
 /// What Tidegate would otherwise take from the environment of the tests.
-const FOREIGN_SETTINGS: [&str; 16] = [
+const FOREIGN_SETTINGS: [&str; 24] = [
     "DATABASE_URL",
+    "DATABASE_URL_FILE",
+    "PGPASSFILE",
     "PGPASSWORD",
+    "PGPASSWORD_FILE",
     "TIDEGATE_ADMIN",
+    "TIDEGATE_ADMIN_OPEN",
+    "TIDEGATE_ADMIN_TOKEN",
+    "TIDEGATE_ADMIN_TOKEN_FILE",
     "TIDEGATE_CONFIG",
+    "TIDEGATE_CONSOLE_PASSWORD",
+    "TIDEGATE_CONSOLE_PASSWORD_FILE",
     "TIDEGATE_CONSOLE_USERS",
     "TIDEGATE_LISTEN",
     "TIDEGATE_LOCALITY",

@@ -30,6 +30,7 @@ use super::roster::{Entry, Who};
 use crate::auth::hba::Method;
 use crate::auth::{Salts, Verifier};
 use crate::config::{CONSOLE_NAMES, ConsoleUser};
+use crate::net::Peer;
 use crate::stats::LoginRefusal;
 use crate::wire::{
     self, Frontend, StartupParameters, TransactionStatus, encode, frontend_message, query_text,
@@ -51,17 +52,25 @@ const REPORTED: [(&str, &str); 7] = [
 
 /// Those who may use the console, by name.
 #[derive(Debug)]
-pub(super) struct Administrators(HashMap<String, Verifier>);
+pub(super) struct Administrators(HashMap<String, Administrator>);
+
+#[derive(Debug)]
+struct Administrator {
+    verifier: Verifier,
+    /// Whether the password is the console's own, and so good from everywhere.
+    is_own: bool,
+}
 
 impl Administrators {
     /// Deriving keys takes milliseconds each.
     pub(super) fn new(users: &[ConsoleUser], salts: &Salts) -> Self {
-        let verifier = |user: &ConsoleUser| {
+        let administrator = |user: &ConsoleUser| {
             let password = user.password.expose();
             let read = Verifier::read(password);
-            (user.name.clone(), read.unwrap_or_else(|| salts.verifier(&user.name, password)))
+            let verifier = read.unwrap_or_else(|| salts.verifier(&user.name, password));
+            (user.name.clone(), Administrator { verifier, is_own: user.is_own })
         };
-        Self(users.iter().map(verifier).collect())
+        Self(users.iter().map(administrator).collect())
     }
 }
 
@@ -231,18 +240,48 @@ async fn identify(
     let administrators = Arc::clone(&proxy.administrators.load());
     let allowed = administrators.0.get(name);
     let user = proxy.databases().values().find_map(|database| database.users.get(name).cloned());
-    let verifier = allowed.or_else(|| user.as_ref().and_then(|user| user.verifier.as_ref()));
+    let of_user = || user.as_ref().and_then(|user| user.verifier.as_ref());
+    let verifier = allowed.map(|allowed| &allowed.verifier).or_else(of_user);
     authenticate(proxy, client, &demand, applicant, Known { verifier, md5: None }).await?;
-    if allowed.is_some() {
-        return Ok(());
+    let refused = |failure| Err(Denial::Refused(LoginRefusal::Unknown, failure));
+    if let Some(allowed) = allowed {
+        if allowed.is_own || is_near(client.address()) {
+            return Ok(());
+        }
+        let text = "the console takes no password of a database from other machines";
+        let hint = "Give it one of its own, with the setting console_password_file, or connect from the proxy's machine.";
+        return refused(Failure::fatal("28000", text).with_hint(hint));
     }
     let text = format!("user \"{name}\" may not use the console");
     let hint = "Those who may are listed in the setting console_users.";
-    Err(Denial::Refused(LoginRefusal::Unknown, Failure::fatal("42501", text).with_hint(hint)))
+    refused(Failure::fatal("42501", text).with_hint(hint))
+}
+
+/// Whether a client is on this machine.
+fn is_near(peer: Peer) -> bool {
+    match peer {
+        Peer::Local => true,
+        // A socket for both protocols knows peers of IPv4 by an address of IPv6.
+        Peer::Ip(address) => address.to_canonical().is_loopback(),
+    }
 }
 
 /// The text of a command.
 fn readable(text: &[u8]) -> Result<&str, Refusal> {
     std::str::from_utf8(text)
         .map_err(|_| Refusal::new("22021", "invalid byte sequence for encoding \"UTF8\""))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attack_from_another_machine_is_not_taken_for_one_from_here() {
+        let peer = |address: &str| is_near(Peer::Ip(address.parse().expect("an address")));
+        assert!(is_near(Peer::Local));
+        assert!(["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"].into_iter().all(peer));
+        let others = ["192.0.2.1", "10.0.0.1", "0.0.0.0", "::", "fe80::1", "::ffff:192.0.2.1", "::127.0.0.1"];
+        assert!(!others.into_iter().any(peer));
+    }
 }
