@@ -22,7 +22,8 @@ fn names(database: &DatabaseSettings) -> Vec<&str> {
 fn who_is_looked_up_and_by_whom() {
     let off = database("postgres://a:b@h/d");
     assert_eq!((off.accounts.query.as_deref(), off.has_guests()), (None, false));
-    let default = database("postgres://a:b@h/d?tidegate_auth_query=default&tidegate_auth_ttl=0&tidegate_user_limit=7");
+    let default =
+        database("postgres://a:b@h/d?tidegate_auth_query=default&tidegate_auth_ttl=0&tidegate_user_limit=7");
     assert!(default.accounts.query.as_ref().unwrap().contains("pg_catalog.pg_authid"));
     assert_eq!((default.accounts.ttl, default.accounts.limit), (Duration::ZERO, 7));
     assert!(default.takes_guest("anybody") && !default.takes_guest("a"));
@@ -40,15 +41,24 @@ fn who_is_looked_up_and_by_whom() {
 
 #[test]
 fn a_list_is_joined() {
-    let list = format!("\"plain\" \"p\"\n\"hashed\" \"{HASH}\"\n\"a\" \"other\"\n\"kept\" \"{VERIFIER}\"\n\"lone\" \"{VERIFIER}\"\n\"none\" \"\"\n");
-    let text = "[database.d]\nurl = 'postgres://a:b@h/d'\nauth_file = 'userlist.txt'\nuser.kept.scope = 'client'\n";
+    let list = format!(
+        "\"plain\" \"p\"\n\"hashed\" \"{HASH}\"\n\"a\" \"other\"\n\"kept\" \"{VERIFIER}\"\n\"lone\" \"{VERIFIER}\"\n\"none\" \"\"\n"
+    );
+    let text =
+        "[database.d]\nurl = 'postgres://a:b@h/d'\nauth_file = 'userlist.txt'\nuser.kept.scope = 'client'\n";
     let database = with_list(text, &list).unwrap().databases.remove(0);
     assert_eq!(names(&database), ["a", "kept", "plain"]);
     assert_eq!(database.users[0].password, Some(Secret::new("b")), "what is said elsewhere goes first");
-    assert_eq!((&database.users[1].password, &database.users[1].stored), (&None, &Some(Secret::new(VERIFIER))));
+    assert_eq!(
+        (&database.users[1].password, &database.users[1].stored),
+        (&None, &Some(Secret::new(VERIFIER)))
+    );
     assert_eq!(database.accounts.listed.keys().collect::<Vec<_>>(), ["hashed", "lone"]);
     let guests = ["hashed", "lone", "kept"].map(|name| database.takes_guest(name));
-    assert_eq!((guests, database.takes_guest("none"), database.takes_guest("plain")), ([true; 3], false, false));
+    assert_eq!(
+        (guests, database.takes_guest("none"), database.takes_guest("plain")),
+        ([true; 3], false, false)
+    );
     assert!(!format!("{database:?}").contains("SCRAM-SHA"));
 }
 
@@ -65,8 +75,14 @@ fn mistakes_are_told_and_secrets_are_not() {
     bad(&format!("{database}auth_query = 'select 1'\n"), &["$1 is missing"]);
     bad(&format!("{database}auth_user = 'a'\n"), &["there is no question"]);
     bad(&format!("{database}auth_query = true\nclient_auth = 'trust'\n"), &["nobody proves anything"]);
-    bad(&format!("{database}auth_query = true\nauth_user = 'c'\n"), &["the user c logs in to the servers for auth_query and needs a password, but has none"]);
-    bad("[database.d]\nurl = 'postgres://a@h/d'\nauth_query = true\n", &["the proxy's own questions and needs a password, but has none"]);
+    bad(
+        &format!("{database}auth_query = true\nauth_user = 'c'\n"),
+        &["the user c logs in to the servers for auth_query and needs a password, but has none"],
+    );
+    bad(
+        "[database.d]\nurl = 'postgres://a@h/d'\nauth_query = true\n",
+        &["the proxy's own questions and needs a password, but has none"],
+    );
     bad("[database.d]\nurl = 'postgres://h/d'\nauth_query = true\n", &["no user is given"]);
     let verifier = format!("[database.d]\nurl = 'postgres://a@h/d'\nuser.a.password = '{VERIFIER}'\n");
     bad(&verifier, &["needs a password, but has a verifier"]);
