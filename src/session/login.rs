@@ -53,15 +53,7 @@ pub(super) async fn log_in(
     };
     if !proven {
         if let (Account::Guest(stored), Ok(database)) = (&account, &database) {
-            database.accounts.iter().for_each(|accounts| accounts.doubt(applicant.user));
-            if matches!(**stored, Stored::Md5(_)) {
-                let user = applicant.user;
-                tracing::info!(
-                    user,
-                    "the server keeps an md5 hash of this user's password, with which nobody proves anything by SCRAM: \
-                               set the password again with password_encryption = 'scram-sha-256'"
-                );
-            }
+            unproven(database, stored, applicant.user);
         }
         return Err(refused(proxy, &applicant).into());
     }
@@ -69,6 +61,18 @@ pub(super) async fn log_in(
     let database = database?;
     let user = welcome(&database, &account, applicant.user, proof)?;
     Ok((database, user))
+}
+
+/// Somebody could not prove what is kept of this user's password.
+fn unproven(database: &Database, stored: &Stored, user: &str) {
+    database.accounts.iter().for_each(|accounts| accounts.doubt(user));
+    if let Stored::Md5(_) = stored {
+        tracing::info!(
+            user,
+            "the server keeps an md5 hash of this user's password, to which nobody proves anything by SCRAM: set the \
+             password again with password_encryption = 'scram-sha-256'"
+        );
+    }
 }
 
 /// The user that somebody has proven to be.
