@@ -84,6 +84,18 @@ mod tests {
         assert_eq!(names(text), wanted);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn what_is_written_is_read_back(name in "[^\r\n]{1,9}", password in "[^\r\n]{0,9}", noise in "\\PC{0,20}") {
+            let quoted = |text: &str| format!("\"{}\"", text.replace('"', "\"\""));
+            let text = format!("{noise}\n{} {}\n{noise}", quoted(&name), quoted(&password));
+            let (listed, _) = read_userlist(&text);
+            let found = listed.iter().find(|entry| entry.line == 2);
+            let found = found.map(|entry| (entry.name.as_str(), entry.password.as_str()));
+            proptest::prop_assert_eq!(found, Some((name.as_str(), password.as_str())));
+        }
+    }
+
     #[test]
     fn every_bad_line_is_told_and_none_is_shown() {
         let (listed, unreadable) =

@@ -190,7 +190,8 @@ impl Walker<'_> {
                 "rule" => layer.rules = self.rules(&origin, name, value),
                 "auth_file" => {
                     let path = self.scalar(&origin, value).filter(|path| !path.is_empty());
-                    layer.tuning.auth_file = path.map(|path| self.beside(Path::new(&path)).display().to_string());
+                    layer.tuning.auth_file =
+                        path.map(|path| self.beside(Path::new(&path)).display().to_string());
                 }
                 keys::LOCKED_SETTINGS => layer.tuning.locked_settings = self.locked(&origin, value),
                 key if keys::file_keys().any(|known| known == key) => {

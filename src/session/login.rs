@@ -117,15 +117,7 @@ pub(super) async fn log_in(
         if let (Err(Denial::Refused(..)), Account::Guest(stored), Ok(database)) =
             (&proof, &account, &database)
         {
-            database.accounts.iter().for_each(|accounts| accounts.doubt(applicant.user));
-            if matches!(**stored, Stored::Md5(_)) && demand.method == Method::Scram {
-                let user = applicant.user;
-                tracing::info!(
-                    user,
-                    "the server keeps an md5 hash of this user's password, with which nobody proves anything by SCRAM: \
-                     set the password again with password_encryption = 'scram-sha-256'"
-                );
-            }
+            unproven(database, stored, demand.method, applicant.user);
         }
         let (proof, unknown) = (proof?, |failure| Denial::Refused(LoginRefusal::Unknown, failure));
         let database = database.map_err(unknown)?;
@@ -194,6 +186,18 @@ async fn guest(database: &Database, name: &str) -> Result<Account, Failure> {
         database.guests.forget(name);
     }
     Ok(found.map_or(Account::None, Account::Guest))
+}
+
+/// Somebody could not prove to be this user, whom the servers know.
+fn unproven(database: &Database, stored: &Stored, method: Method, user: &str) {
+    database.accounts.iter().for_each(|accounts| accounts.doubt(user));
+    if matches!(stored, Stored::Md5(_)) && method == Method::Scram {
+        tracing::info!(
+            user,
+            "the server keeps an md5 hash of this user's password, to which nobody proves anything by SCRAM: set the \
+             password again with password_encryption = 'scram-sha-256'"
+        );
+    }
 }
 
 /// The user that somebody has proven to be.

@@ -28,6 +28,8 @@ const AGAIN: Duration = Duration::from_millis(20);
 enum Unfit {
     /// Another node may do.
     Node,
+    /// It is a replica that may not know the user, or its password, yet: the primary does.
+    Behind,
     /// The database was paused meanwhile.
     Halted,
     /// The client is told.
@@ -110,6 +112,10 @@ impl Session {
                 Err(Unfit::Node) => {
                     attempts -= 1;
                     again = Some(Rerun::Elsewhere(node.id));
+                }
+                Err(Unfit::Behind) => {
+                    attempts -= 1;
+                    again = Some(Rerun::Missing);
                 }
                 Err(Unfit::Halted) => Box::pin(self.unless_killed(self.database.gate.passed())).await?,
             }
@@ -199,8 +205,14 @@ impl Session {
                     node.failed();
                 }
                 // Another node may have what this one lacks.
-                let elsewhere = on_replica && (is_servers || self.is_behind_on_user(&error));
-                return Err(if elsewhere { Unfit::Node } else { Unfit::Client(Failure::from_lease(error)) });
+                let unfit = if on_replica && is_servers {
+                    Unfit::Node
+                } else if on_replica && self.is_behind_on_user(&error) {
+                    Unfit::Behind
+                } else {
+                    Unfit::Client(Failure::from_lease(error))
+                };
+                return Err(unfit);
             }
         };
         if self.is_halted() {
