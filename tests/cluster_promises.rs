@@ -54,6 +54,8 @@ mod levels;
 mod locked;
 #[path = "promises/login.rs"]
 mod login;
+#[path = "promises/login_matrix.rs"]
+mod login_matrix;
 #[path = "promises/logins.rs"]
 mod logins;
 #[path = "promises/monotonic.rs"]

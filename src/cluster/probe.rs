@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 
 use super::Identity;
 use crate::config::{DatabaseSettings, NodeSettings, Secret, ServerTls};
-use crate::server::{ConnectError, Driver, DriverError, ServerAddress, drive};
+use crate::server::{About, ConnectError, Driver, DriverError, ServerAddress, drive};
 
 /// Longest wait for the answer to a question on a control connection.
 pub(super) const ANSWER: Duration = Duration::from_secs(1);
@@ -70,6 +70,7 @@ pub struct Control {
     connect_timeout: Duration,
     /// Settings of the session, as a start-up packet has them.
     options: String,
+    about: About,
 }
 
 impl Control {
@@ -83,20 +84,23 @@ impl Control {
             tls: settings.server_tls.clone(),
             connect_timeout: settings.pool.connect_timeout,
             options: String::new(),
+            about: About::Public,
         }
     }
 
     /// How whoever is to ask for other users' passwords logs in. What the names in the query mean is settled, and the server
     /// gives up when nobody waits for the answer any more.
     pub fn for_accounts(settings: &DatabaseSettings) -> Self {
-        let first = Self::new(settings);
+        let (first, about) = (Self::new(settings), About::Passwords);
         let patience = first.connect_timeout.as_millis();
         let options =
             format!("-c search_path=pg_catalog -c statement_timeout={patience} -c lock_timeout={patience}");
         let asker = settings.accounts.user.as_ref();
         match asker.and_then(|name| settings.users.iter().find(|user| user.name == *name)) {
-            Some(user) => Self { user: user.name.clone(), password: user.password.clone(), options, ..first },
-            None => Self { options, ..first },
+            Some(user) => {
+                Self { user: user.name.clone(), password: user.password.clone(), options, about, ..first }
+            }
+            None => Self { options, about, ..first },
         }
     }
 
@@ -128,7 +132,7 @@ impl Control {
             config.password(password.expose());
         }
         let address = ServerAddress::new(node, &self.tls);
-        bounded(self.connect_timeout, drive(&address, &mut config)).await
+        bounded(self.connect_timeout, drive(&address, &mut config, self.about)).await
     }
 }
 

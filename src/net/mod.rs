@@ -99,6 +99,19 @@ impl Stream {
         }
     }
 
+    /// Whether others on a network may read along.
+    pub fn is_open_to_others(&self) -> bool {
+        matches!(self, Self::Tcp(_))
+    }
+
+    /// Whether it leads to another machine, and others on the way there may read along.
+    pub fn is_open_to_network(&self) -> bool {
+        match self {
+            Self::Tcp(stream) => !stream.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback()),
+            Self::Tls(_) | Self::Unix(_) | Self::Memory(_) => false,
+        }
+    }
+
     /// Whether the peer has neither spoken nor hung up. What it has said may be lost. Costs no system call while nothing
     /// has arrived.
     pub fn is_silent(&self) -> bool {

@@ -68,6 +68,18 @@ pub(super) fn choose(
     }
 }
 
+/// A server says how often a password is hashed (PostgreSQL: `scram_iterations`, 4096). Nobody must be able to keep the proxy busy
+/// with that.
+pub(super) fn check_rounds(challenge: &[u8]) -> Result<(), ConnectError> {
+    const MOST: u64 = 1_000_000;
+    let rounds = challenge.rsplit(|byte| *byte == b',').find_map(|part| part.strip_prefix(b"i="));
+    let rounds = rounds.and_then(|digits| std::str::from_utf8(digits).ok()?.parse::<u64>().ok());
+    match rounds.unwrap_or(0) {
+        rounds if rounds > MOST => Err(ConnectError::Rounds(rounds)),
+        _ => Ok(()),
+    }
+}
+
 /// Why nothing can be bound to this connection.
 fn unbound(stream: &Stream) -> ConnectError {
     ConnectError::Binding(match stream.tls() {
@@ -84,5 +96,23 @@ pub(super) fn may_do_without(wanted: ChannelBinding) -> Result<(), ConnectError>
     match wanted {
         ChannelBinding::Require => Err(ConnectError::Binding("the server asks for no proof that is bound")),
         ChannelBinding::Disable | ChannelBinding::Prefer => Ok(()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attack_a_server_that_asks_for_endless_hashing() {
+        for (challenge, is_fine) in [
+            ("r=a,s=b,i=4096", true),
+            ("r=a,s=b,i=1000000", true),
+            ("r=a,s=b,i=1000001", false),
+            ("r=a,s=b,i=4294967295", false),
+            ("r=a,s=b", true),
+        ] {
+            assert_eq!(check_rounds(challenge.as_bytes()).is_ok(), is_fine, "{challenge}");
+        }
     }
 }

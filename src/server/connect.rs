@@ -115,6 +115,9 @@ impl Endpoint {
             }
             match request {
                 Authentication::Ok => return Ok(()),
+                Authentication::Cleartext if login.stream.is_open_to_others() => {
+                    return Err(ConnectError::ClearText);
+                }
                 Authentication::Cleartext => login.password(self.credential.password()?).await?,
                 Authentication::Md5(salt) => {
                     login.password(&self.credential.md5(&self.user, salt)?).await?;
@@ -207,7 +210,9 @@ impl Login {
         let mut scram = ScramSha256::new(password.as_bytes(), chosen.for_library());
         encode::sasl_initial(&mut self.outbox, chosen.mechanism(), scram.message());
         let body = self.authentication().await?;
-        scram.update(challenge(&body)?).map_err(ConnectError::Sasl)?;
+        let challenge = challenge(&body)?;
+        bind::check_rounds(challenge)?;
+        scram.update(challenge).map_err(ConnectError::Sasl)?;
         encode::password(&mut self.outbox, scram.message());
         let body = self.authentication().await?;
         scram.finish(proof(&body)?).map_err(ConnectError::Sasl)

@@ -47,6 +47,21 @@ pub enum ConnectError {
     /// The exchange with what is known of the password failed.
     #[error("authentication failed: {0}")]
     Prove(#[from] ProveError),
+    /// The server, or somebody in between, asks for the password itself where others may read along.
+    #[error(
+        "the server asks for the password in clear text on a connection that is not encrypted \
+         (say sslmode=require, or scram-sha-256 in the server's pg_hba.conf)"
+    )]
+    ClearText,
+    /// What the server keeps of passwords is asked for where others may read along.
+    #[error(
+        "what the server keeps of passwords is not asked for on a connection that is not encrypted and leads to another machine \
+         (say sslmode=require)"
+    )]
+    NotPrivate,
+    /// The server asks for so much work that it can only be meant to keep the proxy busy.
+    #[error("the server asks for {0} rounds of hashing, more than is ever done here")]
+    Rounds(u64),
     /// The server asks for a method that is not spoken here.
     #[error("the server asks for authentication method {0}, which is not supported (use scram-sha-256)")]
     Method(u32),
@@ -88,6 +103,8 @@ impl ConnectError {
             | Self::NoKeys
             | Self::Unknown { .. }
             | Self::Prove(_)
+            | Self::ClearText
+            | Self::Rounds(_)
             | Self::Method(_)
             | Self::Sasl(_)
             | Self::Binding(_) => true,
@@ -97,6 +114,7 @@ impl ConnectError {
             | Self::NoTls(_)
             | Self::Tls(_)
             | Self::ErrorBeforeTls
+            | Self::NotPrivate
             | Self::Stuffed => false,
         }
     }

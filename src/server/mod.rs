@@ -20,7 +20,7 @@ pub use cancel::{ServerKey, cancel, cancel_at};
 pub use connect::Endpoint;
 pub use connection::{Connection, Settings};
 pub use credential::{Credential, Held, Keyring};
-pub use driver::{Driver, DriverError, drive};
+pub use driver::{About, Driver, DriverError, drive};
 pub use error::ConnectError;
 pub use open::{Attempts, ServerAddress};
 pub use prepared::{PreparedSet, Unnamed};

@@ -9,7 +9,7 @@ use std::time::Duration;
 use tidegate::cluster::{Control, probe};
 use tidegate::config::{Address, DatabaseSettings, Given, Secret, Sources, load};
 use tidegate::local::LocalCluster;
-use tidegate::server::{Endpoint, ServerAddress};
+use tidegate::server::{Credential, Endpoint, ServerAddress};
 
 use super::support::authority::{Authority, Says, Signed, equip, rule, shown, write};
 use super::support::raw::{Raw, V3_0, query};
@@ -129,7 +129,7 @@ fn endpoint(settings: &DatabaseSettings) -> Endpoint {
         address: ServerAddress::new(&settings.nodes[0], &settings.server_tls),
         database: "app".to_owned(),
         user: "app".to_owned(),
-        password: Some(Secret::new("secret")),
+        credential: Credential::Password(Secret::new("secret")),
         parameters: Vec::new(),
         connect_timeout: Duration::from_secs(20),
         prepared_limit: 10,

@@ -24,6 +24,7 @@ pub mod tls;
 pub mod tools;
 pub mod touched;
 pub mod watched;
+pub mod wiretap;
 
 use std::path::PathBuf;
 use std::sync::OnceLock;

@@ -7,7 +7,7 @@ use std::io::{self, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
 
 use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
-use socket2::{Domain, Socket, Type};
+use socket2::{Domain, Type};
 
 use super::PATIENCE;
 use super::tls::{Encrypted, SSL_REQUEST, Speaks, encrypted};
@@ -151,18 +151,18 @@ pub struct Raw {
 impl Raw {
     /// Connects and says nothing yet.
     pub fn silent(address: SocketAddr) -> Self {
-        Self::over(TcpStream::connect_timeout(&address, PATIENCE).unwrap())
+        Self::plain(TcpStream::connect_timeout(&address, PATIENCE).unwrap())
     }
 
     /// Connects from this address of the machine, such as 127.0.0.2, and says nothing yet.
     pub fn silent_from(source: IpAddr, address: SocketAddr) -> Self {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
+        let socket = socket2::Socket::new(Domain::for_address(address), Type::STREAM, None).unwrap();
         socket.bind(&SocketAddr::new(source, 0).into()).unwrap();
         socket.connect_timeout(&address.into(), PATIENCE).unwrap();
-        Self::over(socket.into())
+        Self::plain(socket.into())
     }
 
-    fn over(stream: TcpStream) -> Self {
+    fn plain(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();

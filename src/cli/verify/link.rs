@@ -5,12 +5,14 @@ use tokio_postgres::{Client, SimpleQueryMessage, Statement};
 use super::plan::Target;
 use super::route::Route;
 use super::trouble::{Trouble, answer};
-use crate::server::{ConnectError, drive};
+use crate::server::{About, ConnectError, drive};
 
 /// Connects. Whether the connection has ended is seen by the next statement.
 pub(super) async fn connect(target: &Target) -> Result<Client, Trouble> {
     let mut config = target.config.clone();
-    let opened = tokio::time::timeout(target.connect_timeout, drive(&target.address, &mut config)).await;
+    let opened =
+        tokio::time::timeout(target.connect_timeout, drive(&target.address, &mut config, About::Public))
+            .await;
     let timeout = |_| Trouble::Connection(ConnectError::Timeout(target.connect_timeout));
     let (client, connection) = opened.map_err(timeout)??;
     tokio::spawn(connection);
