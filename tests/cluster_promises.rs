@@ -46,6 +46,10 @@ mod health;
 mod idle;
 #[path = "promises/isolation.rs"]
 mod isolation;
+#[path = "promises/isolation_hints.rs"]
+mod isolation_hints;
+#[path = "promises/isolation_settings.rs"]
+mod isolation_settings;
 #[path = "promises/large.rs"]
 mod large;
 #[path = "promises/levels.rs"]

@@ -1,6 +1,7 @@
 //! What one client leaves on a server connection, or tries to, does not reach the next: one attack, one test.
 //!
-//! Two clients share one server connection per node. Other ways from one session to another are tried elsewhere: what
+//! Two clients share one server connection per node. Settings made where no text shows it are in `isolation_settings`,
+//! hints and what they cannot do in `isolation_hints`. Other ways from one session to another are tried elsewhere: what
 //! `SET`, `SET LOCAL`, `set_config()` and roles do and what follows their client (`settings`, and random sequences of all
 //! that in `tests/settings_model.rs`); temporary tables, locks, cursors, `LISTEN` and `PREPARE` while they bind (`pins`);
 //! names of prepared statements, and `DEALLOCATE` (`prepared`); `currval` and `lastval` (`sequences`); requests to cancel
@@ -12,243 +13,27 @@ use std::time::Duration;
 
 use super::support::raw::{Raw, bind, describe, execute, execute_some, flush, parse, query, sync};
 use super::support::wait_until;
-use super::{block_on, connect, own, proxy, role, schema, shared, support, wait_both, wait_open};
+use super::{block_on, connect, own, proxy, schema, shared, support, wait_both};
 use crate::support::proxy::{RunningProxy, Tidegate};
 
 /// One server connection per node, shared by everybody.
-const ONE: &str = "connection_limit=1&tidegate_client_auth=trust";
+pub(super) const ONE: &str = "connection_limit=1&tidegate_client_auth=trust";
 
 /// What a session has by itself, asked of the connection that the attack was made on.
-const STATE: &str = "select current_user, current_setting('work_mem'), coalesce(current_setting('app.x', true), ''), \
+pub(super) const STATE: &str = "select current_user, current_setting('work_mem'), coalesce(current_setting('app.x', true), ''), \
      current_setting('search_path'), current_setting('default_transaction_read_only'), current_setting('client_encoding') \
      /* tidegate: intent=primary */";
 
-fn two(proxy: &RunningProxy) -> (Raw, Raw) {
+pub(super) fn two(proxy: &RunningProxy) -> (Raw, Raw) {
     (Raw::app(proxy.address()), Raw::app(proxy.address()))
 }
 
 /// The first row, in one line.
 #[track_caller]
-fn row(raw: &mut Raw, sql: &str) -> String {
+pub(super) fn row(raw: &mut Raw, sql: &str) -> String {
     let rows = raw.ok(sql).rows();
     let cells = rows.first().map(|row| row.iter().map(|cell| cell.as_deref().unwrap_or("NULL")));
     cells.map(|cells| cells.collect::<Vec<_>>().join("|")).unwrap_or_default()
-}
-
-/// A schema with a table, a view and the ground for attacks, known to the proxy.
-fn ground(proxy: &RunningProxy) -> String {
-    let schema = schema();
-    let mut raw = Raw::app(proxy.address());
-    for sql in [
-        "create table S.t (a int, b text)",
-        "insert into S.t values (1, 'x')",
-        "create view S.harmless as select 1 as a",
-        "create view S.own_settings as select * from pg_settings",
-        "create sequence S.q",
-    ] {
-        raw.ok(&sql.replace("S.", &format!("{schema}.")));
-    }
-    shared().wait_caught_up().unwrap();
-    wait_open(proxy);
-    schema
-}
-
-/// Statements by which a client sets something where its text does not say so. `S.` is a schema, `R` a role, `X` what
-/// sets it.
-const OUT_OF_SIGHT: [(&str, &[&str]); 31] = [
-    ("UPDATE of pg_settings", &["update pg_settings set setting = '7MB' where name = 'work_mem'"]),
-    (
-        "the same, by its full name",
-        &["update pg_catalog.pg_settings set setting = '7MB' where name = 'work_mem'"],
-    ),
-    ("the same, through a view", &["update S.own_settings set setting = '7MB' where name = 'work_mem'"]),
-    ("PREPARE, EXECUTE, DEALLOCATE ALL", &["prepare p as select X", "execute p", "deallocate all"]),
-    ("PREPARE, EXECUTE, DEALLOCATE", &["prepare p as select X", "execute p", "deallocate p"]),
-    (
-        "all of it in one transaction",
-        &["begin", "prepare p as select X", "execute p", "deallocate all", "commit", "deallocate all"],
-    ),
-    (
-        "CREATE TABLE AS EXECUTE",
-        &["prepare p as select X", "create table S.made as execute p", "deallocate all", "drop table S.made"],
-    ),
-    ("EXPLAIN ANALYZE EXECUTE", &["prepare p as select X", "explain analyze execute p", "deallocate all"]),
-    ("a default of ALTER TABLE", &["alter table S.t add column c text default X"]),
-    ("a CHECK of ALTER TABLE", &["alter table S.t add check (length(X) > 0)"]),
-    ("USING of ALTER TABLE", &["alter table S.t alter column b type text using X"]),
-    (
-        "a view replaced in the transaction",
-        &[
-            "begin",
-            "create or replace view S.harmless as select length(X) as a",
-            "select * from S.harmless",
-            "commit",
-        ],
-    ),
-    (
-        "a view replaced in the string",
-        &["create or replace view S.harmless as select length(X) as a; select * from S.harmless"],
-    ),
-    (
-        "a view that is new",
-        &["create view S.new_view as select X", "select * from S.new_view", "drop view S.new_view"],
-    ),
-    (
-        "a default that is new",
-        &[
-            "create table S.made (a int, b text default X)",
-            "insert into S.made (a) values (1)",
-            "drop table S.made",
-        ],
-    ),
-    (
-        "a trigger that is new",
-        &[
-            "create function S.fires() returns trigger language plpgsql as $$ begin perform X; return new; end $$",
-            "create trigger fires before insert on S.t for each row execute function S.fires()",
-            "insert into S.t values (2)",
-        ],
-    ),
-    (
-        "a function that was replaced",
-        &[
-            "create or replace function S.f() returns int language sql stable as 'select 1'",
-            "begin",
-            "create or replace function S.f() returns int language plpgsql stable as $$ begin perform X; return 1; end $$",
-            "select S.f()",
-            "commit",
-        ],
-    ),
-    ("query_to_xml", &["select query_to_xml($$select X$$, true, true, '')"]),
-    ("ts_stat", &["select * from ts_stat($$select to_tsvector(X)$$)"]),
-    (
-        "a cursor made to XML",
-        &["begin; declare c cursor for select X; select cursor_to_xml('c', 1, true, true, ''); commit"],
-    ),
-    ("a cursor that stays", &["declare c cursor with hold for select X", "fetch c", "close c"]),
-    (
-        "a cursor of a function",
-        &[
-            "create or replace function S.opens() returns refcursor language plpgsql as $$ declare c refcursor := 'c'; begin open c for select X; return c; end $$",
-            "begin",
-            "select S.opens()",
-            "fetch c",
-            "commit",
-        ],
-    ),
-    ("DO", &["do $$ begin perform X; end $$"]),
-    ("DO that fails", &["do $$ begin perform X; raise 'no'; end $$"]),
-    (
-        "CALL",
-        &["create or replace procedure S.p() language plpgsql as $$ begin perform X; end $$", "call S.p()"],
-    ),
-    ("COPY of a query", &["copy (select X) to stdout"]),
-    ("EXPLAIN ANALYZE", &["explain analyze select X"]),
-    ("RETURNING", &["insert into S.t values (3) returning X"]),
-    ("LIMIT", &["select 1 limit length(X)"]),
-    ("MERGE", &["merge into S.t using (select X as s) q on false when matched then do nothing"]),
-    (
-        "a SQL function that is IMMUTABLE",
-        &[
-            "create or replace function S.g() returns text language sql immutable begin atomic select X; end",
-            "select S.g()",
-        ],
-    ),
-];
-
-/// Runs every attack with `set` in the place of what it sets, and asks the neighbour after each.
-fn attack(set: &str) {
-    let proxy = proxy(ONE);
-    wait_both(&proxy);
-    let (_, mut neighbour) = two(&proxy);
-    let before = row(&mut neighbour, STATE);
-    for (name, statements) in OUT_OF_SIGHT {
-        let schema = ground(&proxy);
-        let mut attacker = Raw::app(proxy.address());
-        for sql in statements {
-            let sql = sql.replace("S.", &format!("{schema}.")).replace('X', set);
-            let answer = attacker.query(&sql);
-            // Who has taken another role may not be allowed to do the rest.
-            let may_fail = name.contains("fails") || set.contains("'role'");
-            assert!(answer.code().is_empty() || may_fail, "{name}: {sql}: {answer:?}");
-        }
-        assert_eq!(row(&mut neighbour, STATE), before, "{name}: the neighbour");
-        assert_eq!(row(&mut Raw::app(proxy.address()), STATE), before, "{name}: who comes later");
-        attacker.terminate();
-        assert_eq!(row(&mut neighbour, STATE), before, "{name}: the neighbour, afterwards");
-    }
-}
-
-#[test]
-fn a_setting_made_out_of_sight_does_not_reach_a_neighbour() {
-    attack("set_config('work_mem', '7MB', false)");
-}
-
-#[test]
-fn a_custom_setting_made_out_of_sight_does_not_reach_a_neighbour() {
-    attack("set_config('app.x', 'theirs', false)");
-}
-
-#[test]
-fn a_role_taken_out_of_sight_does_not_reach_a_neighbour() {
-    let role = role();
-    shared().primary().psql(&format!("grant {role} to app")).unwrap();
-    shared().wait_caught_up().unwrap();
-    attack(&format!("set_config('role', '{role}', false)"));
-}
-
-#[test]
-fn a_setting_in_a_parameter_of_any_size_does_not_reach_a_neighbour() {
-    let proxy = proxy(ONE);
-    wait_both(&proxy);
-    let (mut attacker, mut neighbour) = two(&proxy);
-    let before = row(&mut neighbour, STATE);
-    for value in ["t".repeat(300_000), "theirs".to_owned(), "t".repeat(300_001)] {
-        attacker.extended("select length(set_config('app.x', $1, false))", &[&value]).ok();
-        assert_eq!(row(&mut neighbour, STATE), before);
-        assert_eq!(attacker.ok("select length(current_setting('app.x'))").value(), value.len().to_string());
-    }
-    // A text that is not read at all.
-    for size in [140_000, 300_000] {
-        let long = "x".repeat(size);
-        attacker.ok(&format!("select set_config('work_mem', '7MB', false), '{long}' is null"));
-        assert_eq!(row(&mut neighbour, STATE), before);
-    }
-}
-
-#[test]
-fn a_setting_in_a_pipeline_without_sync_does_not_reach_a_neighbour() {
-    let role = role();
-    shared().primary().psql(&format!("grant {role} to app")).unwrap();
-    shared().wait_caught_up().unwrap();
-    let proxy = proxy(ONE);
-    wait_both(&proxy);
-    let mut neighbour = Raw::app(proxy.address());
-    let before = row(&mut neighbour, STATE);
-    let one = |sql: &str| [parse("", sql), bind("", "", &[]), execute("")].concat();
-    for set in [
-        "set work_mem = '7MB'".to_owned(),
-        "select set_config('app.x', 'theirs', false)".to_owned(),
-        format!("set role {role}"),
-        "do $$ begin set work_mem = '7MB'; end $$".to_owned(),
-    ] {
-        // Each part of the pipeline is answered before the next is sent, as some drivers do.
-        for rest in [vec![], vec!["select 1"], vec!["select 1", "select 2"], vec!["select 1/0"]] {
-            let mut attacker = Raw::app(proxy.address());
-            attacker.send(&[one(&set), flush()].concat());
-            attacker.until(b"CE");
-            for sql in &rest {
-                attacker.send(&[one(sql), flush()].concat());
-                attacker.until(b"CE");
-            }
-            attacker.send(&sync());
-            assert_eq!(attacker.answer().status(), 'I');
-            assert_eq!(row(&mut neighbour, STATE), before, "{set}, {rest:?}");
-            // Its own are not lost, unless an error took them back.
-            let own = row(&mut attacker, STATE);
-            assert_eq!(own == before, rest == ["select 1/0"], "{set}, {rest:?}: {own}");
-        }
-    }
 }
 
 #[test]
@@ -548,88 +333,6 @@ fn a_statement_never_runs_under_a_neighbours_settings() {
     let write = format!("insert into {schema}.written values (current_setting('app.x', true))");
     assert!(!attacker.query(&write).code().is_empty(), "its settings are not to be had");
     assert_eq!(neighbour.ok(&format!("select count(*) from {schema}.written where by <> ''")).value(), "0");
-}
-
-#[test]
-fn a_hint_or_a_setting_gives_no_right() {
-    let schema = schema();
-    let sql = format!(
-        "create table {schema}.secret (n int); insert into {schema}.secret values (1); revoke all on {schema}.secret from public, app"
-    );
-    shared().primary().psql(&sql).unwrap();
-    shared().wait_caught_up().unwrap();
-    let proxy = proxy("tidegate_client_auth=trust");
-    wait_open(&proxy);
-    let mut raw = Raw::app(proxy.address());
-    let statements = [
-        format!("select * from {schema}.secret"),
-        format!("insert into {schema}.secret values (2)"),
-        "select pg_reload_conf()".to_owned(),
-    ];
-    for hint in [
-        "intent=primary",
-        "intent=replica",
-        "consistency=eventual",
-        "consistency=primary",
-        "scope=connection",
-        "intent=replica, consistency=eventual, key=any",
-    ] {
-        for sql in &statements {
-            for text in [format!("/* tidegate: {hint} */ {sql}"), format!("{sql} /* tidegate: {hint} */")] {
-                assert_eq!(raw.query(&text).code(), "42501", "{text}");
-                assert_eq!(raw.extended(&text, &[]).code(), "42501", "{text}");
-            }
-        }
-    }
-    for (name, value) in
-        [("intent", "replica"), ("intent", "primary"), ("consistency", "eventual"), ("scope", "connection")]
-    {
-        raw.ok(&format!("set tidegate.{name} = '{value}'"));
-        for sql in &statements {
-            assert_eq!(raw.query(sql).code(), "42501", "{name} = {value}: {sql}");
-        }
-    }
-    // What certainly writes is written, whatever was wished for it.
-    raw.ok("create temp table own_table (n int)");
-    raw.ok("insert into own_table values (1) /* tidegate: intent=replica */");
-    assert_eq!(raw.ok("select count(*) from own_table").value(), "1");
-}
-
-#[test]
-fn a_hint_in_a_literal_steers_nothing() {
-    let proxy = proxy("tidegate_client_auth=trust");
-    wait_open(&proxy);
-    let mut raw = Raw::app(proxy.address());
-    let texts = [
-        "select '/* tidegate: intent=primary */'",
-        "select 'it''s /* tidegate: intent=primary */'",
-        "select $$/* tidegate: intent=primary */$$",
-        "select $a$ $$ /* tidegate: intent=primary */ $a$",
-        "select E'\\'/* tidegate: intent=primary */'",
-        "select U&'\\0061/* tidegate: intent=primary */'",
-        "select 1 as \"/* tidegate: intent=primary */\"",
-        "select 1 -- /* tidegate: intent=primary */",
-        "select 1 /* /* tidegate: intent=primary */ */",
-        "select 1 /* a */ + '1' /* '/* tidegate: intent=primary */' */",
-        "select '/*intent=''primary''*/'",
-        "select $$ 1 /*intent='primary'*/$$",
-    ];
-    let went = |raw: &mut Raw, text: &str| {
-        let before = super::counts(&proxy);
-        raw.ok(text);
-        super::since(&proxy, &before).join(" ")
-    };
-    for text in texts {
-        assert_eq!(went(&mut raw, text), "replica:fresh", "{text}");
-    }
-    assert_eq!(went(&mut raw, "select '' /* tidegate: intent=primary */"), "primary:intent_primary");
-    // A backslash ends no string, or does: as the session says.
-    raw.ok("set standard_conforming_strings = off");
-    raw.ok("set escape_string_warning = off");
-    assert_eq!(went(&mut raw, "select 'a\\'/* tidegate: intent=primary */'"), "replica:fresh");
-    assert_eq!(went(&mut raw, "select 'a\\\\'/* tidegate: intent=primary */"), "primary:intent_primary");
-    raw.ok("reset standard_conforming_strings");
-    assert_eq!(went(&mut raw, "select 'a\\'/* tidegate: intent=primary */"), "primary:intent_primary");
 }
 
 #[test]
