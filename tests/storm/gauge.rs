@@ -14,6 +14,11 @@ impl Gauge {
         Self(proxy.pid())
     }
 
+    /// The process of the test, with its attackers.
+    pub fn own() -> Self {
+        Self(std::process::id())
+    }
+
     fn status(self, name: &str) -> u64 {
         let status = fs::read_to_string(format!("/proc/{}/status", self.0)).unwrap();
         let line = status.lines().find(|line| line.starts_with(name)).unwrap();
