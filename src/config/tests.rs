@@ -15,6 +15,7 @@ mod files;
 mod listen;
 mod peers;
 mod rules;
+mod tls;
 mod urls;
 
 /// What `--url` alone gives.
