@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::process::Command;
 
 use tidegate::cli::args::{Invocation, parse_from};
-use tidegate::config::{PeerId, Secret, SecretVariable, Sources, load};
+use tidegate::config::{PeerId, Secret, SecretVariable, Sources, Ssl, load};
 
 fn sources(args: &[&str]) -> Sources {
     match parse_from(["tidegate", "run"].iter().chain(args).map(OsString::from)) {
@@ -38,6 +38,9 @@ fn variables_are_told_from_flags() {
         ("TIDEGATE_ADMIN_TOKEN", "0123456789abcdef"),
         ("TIDEGATE_CONSOLE_PASSWORD_FILE", "/nowhere/console"),
         ("PGPASSFILE", "/nowhere/passfile"),
+        ("TIDEGATE_SSL_CERT_FILE", "/a.crt"),
+        ("TIDEGATE_SSL_KEY_FILE", "/a.key"),
+        ("TIDEGATE_SSL_CA_FILE", ""),
     ];
     run("with_variables", &variables);
 }
@@ -45,7 +48,7 @@ fn variables_are_told_from_flags() {
 #[test]
 #[ignore = "run by variables_are_told_from_flags"]
 fn with_variables() {
-    let given = sources(&["--admin", "127.0.0.1:3"]);
+    let given = sources(&["--admin", "127.0.0.1:3", "--ssl-key-file", "/b.key"]);
     assert_eq!(given.env.url, Some(Secret::new("postgres://app@envhost/app")));
     assert_eq!(given.env.admin_token, Some(Secret::new("0123456789abcdef")));
     assert_eq!(given.files, [(SecretVariable::ConsolePassword, "/nowhere/console".into())]);
@@ -60,6 +63,8 @@ fn with_variables() {
     assert_eq!(listen, ["127.0.0.1:1", "/:6432"]);
     assert_eq!(settings.admin.map(|address| address.port()), Some(3));
     assert_eq!(settings.peer_id.map(PeerId::number), Some(7));
+    assert_eq!((settings.tls.ssl, settings.tls.authorities), (Ssl::Allow, None));
+    assert_eq!(settings.tls.certificate.map(|files| files.key), Some("/b.key".into()), "flags go before it");
     assert_eq!(settings.databases[0].users[0].password, Some(Secret::new("secret")));
 
     let given = sources(&["--primary", "postgres://app@pg1/app", "--replica", "postgres://pg2"]);

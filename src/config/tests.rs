@@ -18,6 +18,7 @@ mod listen;
 mod peers;
 mod rules;
 mod secrets;
+mod tls;
 mod urls;
 
 /// What `--url` alone gives.

@@ -215,8 +215,10 @@ impl Session {
         if !replayable {
             client.inbox.advance(len);
         }
-        // What the client has not taken of the answer before is not held back with this one's, nor dropped with it.
-        leased.hand_over(client);
+        if leased.has_undelivered() {
+            // What the client has not taken of the answer before is not held back with this one's, nor dropped with it.
+            leased.hand_over(client);
+        }
         let turn = Turn {
             runs: 0,
             summary: u.summary,

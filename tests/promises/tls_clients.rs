@@ -10,7 +10,7 @@ use tidegate::local::LocalNode;
 use super::support::proxy::{RunningProxy, Tidegate};
 use super::support::raw::{Raw, V3_0, query, startup};
 use super::support::tls::{Authority, Encrypted, Folder, SSL_REQUEST, Speaks, asked, direct};
-use super::{shared, support, wait_both};
+use super::{schema, shared, support, wait_both};
 
 /// An authority, and a proxy with a certificate of its for `localhost`.
 pub struct Site {
@@ -312,12 +312,14 @@ fn the_last_word_is_read_to_its_end() {
 
 #[test]
 fn who_closes_its_half_is_still_answered() {
+    let schema = schema();
     let site = Site::with(&[]);
-    wait_both(&site.proxy);
     let mut client = site.client();
-    client.send(&query("select count(*) from generate_series(1, 1000000)"));
+    client.ok(&format!("create table {schema}.t (n int)"));
+    // As without TLS: what may have an effect is carried out, and its answer is passed on.
+    client.send(&query(&format!("insert into {schema}.t select generate_series(1, 200000) returning n")));
     client.half_close();
-    assert_eq!(client.answer().value(), "1000000");
+    assert_eq!(client.answer().ok().rows().len(), 200_000);
     assert!(client.until_closed().is_empty());
 }
 

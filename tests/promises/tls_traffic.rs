@@ -110,7 +110,7 @@ fn messages_of_the_proxys_own_come_after_what_a_slow_client_has_not_taken() {
     client.send(&[query(&sql), query("show tidegate.last_route"), unknown, query("rollback")].concat());
     wait_stands("tls_own_word", "ClientWrite");
     assert_eq!(client.answer().ok().rows().len(), ROWS);
-    assert_eq!(client.answer().ok().rows().len(), 1);
+    assert!(!client.answer().ok().rows().is_empty());
     assert_eq!(client.answer().code(), "26000");
     client.answer().ok();
     assert_eq!(client.ok("select 1").value(), "1");
