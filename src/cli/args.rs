@@ -162,7 +162,7 @@ pub struct AdminArgs {
     #[arg(long, value_name = "ADDR", env = "TIDEGATE_ADMIN", default_value = "127.0.0.1:6433")]
     pub admin: SocketAddr,
 
-    /// What to show it: the token in TIDEGATE_ADMIN_TOKEN, or the file that TIDEGATE_ADMIN_TOKEN_FILE names.
+    /// What to show it: the token in the environment, or the file with it.
     #[arg(skip)]
     pub token: Token,
 }

@@ -36,8 +36,6 @@ pub(super) struct FileLayer {
     pub(super) databases: Vec<(String, DatabaseLayer)>,
     /// Whether it could not be read, so that what is absent is no second mistake.
     pub(super) broken: bool,
-    /// Whether a password or the like stands in it.
-    pub(super) holds_secret: bool,
 }
 
 impl FileLayer {
@@ -57,8 +55,8 @@ pub(super) fn read(path: &Path, findings: &mut Findings) -> FileLayer {
             return FileLayer::broken();
         }
     };
-    let layer = parse(path, &file.text, findings);
-    if layer.holds_secret && file.is_open_to_all() {
+    let (layer, holds_secret) = walk(path, &file.text, findings);
+    if holds_secret && file.is_open_to_all() {
         let warning = "it holds a password, and every user of this machine can read it: chmod o-r, or put the password \
                        into a file of its own (password_file)";
         findings.warn(&origin, warning);
@@ -66,14 +64,22 @@ pub(super) fn read(path: &Path, findings: &mut Findings) -> FileLayer {
     layer
 }
 
-/// Reads the text of the file at `path`; relative paths in it start at its folder.
+/// Reads the text of the file at `path`, as [`read`] does.
+#[cfg(test)]
+pub(super) fn parse(path: &Path, text: &str, findings: &mut Findings) -> FileLayer {
+    walk(path, text, findings).0
+}
+
+/// Reads the text of the file at `path`; relative paths in it start at its folder. Returns, too, whether a password or the
+/// like stands in it.
 ///
 /// Where the text is not TOML, what looks like a key may be a piece of a password, so nothing but the lines is told.
-pub(super) fn parse(path: &Path, text: &str, findings: &mut Findings) -> FileLayer {
+fn walk(path: &Path, text: &str, findings: &mut Findings) -> (FileLayer, bool) {
     let mut walker = Walker { path, text, findings, holds_secret: false };
     let (document, errors) = DeTable::parse_recoverable(text);
     if errors.is_empty() {
-        return walker.document(document.get_ref());
+        let layer = walker.document(document.get_ref());
+        return (layer, walker.holds_secret);
     }
     let mut origins: Vec<Origin> =
         errors.iter().map(|error| walker.at(&error.span().unwrap_or_default())).collect();
@@ -82,7 +88,7 @@ pub(super) fn parse(path: &Path, text: &str, findings: &mut Findings) -> FileLay
         let advice = "Look for a missing quotation mark, bracket or =, or for a key given twice";
         walker.findings.mistake(&origin, Problem::new("this is not TOML", advice));
     }
-    FileLayer::broken()
+    (FileLayer::broken(), false)
 }
 
 impl Walker<'_> {
@@ -148,7 +154,6 @@ impl Walker<'_> {
         let folder = self.path.parent().unwrap_or(Path::new(""));
         tls::start_at(&mut layer.top, folder);
         access::start_at(&mut layer.top, folder);
-        layer.holds_secret = self.holds_secret;
         layer
     }
 

@@ -122,8 +122,8 @@ fn for_node(text: &str, node: Option<&NodeSettings>, login: &Login<'_>) -> Optio
     let (hosts, ports) =
         node.map_or_else(Default::default, |node| (hosts(node), vec![node.port.to_string().into()]));
     let wanted = [hosts, ports, vec![login.database.into()], vec![login.user.into()]];
-    let lines = text.lines().filter(|line| !line.starts_with('#'));
-    lines.filter_map(|line| of_line(line, &wanted)).next().filter(|password| !password.is_empty())
+    let mut lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.find_map(|line| of_line(line, &wanted)).filter(|password| !password.is_empty())
 }
 
 /// The names under which a line may know a node. libpq calls a Unix socket `localhost` where it is in the directory that

@@ -13,6 +13,10 @@ use super::secret::Secret;
 /// Bytes that are read at first: nearly every file of this kind is shorter.
 const START: usize = 4096;
 
+/// The right of every user to read a file, and all rights of others than its owner.
+const READ_BY_ALL: u32 = 0o004;
+const FOR_OTHERS: u32 = 0o077;
+
 /// A file and what is known of it.
 pub(super) struct SecretFile {
     /// All of it, overwritten when it goes.
@@ -29,12 +33,12 @@ impl SecretFile {
 
     /// Whether every user of the machine can read it.
     pub(super) fn is_open_to_all(&self) -> bool {
-        self.metadata.permissions().mode() & 0o004 != 0
+        self.metadata.permissions().mode() & READ_BY_ALL != 0
     }
 
     /// Whether it is a file for its owner alone.
     pub(super) fn is_private(&self) -> bool {
-        self.metadata.is_file() && self.metadata.permissions().mode() & 0o077 == 0
+        self.metadata.is_file() && self.metadata.permissions().mode() & FOR_OTHERS == 0
     }
 }
 

@@ -8,7 +8,7 @@ use tokio_postgres::SimpleQueryMessage;
 
 use super::support::proxy::{RunningProxy, Tidegate};
 use super::support::raw::{
-    Answer, Message, Raw, V3_0, V3_2, bind, close, describe, execute, parse, query, sync, tagged,
+    Answer, Message, Raw, V3_0, V3_2, bind, close, describe, execute, parse, query, startup, sync, tagged,
 };
 use super::{block_on, connect, own, proxy, shared, support, wait_both};
 
@@ -159,6 +159,46 @@ fn it_can_have_a_password_of_its_own_and_always_asks_for_one() {
     // The database itself trusts everybody.
     assert!(log_in(&proxy, "app", "app", "whatever").is_ok());
     assert!(!proxy.stderr().contains("of the console"), "{}", proxy.stderr());
+}
+
+/// A connection from an address of this machine that is not its loopback, as if from another machine; none if it has none.
+fn from_elsewhere(proxy: &RunningProxy) -> Option<Raw> {
+    let probe = std::net::UdpSocket::bind("0.0.0.0:0").unwrap();
+    // Nothing is sent: the system says which address it would send from.
+    probe.connect("198.51.100.1:9").ok()?;
+    let from = std::net::SocketAddr::new(probe.local_addr().unwrap().ip(), 0);
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    socket.bind(&from.into()).unwrap();
+    socket.connect_timeout(&proxy.address().into(), support::PATIENCE).unwrap();
+    Some(Raw::plain(socket.into()))
+}
+
+#[test]
+fn attack_by_a_databases_password_from_another_machine() {
+    let folder = tempfile::tempdir().unwrap();
+    let password = folder.path().join("password");
+    std::fs::write(&password, "of the console\n").unwrap();
+    let shared_password = with_console("");
+    let own_password = Tidegate::before(shared())
+        .args(["--console-users", "app"])
+        .env("TIDEGATE_CONSOLE_PASSWORD_FILE", password.to_str().unwrap())
+        .start();
+    let refused = |proxy: &RunningProxy, database: &str, password: &str| {
+        let mut raw = from_elsewhere(proxy)?;
+        raw.send(&startup(V3_0, &[("user", "app"), ("database", database)]));
+        Some(raw.authenticate(password).err().map(|error| error.field(b'C').unwrap()))
+    };
+    let Some(answer) = refused(&shared_password, "tidegate", "secret") else {
+        eprintln!("this machine has no network, so nobody comes from another one");
+        return;
+    };
+    assert_eq!(answer.as_deref(), Some("28000"));
+    // Who does not know the password learns nothing of that.
+    assert_eq!(refused(&shared_password, "tidegate", "guess").unwrap().as_deref(), Some("28P01"));
+    assert_eq!(refused(&shared_password, "app", "secret").unwrap(), None, "the database itself is open");
+    assert!(log_in(&shared_password, "app", "tidegate", "secret").is_ok());
+    assert_eq!(refused(&own_password, "tidegate", "of the console").unwrap(), None);
+    assert_eq!(refused(&own_password, "tidegate", "secret").unwrap().as_deref(), Some("28P01"));
 }
 
 #[test]

@@ -153,7 +153,10 @@ fn logs_are_quiet_and_keep_secrets() {
         raw.ok("select 1");
         assert_eq!(raw.query(&format!("set app.password = '{secret}' nonsense")).code(), "42601");
     };
-    let quiet = proxy("");
+    let nodes = shared().replicas().iter().chain([shared().primary()]);
+    let hosts: Vec<_> = nodes.map(|node| format!("127.0.0.1:{}", node.port())).collect();
+    let url = format!("postgres://app:secret@{}/app", hosts.join(","));
+    let quiet = Tidegate::bare().env("DATABASE_URL", &url).start();
     wait_both(&quiet);
     let mut raw = Raw::app(quiet.address());
     raw.ok("select 1; begin; select 2; commit");

@@ -48,6 +48,7 @@ impl Hidden {
     /// What a password becomes: PostgreSQL's md5, and the keys of SCRAM with the salt that a login has shown.
     fn derive(&mut self, who: &str, user: &str, password: &str, salt: &[u8]) {
         use md5::Md5;
+        assert!(!salt.is_empty(), "{who} has shown no salt");
         self.add(format!("md5 of {who}"), &Md5::digest(format!("{password}{user}")));
         let mac = |key: &[u8], text: &[u8]| -> [u8; 32] {
             let mut mac = Hmac::<Sha256>::new_from_slice(key).unwrap();
@@ -71,6 +72,7 @@ impl Hidden {
     fn search(&self, place: &str, text: &str) {
         assert!(!text.is_empty(), "{place} is empty, so nothing was looked at");
         for (what, secret) in &self.0 {
+            assert!(secret.len() >= 16, "{what} is too short to be looked for");
             let at = text.find(secret.as_str());
             let around = at.map(|at| text[..at].chars().rev().take(200).collect::<Vec<_>>());
             let around = around.map(|around| around.into_iter().rev().collect::<String>());
@@ -141,7 +143,7 @@ fn attack_of_reading_all_output_finds_no_secret() {
     hidden.derive("the proxy's login", &user, &password, &salt);
     said += &text;
     raw.ok("select 1");
-    said += &format!("{:?}", raw.query("select * from nothing_of_that_name"));
+    write!(said, "{:?}", raw.query("select * from nothing_of_that_name")).unwrap();
     for (user, password, code) in [
         (user.as_str(), &guess, "28P01"),
         ("second", &second, "28P01"),
@@ -172,7 +174,7 @@ fn attack_of_reading_all_output_finds_no_secret() {
         .map(|refused| format!("{:?}", refused.fields()))
         .unwrap();
     for show in ["help", "version", "databases", "pools", "clients", "servers", "nodes", "config", "users"] {
-        said += &format!("{:?}\n", ops.query(&format!("show {show}")));
+        writeln!(said, "{:?}", ops.query(&format!("show {show}"))).unwrap();
     }
     for mistaken in [
         settings(&nodes, &user, &format!("{password}@more"), ""),
@@ -197,14 +199,14 @@ fn attack_of_reading_all_output_finds_no_secret() {
         said += &answer.error().map(|(code, text)| code + &text).unwrap();
     }
     private(&path("tidegate.toml"), &settings(&nodes, &user, &password, "pool_timeout = 7\n"));
-    said += &format!("{:?}", ops.ok("reload"));
+    write!(said, "{:?}", ops.ok("reload")).unwrap();
     raw.ok("select 1");
 
     // HTTP.
     for header in [token.as_str(), guess.as_str(), ""] {
         for path in ["/healthz", "/readyz", "/metrics", "/report", "/pins", "/learned", "/nothing"] {
             let (head, body) = get_with(proxy.admin(), path, &format!("Authorization: Bearer {header}\r\n"));
-            said += &format!("{head}{body}");
+            write!(said, "{head}{body}").unwrap();
         }
     }
     let mut buffer = [0; 4096];

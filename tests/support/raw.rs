@@ -162,7 +162,8 @@ impl Raw {
         Self::plain(socket.into())
     }
 
-    fn plain(stream: TcpStream) -> Self {
+    /// Says nothing yet on a connection that is there.
+    pub fn plain(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
         stream.set_nodelay(true).unwrap();
