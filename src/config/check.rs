@@ -132,10 +132,15 @@ fn database(
     check_rules(&rules, &users, &accounts, findings);
     let topology = TopologySettings::of(&tuning, place, nodes, &origin, findings);
     let client_auth = tuning.client_auth.unwrap_or_default();
-    let users = users.into_iter();
     let is_looked_up = accounts.query.is_some();
-    let said = Said { tuning: &tuning, may_lack: broken || is_looked_up, fallback };
-    let users: Vec<_> = users.map(|layer| user(layer, &said, findings)).collect();
+    let askers = [users.first().map(|user| user.name.clone()), accounts.user.clone()];
+    let may_lack = broken || is_looked_up;
+    let users = users.into_iter().map(|layer| {
+        // Whoever is looked up has a password of its own, on the server.
+        let fallback = fallback.filter(|_| !is_looked_up || askers.contains(&Some(layer.name.clone())));
+        user(layer, &Said { tuning: &tuning, may_lack, fallback }, findings)
+    });
+    let users: Vec<_> = users.collect();
     if !broken {
         accounts.check_askers(&users, client_auth, &origin, findings);
     }
