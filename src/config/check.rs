@@ -154,9 +154,12 @@ fn database(
     let server_name = server_name.unwrap_or_else(|| name.clone());
     let nodes = topology.known();
     let is_looked_up = accounts.query.is_some();
+    let askers = [users.first().map(|user| user.name.clone()), accounts.user.clone()];
     let said = Said { tuning: &tuning, may_lack: broken || is_looked_up };
     let user = |mut layer: UserLayer| {
-        if layer.password.is_none() {
+        // Whoever is looked up has a password of its own, on the server.
+        let may_fall_back = !is_looked_up || askers.contains(&Some(layer.name.clone()));
+        if layer.password.is_none() && may_fall_back {
             let passfile = tuning.passfile.as_deref();
             let login = Login { passfile, nodes: &nodes, database: &server_name, user: &layer.name };
             layer.password = fallback.password(&login, &layer.origin, findings);

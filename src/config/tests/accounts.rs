@@ -37,6 +37,12 @@ fn who_is_looked_up_and_by_whom() {
     let text = "[database.d]\nurl = 'postgres://a:b@h/d'\nauth_query = 'select * from f($1)'\nuser.c.consistency = 'eventual'\n";
     let said = with_list(text, "").unwrap().databases.remove(0);
     assert!(said.takes_guest("c") && said.stored("c").is_none());
+    // The password of whoever asks is not that of somebody who is looked up.
+    let text = "[database.d]\nurl = 'postgres://a@h/d'\nauth_query = true\nuser.c.consistency = 'eventual'\n";
+    let sources = Sources { pg_password: Some(Secret::new("x")), ..Sources::default() };
+    let said = from_file(text, sources).unwrap().databases.remove(0);
+    let passwords: Vec<_> = said.users.iter().map(|user| user.password.is_some()).collect();
+    assert_eq!((passwords, said.takes_guest("c")), (vec![true, false], true));
 }
 
 #[test]
