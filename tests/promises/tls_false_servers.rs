@@ -55,7 +55,7 @@ fn endpoint(settings: &DatabaseSettings) -> Endpoint {
         address: ServerAddress::new(&settings.nodes[0], &settings.server_tls),
         database: "app".to_owned(),
         user: "app".to_owned(),
-        password: Some(Secret::new("secret")),
+        credential: Credential::Password(Secret::new("secret")),
         parameters: Vec::new(),
         connect_timeout: settings.pool.connect_timeout,
         prepared_limit: 10,
