@@ -11,7 +11,7 @@ use rustls::server::{ClientHello, ResolvesServerCert};
 use rustls::sign::CertifiedKey;
 use rustls::{ServerConfig, SupportedProtocolVersion};
 use tidegate::config::{DatabaseSettings, Given, Secret, Sources, load};
-use tidegate::server::{ConnectError, Connection, Endpoint, ServerAddress};
+use tidegate::server::{ConnectError, Connection, Credential, Endpoint, ServerAddress};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio_rustls::TlsAcceptor;
