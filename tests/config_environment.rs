@@ -68,6 +68,7 @@ fn with_variables() {
     assert_eq!(settings.databases[0].users[0].password, Some(Secret::new("secret")));
 
     let given = sources(&["--primary", "postgres://app@pg1/app", "--replica", "postgres://pg2"]);
+    let given = Sources { files: Vec::new(), ..given };
     let settings = load(&given).unwrap_or_else(|mistakes| panic!("{mistakes}"));
     let nodes: Vec<String> = settings.databases[0].nodes.iter().map(ToString::to_string).collect();
     assert_eq!(nodes, ["pg1:5432", "pg2:5432"], "--primary hides DATABASE_URL");
