@@ -144,7 +144,7 @@ fn attack_garbage_instead_of_a_client_hello() {
     }
     site.wait_handshakes("malformed", 5.0);
     serves(&site);
-    assert_eq!(site.proxy.metric("tidegate_panics_total", &[]), 0.0);
+    assert!(site.proxy.metric("tidegate_panics_total", &[]) < 0.5);
 }
 
 #[test]
