@@ -10,6 +10,7 @@ mod support;
 use std::process::Command;
 
 use support::proxy::{RunningProxy, Tidegate};
+use support::tls::{Authority, Folder};
 use support::tools::{Driver, run, tools};
 use tidegate::local::Login;
 
@@ -47,6 +48,21 @@ fn node_postgres_directly() {
 fn node_postgres_through_tidegate() {
     let proxy = proxy();
     run_driver(&tools().node_script("check.mjs"), &proxy.url());
+}
+
+/// Each as strict as it can be about whom it talks to. libpq 17, which psycopg brings along, begins with TLS at once.
+#[test]
+fn drivers_in_tls() {
+    let (folder, authority) = (Folder::default(), Authority::new("ours"));
+    let root = authority.file(&folder);
+    let pair = authority.server(&folder, "server", &["127.0.0.1"]);
+    let files = ["--ssl", "require", "--ssl-cert-file", pair.certificate(), "--ssl-key-file", pair.key()];
+    let proxy = Tidegate::before(support::cluster()).args(files).start();
+    let url = format!("{}?sslmode=verify-full&sslrootcert={}", proxy.url(), root.display());
+    let libpq = "channel_binding=require&sslnegotiation=direct";
+    run_driver(&tools().python_script("tests/drivers/psycopg_check.py"), &format!("{url}&{libpq}"));
+    run_driver(&tools().python_script("tests/drivers/asyncpg_check.py"), &url);
+    run_driver(&tools().node_script("check.mjs"), &url);
 }
 
 /// One test, so that its runs do not compete with each other for their tables and the processors.

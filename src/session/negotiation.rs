@@ -108,10 +108,10 @@ async fn startup(client: &mut Client) -> Result<Startup, End> {
 
 /// Whatever came before the answer was not encrypted, and may be somebody else's.
 fn refuse_stuffing(client: &Client) -> Result<(), Failure> {
-    match client.inbox.is_empty() {
-        true => Ok(()),
-        false => Err(Failure::fatal("08P01", "received unencrypted data after a request for encryption")),
+    if client.inbox.is_empty() {
+        return Ok(());
     }
+    Err(Failure::fatal("08P01", "received unencrypted data after a request for encryption"))
 }
 
 async fn refuse(client: &mut Client) {

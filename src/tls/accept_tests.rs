@@ -50,12 +50,8 @@ fn a_name_picks_its_certificate() {
     let shown = |name: Option<&str>| {
         let end_point = acceptor.identity(name).end_point.clone().unwrap();
         let of = |pair: &(PathBuf, PathBuf)| super::end_point(&certificates(&pair.0).unwrap()[0]).unwrap();
-        match () {
-            () if end_point == of(&own) => "own",
-            () if end_point == of(&one) => "one",
-            () if end_point == of(&any) => "any",
-            () => "none",
-        }
+        let pairs = [("own", &own), ("one", &one), ("any", &any)];
+        pairs.into_iter().find(|(_, pair)| of(pair) == end_point).unwrap().0
     };
     for (name, expected) in [
         (None, "own"),

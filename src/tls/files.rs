@@ -72,9 +72,10 @@ impl FileError {
 pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileError> {
     let failed = |problem| FileError::new(path, problem);
     let certificates: Vec<CertificateDer<'static>> = all(path, "certificate")?;
-    match certificates.iter().all(|certificate| X509Certificate::from_der(certificate).is_ok()) {
-        true => Ok(certificates),
-        false => Err(failed(FileProblem::Broken("certificate"))),
+    if certificates.iter().all(|certificate| X509Certificate::from_der(certificate).is_ok()) {
+        Ok(certificates)
+    } else {
+        Err(failed(FileProblem::Broken("certificate")))
     }
 }
 
@@ -82,9 +83,8 @@ pub fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, FileErr
 pub fn private_key(path: &Path) -> Result<PrivateKeyDer<'static>, FileError> {
     const WHAT: &str = "private key";
     let failed = |problem| FileError::new(path, problem);
-    let text = read(path, |metadata| match is_private(metadata.uid(), metadata.mode()) {
-        true => Ok(()),
-        false => Err(FileProblem::Permissions),
+    let text = read(path, |metadata| {
+        is_private(metadata.uid(), metadata.mode()).then_some(()).ok_or(FileProblem::Permissions)
     })?;
     PrivateKeyDer::from_pem_slice(&text).map_err(|error| match error {
         pem::Error::NoItemsFound if is_encrypted(&text) => failed(FileProblem::Encrypted),

@@ -40,17 +40,14 @@ fn rfc2253(name: &X509Name<'_>) -> Option<String> {
         for attribute in attributes.into_iter().rev() {
             text.push_str(separator);
             separator = "+";
-            match short_name(attribute.attr_type()) {
-                Some(name) => {
-                    let value = decoded(attribute.attr_value())?;
-                    let _ = write!(text, "{name}=");
-                    escape(&mut text, &value);
-                }
+            if let Some(name) = short_name(attribute.attr_type()) {
+                let value = decoded(attribute.attr_value())?;
+                let _ = write!(text, "{name}=");
+                escape(&mut text, &value);
+            } else {
                 // Nobody knows what kind of text it is.
-                None => {
-                    let _ = write!(text, "{}=#", attribute.attr_type().to_id_string());
-                    dump(&mut text, attribute.attr_value());
-                }
+                let _ = write!(text, "{}=#", attribute.attr_type().to_id_string());
+                dump(&mut text, attribute.attr_value());
             }
         }
     }

@@ -41,13 +41,14 @@ impl Validity {
     pub fn concern(&self, now: SystemTime) -> Option<String> {
         let (file, left) = (self.file.display(), self.left(now));
         let ahead = self.begins.saturating_sub(seconds(now));
-        match () {
-            () if left < 0 => Some(format!("the certificate in {file} has expired {} ago", days(-left))),
-            () if ahead > 0 => {
-                Some(format!("the certificate in {file} is not valid yet, for {}", days(ahead)))
-            }
-            () if left < SOON => Some(format!("the certificate in {file} expires in {}", days(left))),
-            () => None,
+        if left < 0 {
+            Some(format!("the certificate in {file} has expired {} ago", days(-left)))
+        } else if ahead > 0 {
+            Some(format!("the certificate in {file} is not valid yet, for {}", days(ahead)))
+        } else if left < SOON {
+            Some(format!("the certificate in {file} expires in {}", days(left)))
+        } else {
+            None
         }
     }
 }

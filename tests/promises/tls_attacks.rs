@@ -144,7 +144,7 @@ fn attack_garbage_instead_of_a_client_hello() {
     }
     site.wait_handshakes("malformed", 5.0);
     serves(&site);
-    assert_eq!(site.proxy.metric("tidegate_panics_total", &[]), 0.0);
+    assert!(site.proxy.metric("tidegate_panics_total", &[]) < 0.5);
 }
 
 #[test]
@@ -222,7 +222,7 @@ fn attack_certificates_that_nobody_of_ours_has_signed_or_that_are_void() {
     assert!(!site.takes(&shows(authority.client(&folder, "revoked", "app", 13))));
     let mut expired = client_params("app", 8);
     (expired.not_before, expired.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
-    assert!(!site.takes(&shows(authority.sign(&folder, "expired", expired))));
+    assert!(!site.takes(&shows(authority.sign(&folder, "expired", &expired))));
     site.wait_handshakes("certificate", 3.0);
     let log = site.proxy.stderr();
     assert!(

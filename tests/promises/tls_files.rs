@@ -176,7 +176,7 @@ fn a_certificate_that_has_expired_is_told_and_counted() {
     let (folder, authority) = (Folder::default(), Authority::new("ours"));
     let mut params = CertificateParams::new(vec!["localhost".to_owned()]).unwrap();
     (params.not_before, params.not_after) = (date_time_ymd(2020, 1, 1), date_time_ymd(2021, 1, 1));
-    authority.sign(&folder, "used", params);
+    authority.sign(&folder, "used", &params);
     let proxy = by_file(&folder, "");
     support::wait_until("it is in the log", || proxy.stderr().contains("used.crt has expired"));
     let left = || proxy.metric("tidegate_certificate_expiry_seconds", &["file=\""]);

@@ -101,16 +101,16 @@ impl Authority {
     /// A server's certificate for these names, in `file.crt` and `file.key`.
     pub fn server(&self, folder: &Folder, file: &str, names: &[&str]) -> Pair {
         let names: Vec<String> = names.iter().map(|name| (*name).to_owned()).collect();
-        self.sign(folder, file, CertificateParams::new(names).unwrap())
+        self.sign(folder, file, &CertificateParams::new(names).unwrap())
     }
 
     /// A client's certificate with this common name and serial number.
     pub fn client(&self, folder: &Folder, file: &str, common_name: &str, serial: u8) -> Pair {
-        self.sign(folder, file, client_params(common_name, serial))
+        self.sign(folder, file, &client_params(common_name, serial))
     }
 
     /// Signs whatever it is told to sign.
-    pub fn sign(&self, folder: &Folder, file: &str, params: CertificateParams) -> Pair {
+    pub fn sign(&self, folder: &Folder, file: &str, params: &CertificateParams) -> Pair {
         let key = KeyPair::generate().unwrap();
         let certificate = params.signed_by(&key, &self.issuer).unwrap();
         Pair {

@@ -52,7 +52,7 @@ fn mistakes() {
         ("ssl_crl_file = 'a'", "there is no ssl_ca_file"),
         ("[sni.'a.example']\ncert_file = 'c'\nkey_file = 'd'", "sni: there is no ssl_cert_file"),
         (&format!("{PAIR}[sni.'a.example']\ncert_file = 'c'"), "cert_file or key_file is missing"),
-        (&format!("{PAIR}[sni.'a.example']\ncert = 'c'"), "Did you mean cert_file?"),
+        (&format!("{PAIR}[sni.'a.example']\ncertfile = 'c'"), "Did you mean cert_file?"),
         (
             &format!("{}[sni.'A.example']\ncert_file = 'c'\nkey_file = 'd'\n", one("a.example")),
             "is given twice",
