@@ -155,7 +155,8 @@ fn short_name(attribute: &Oid<'_>) -> Option<&'static str> {
 
 #[cfg(test)]
 mod tests {
-    use rcgen::{BmpString, CertificateParams, DistinguishedName, DnType, DnValue, KeyPair};
+    use rcgen::string::BmpString;
+    use rcgen::{CertificateParams, DistinguishedName, DnType, DnValue, KeyPair};
 
     use super::*;
 
