@@ -218,11 +218,11 @@ pub(super) fn server_tls(tuning: &Tuning, origin: &Origin, findings: &mut Findin
     let client = match mode {
         SslMode::Disable => None,
         _ => material::outgoing(tuning, mode, origin, findings, &mut print).and_then(|outgoing| {
-            let made = outgoing.config().map(Arc::new).map_err(|error| {
+            let config = outgoing.config().map(Arc::new).map_err(|error| {
                 let advice = "Check that the key (sslkey) belongs to the certificate (sslcert), and that sslrootcert and sslcrl hold what they should";
                 Problem::new(format!("TLS cannot be set up: {error}"), advice)
             });
-            findings.keep(&origin.inside("sslmode"), made)
+            findings.keep(&origin.inside("sslmode"), config)
         }),
     };
     let print = print.finalize().into();
@@ -284,7 +284,7 @@ fn contradictions(tuning: &Tuning, mode: SslMode) -> Vec<(&'static str, Problem)
     }
     match (&tuning.sslcert, &tuning.sslkey) {
         (Some(_), None) => {
-            wrong("sslcert", "it has no key".to_owned(), "Name the file of its key with sslkey")
+            wrong("sslcert", "it has no key".to_owned(), "Name the file of its key with sslkey");
         }
         (None, Some(_)) => {
             wrong(

@@ -64,7 +64,7 @@ impl Endpoint {
                     }
                 }
                 // With TLS 1.3 a server may find out after the handshake that it does not like our certificate.
-                Err(ConnectError::Io(error)) if error.get_ref().is_some_and(|e| e.is::<rustls::Error>()) => {
+                Err(ConnectError::Io(error)) if is_of_tls(&error) => {
                     return Err(ConnectError::Tls(self.address.words(&error)));
                 }
                 result => return result,
@@ -282,6 +282,11 @@ impl Drop for Wiped {
     fn drop(&mut self) {
         self.0.as_mut().zeroize();
     }
+}
+
+/// Whether it is TLS that has failed, and not the socket.
+fn is_of_tls(error: &std::io::Error) -> bool {
+    error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>()).is_some()
 }
 
 fn lossy(bytes: &[u8]) -> String {

@@ -155,8 +155,9 @@ fn is_current(certificate: &CertificateDer<'_>, now: UnixTime) -> Result<(), Err
     Ok(())
 }
 
-/// Whether libpq would take the certificate for the host's where WebPKI does not: by the common name, if there is no
-/// alternative name of the host's kind, or by an alternative name that has an IP address as text.
+/// Whether libpq would take the certificate for the host's where webpki does not: by the common name, if there is no
+/// alternative name of the host's kind, or by an alternative name that has an IP address as text, or an asterisk under a
+/// domain of one label.
 fn is_named_otherwise(certificate: &CertificateDer<'_>, host: &str) -> bool {
     let Ok((_, parsed)) = X509Certificate::from_der(certificate) else { return false };
     let Ok(alternatives) = parsed.subject_alternative_name() else { return false };
@@ -164,7 +165,7 @@ fn is_named_otherwise(certificate: &CertificateDer<'_>, host: &str) -> bool {
     let mut has_its_kind = false;
     for name in alternatives.iter().flat_map(|names| &names.value.general_names) {
         match name {
-            GeneralName::DNSName(text) if is_address && *text == host => return true,
+            GeneralName::DNSName(text) if matches(text, host, is_address) => return true,
             GeneralName::DNSName(_) => has_its_kind |= !is_address,
             GeneralName::IPAddress(_) => has_its_kind |= is_address,
             GeneralName::Invalid(..) => return false,
@@ -184,4 +185,27 @@ fn matches(pattern: &str, host: &str, is_address: bool) -> bool {
         return false;
     };
     !is_address && !label.is_empty() && !domain.is_empty() && domain.eq_ignore_ascii_case(rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_asterisk_stands_for_one_label() {
+        for (pattern, host, expected) in [
+            ("pg.example", "PG.example", true),
+            ("*.example", "pg.example", true),
+            ("*.example", "a.pg.example", false),
+            ("*.example", ".example", false),
+            ("*.example", "example", false),
+            ("*", "example", false),
+            ("*.", "example.", false),
+            ("p*.example", "pg.example", false),
+            ("pg.example\0.evil", "pg.example", false),
+        ] {
+            assert_eq!(matches(pattern, host, false), expected, "{pattern} {host}");
+        }
+        assert!(matches("10.0.0.1", "10.0.0.1", true) && !matches("*.0.0.1", "10.0.0.1", true));
+    }
 }

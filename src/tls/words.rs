@@ -27,7 +27,7 @@ fn certificate(error: &CertificateError, host: &str) -> String {
         E::NotValidForName | E::NotValidForNameContext { .. } => {
             let of = match error {
                 E::NotValidForNameContext { presented, .. } if !presented.is_empty() => {
-                    format!(", it is that of {}", presented.join(", "))
+                    format!(", it is that of {}", plain(presented))
                 }
                 _ => String::new(),
             };
@@ -46,4 +46,13 @@ fn certificate(error: &CertificateError, host: &str) -> String {
         E::BadSignature => "it does not have the key of the certificate it shows".to_owned(),
         error => format!("its certificate cannot be accepted: {error}"),
     }
+}
+
+/// The names as they stand in the certificate: rustls writes `DnsName("pg1")`.
+fn plain(names: &[String]) -> String {
+    let inner = |name: &String| {
+        let inner = name.split_once('(').and_then(|(_, rest)| rest.strip_suffix(')'));
+        inner.unwrap_or(name).trim_matches('"').to_owned()
+    };
+    names.iter().map(inner).collect::<Vec<_>>().join(", ")
 }

@@ -79,7 +79,7 @@ async fn answer(mut stream: TcpStream, with: &[u8]) -> Option<()> {
 }
 
 fn error(result: Result<Connection, ConnectError>) -> String {
-    result.err().expect("nobody lets that in").to_string()
+    result.expect_err("nobody lets that in").to_string()
 }
 
 #[test]
@@ -239,7 +239,7 @@ fn who_hides_that_proofs_can_be_bound_is_found_out() {
     // The first message of the proof says whether the proxy would have bound it: "y", by which the server finds out.
     for (binding, flag) in [("prefer", Some("y,,")), ("disable", Some("n,,")), ("require", None)] {
         let acceptor = acceptor.clone();
-        let (said, heard) = std::sync::mpsc::channel();
+        let (said, heard) = std::sync::mpsc::sync_channel(1);
         let words = format!("sslmode=require&channel_binding={binding}");
         let (result, _) = block_on(meet(&words, move |stream| {
             let (acceptor, said) = (acceptor.clone(), said.clone());

@@ -1,5 +1,6 @@
 //! TLS towards servers, by libpq's rules: what psql does with the same words, the proxy does.
 
+use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -51,7 +52,7 @@ impl Stage {
         let port = self.cluster.primary().port();
         let mut conninfo = format!("host={host} hostaddr=127.0.0.1 port={port} user=app dbname=app");
         for (name, value) in words {
-            conninfo.push_str(&format!(" {name}='{value}'"));
+            let _ = write!(conninfo, " {name}='{value}'");
         }
         let mut psql = Command::new(pg_bin().program("psql"));
         psql.env_clear().env("PGPASSWORD", "secret").env("HOME", "/nonexistent");
@@ -77,7 +78,7 @@ impl Stage {
     /// As [`Stage::psql`], for the proxy's own connections, those that clients use and those that ask.
     fn proxy(&self, host: &str, words: &[(&str, String)]) -> Result<bool, String> {
         let settings = self.settings(host, words)?;
-        let is_encrypted = block_on(async {
+        block_on(async {
             let mut data = endpoint(&settings).connect().await.map_err(|error| error.to_string());
             let control = probe(&Control::new(&settings), &settings.nodes[0]).await;
             let control = control.map_err(|error| error.to_string());
@@ -97,8 +98,7 @@ impl Stage {
                 (_, Err(error)) => Err(error),
                 (Err(error), _) => Err(error.clone()),
             }
-        });
-        is_encrypted
+        })
     }
 
     /// What both do, which is the same: `-` not in, `p` plain, `t` TLS.

@@ -27,13 +27,20 @@ pub(super) fn outgoing(
     let most = tuning.ssl_max_protocol_version.unwrap_or(Version::OneThree);
     let versions = [(Version::OneTwo, &TLS12), (Version::OneThree, &TLS13)];
     let versions: Vec<_> = versions.into_iter().filter(|(v, _)| (least..=most).contains(v)).collect();
-    versions.iter().for_each(|(version, _)| note(version.as_str().as_bytes()));
+    for (version, _) in &versions {
+        note(version.as_str().as_bytes());
+    }
     let sends_name = tuning.sslsni.unwrap_or(true);
     note(&[u8::from(sends_name)]);
     let trust = trust(tuning, mode, origin, findings, &mut note);
     let identity = identity(tuning, origin, findings, &mut note);
     let versions: Vec<_> = versions.into_iter().map(|(_, version)| version).collect();
-    (!versions.is_empty()).then_some(Outgoing { trust: trust?, identity: identity?, versions, sends_name })
+    (!versions.is_empty()).then_some(Outgoing {
+        trust: trust?,
+        identity: identity.ok()?,
+        versions,
+        sends_name,
+    })
 }
 
 /// Whose certificates are accepted. As with libpq, whoever names authorities has certificates checked in every mode.
@@ -60,9 +67,13 @@ fn trust(
         }
         None => Vec::new(),
     };
-    roots.iter().for_each(|root| note(root));
+    for root in &roots {
+        note(root);
+    }
     note(b"revoked");
-    revoked.iter().for_each(|list| note(list));
+    for list in &revoked {
+        note(list);
+    }
     let names_host = mode == SslMode::VerifyFull;
     note(&[u8::from(names_host)]);
     Some(Trust::Authorities(Authorities { roots, revoked, names_host }))
@@ -79,22 +90,27 @@ fn system_roots() -> Result<Vec<CertificateDer<'static>>, Problem> {
     Ok(found.certs)
 }
 
+/// Something is wrong, and has been noted.
+struct Noted;
+
 /// Who we are to servers, if that was said.
 fn identity(
     tuning: &Tuning,
     origin: &Origin,
     findings: &mut Findings,
     note: &mut impl FnMut(&[u8]),
-) -> Option<Option<Identity>> {
-    let (Some(certificate), Some(key)) = (&tuning.sslcert, &tuning.sslkey) else { return Some(None) };
+) -> Result<Option<Identity>, Noted> {
+    let (Some(certificate), Some(key)) = (&tuning.sslcert, &tuning.sslkey) else { return Ok(None) };
     let certificates =
         findings.keep(&origin.inside("sslcert"), usable(tls::certificates(Path::new(certificate))));
     let key = findings.keep(&origin.inside("sslkey"), usable(tls::private_key(Path::new(key))));
-    let (certificates, key) = (certificates?, key?);
+    let (certificates, key) = (certificates.ok_or(Noted)?, key.ok_or(Noted)?);
     note(b"identity");
-    certificates.iter().for_each(|certificate| note(certificate));
+    for certificate in &certificates {
+        note(certificate);
+    }
     note(key.secret_der());
-    Some(Some(Identity { certificates, key }))
+    Ok(Some(Identity { certificates, key }))
 }
 
 /// A file that cannot be used, told as a mistake.
