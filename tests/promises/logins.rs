@@ -162,7 +162,7 @@ fn attack_forged_lines_in_the_log() {
     ] {
         assert!(refused.contains(words), "{words:?} is missing in {refused}");
     }
-    let accepted = log.lines().find(|line| line.contains("login accepted")).unwrap();
+    let accepted = log.lines().find(|line| line.contains("login accepted user=\"app\"")).unwrap();
     for words in ["INFO tidegate::audit", "database=\"app\"", "method=\"scram-sha-256\""] {
         assert!(accepted.contains(words), "{words:?} is missing in {accepted}");
     }
