@@ -1,4 +1,4 @@
-//! Rules of a pg_hba.conf mean the same here as in PostgreSQL: the same lines are mistakes, and the same people come in.
+//! Rules of a `pg_hba.conf` mean the same here as in PostgreSQL: the same lines are mistakes, and the same people come in.
 
 use std::fmt::Write;
 use std::fs;

@@ -85,7 +85,7 @@ fn this_machines_addresses_are_handed_in() {
     assert_eq!(first("10.0.0.5"), Some(Method::Trust));
     assert_eq!(first("10.0.0.6"), Some(Method::Md5));
     assert_eq!(first("10.0.1.6"), None);
-    assert!(!read("local all all peer").needs_interfaces());
+    assert!(!read("local all all peer").unwrap().needs_interfaces());
 }
 
 #[test]

@@ -93,9 +93,9 @@ impl Failures {
         let (Some(limits), Some(source)) = (limits, source) else { return Told::Now };
         let key = self.key(source, user);
         let mut tables = lock(&self.tables);
-        let knows = |record: &&Record| record.succeeded.is_some_and(|at| now - at < KNOWN_FOR);
-        let is_free = match tables.known.get(&key).filter(knows) {
-            Some(known) => !known.is_full(limits, now),
+        let is_recent = |record: &&Record| record.succeeded.is_some_and(|at| now - at < KNOWN_FOR);
+        let is_free = match tables.known.get(&key).filter(is_recent) {
+            Some(record) => !record.is_full(limits, now),
             None => tables.sources.get(&source).is_none_or(|record| !record.is_full(limits, now)),
         };
         if is_free {
