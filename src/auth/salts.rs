@@ -75,7 +75,7 @@ fn verifier(salt: &[u8], stored: &Key, server: &Key) -> Verifier {
         .unwrap_or_else(|| unreachable!("it has just been written so"))
 }
 
-/// PBKDF2 of the password as SASLprep has it, or as it is where that is not text SASLprep takes: as PostgreSQL and libpq do.
+/// PBKDF2 of the password as `SASLprep` has it, or as it is where that is not text `SASLprep` takes: as PostgreSQL and libpq do.
 /// <https://www.rfc-editor.org/rfc/rfc5802#section-2.2>
 fn salted(password: &str, salt: &[u8]) -> Key {
     let prepared = stringprep::saslprep(password);
@@ -83,7 +83,9 @@ fn salted(password: &str, salt: &[u8]) -> Key {
     let keyed = keyed(prepared.as_bytes());
     let sign = |text: &[&[u8]]| -> Key {
         let mut mac = keyed.clone();
-        text.iter().for_each(|part| mac.update(part));
+        for part in text {
+            mac.update(part);
+        }
         Zeroizing::new(mac.finalize().into_bytes().into())
     };
     let mut last = sign(&[salt, &1_u32.to_be_bytes()]);

@@ -1,7 +1,7 @@
 //! What the system says of this machine's addresses, its users and its limits.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+use std::net::IpAddr;
 
 use nix::ifaddrs::getifaddrs;
 use nix::sys::socket::SockaddrStorage;
@@ -16,8 +16,8 @@ pub fn interfaces() -> io::Result<Vec<(IpAddr, IpAddr)>> {
 }
 
 fn ip(address: &SockaddrStorage) -> Option<IpAddr> {
-    let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(Ipv4Addr::from(address.ip())));
-    v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(Ipv6Addr::from(address.ip()))))
+    let v4 = address.as_sockaddr_in().map(|address| IpAddr::V4(address.ip()));
+    v4.or_else(|| address.as_sockaddr_in6().map(|address| IpAddr::V6(address.ip())))
 }
 
 /// The name of the system's user with this number. May ask a directory in the network, and blocks meanwhile.
@@ -43,7 +43,7 @@ mod tests {
     #[test]
     fn this_machine_has_a_loopback_address() {
         let mask = IpAddr::from([255, 0, 0, 0]);
-        assert!(interfaces().unwrap().contains(&(Ipv4Addr::LOCALHOST.into(), mask)));
+        assert!(interfaces().unwrap().contains(&([127, 0, 0, 1].into(), mask)));
     }
 
     #[test]

@@ -110,7 +110,7 @@ fn attack_guessing_passwords_from_one_address() {
     };
     assert_eq!(timed(3, "app", "secret"), (true, true), "another address is not meant");
     assert_eq!(timed(2, "app", "secret"), (true, true), "nor who has been here before");
-    assert_eq!(timed(2, "nobody", "guess").1, false);
+    assert!(!timed(2, "nobody", "guess").1);
     assert!(proxy.metric("tidegate_logins_total", &["outcome=\"refused\"", "reason=\"password\""]) >= 5.0);
 }
 
@@ -162,7 +162,7 @@ fn attack_forged_lines_in_the_log() {
     ] {
         assert!(refused.contains(words), "{words:?} is missing in {refused}");
     }
-    let accepted = log.lines().find(|line| line.contains("login accepted")).unwrap();
+    let accepted = log.lines().find(|line| line.contains("login accepted user=\"app\"")).unwrap();
     for words in ["INFO tidegate::audit", "database=\"app\"", "method=\"scram-sha-256\""] {
         assert!(accepted.contains(words), "{words:?} is missing in {accepted}");
     }
@@ -356,5 +356,5 @@ fn the_console_asks_for_a_password_whatever_the_rules_trust() {
     assert_eq!(code(log_in(&proxy, &pgbouncer, "secret")), "28000");
     // Nobody is told that there is no such user where everybody is trusted.
     assert_eq!(code(log_in(&proxy, &[("user", "nobody"), ("database", "app")], "x")), "28P01");
-    assert_eq!(proxy.metric("tidegate_logins_total", &["reason=\"rule\""]), 1.0);
+    assert!(proxy.metric("tidegate_logins_total", &["reason=\"rule\""]) > 0.5);
 }

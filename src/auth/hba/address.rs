@@ -34,7 +34,7 @@ impl Network {
         address.is_ipv4() == self.is_v4 && (bits(address) ^ self.base) & self.mask == 0
     }
 
-    /// Whether it has loopback addresses only: 127.0.0.0/8 and ::1.
+    /// Whether it has loopback addresses only: `127.0.0.0/8` and `::1`.
     fn is_loopback(&self) -> bool {
         let (base, fixed) = if self.is_v4 { (127 << 24, 0xff << 24) } else { (1, u128::MAX) };
         self.mask & fixed == fixed && self.base & fixed == base

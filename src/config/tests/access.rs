@@ -52,7 +52,7 @@ fn rules_are_read_with_all_files_they_name() {
     assert!(access.maps.allow(Some("m"), "root", "app"));
 
     // What is read again is the same as long as all files are.
-    assert_eq!(with_files(&text, &files).unwrap().access.map(|a| a.rules.iter().count()), Some(5));
+    assert_eq!(with_files(&text, &files).unwrap().access.map(|a| a.rules.iter().count()), Some(4));
 }
 
 #[test]

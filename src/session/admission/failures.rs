@@ -70,7 +70,8 @@ impl Record {
     }
 
     fn is_full(&self, limits: &FailureLimits, now: Instant) -> bool {
-        self.level(limits, now) >= limits.limit as f64
+        // The last of so many failures counts, though time has taken a little off the first.
+        self.level(limits, now) > limits.limit as f64 - 1.0
     }
 
     fn fail(&mut self, limits: &FailureLimits, now: Instant) {
@@ -92,16 +93,16 @@ impl Failures {
         let (Some(limits), Some(source)) = (limits, source) else { return Told::Now };
         let key = self.key(source, user);
         let mut tables = lock(&self.tables);
-        let knows = |record: &&Record| record.succeeded.is_some_and(|at| now - at < KNOWN_FOR);
-        let is_free = match tables.known.get(&key).filter(knows) {
-            Some(known) => !known.is_full(limits, now),
+        let is_recent = |record: &&Record| record.succeeded.is_some_and(|at| now - at < KNOWN_FOR);
+        let is_free = match tables.known.get(&key).filter(is_recent) {
+            Some(record) => !record.is_full(limits, now),
             None => tables.sources.get(&source).is_none_or(|record| !record.is_full(limits, now)),
         };
         if is_free {
             tables.note(limits, (source, key), is_right, now);
             return Told::Now;
         }
-        let record = tables.sources.entry(source).or_insert_with(|| Record::new(now));
+        let record = entry(&mut tables.sources, source, now);
         let turn = record.turn.max(now) + limits.delay;
         if turn - now > longest {
             return Told::Never;
@@ -189,6 +190,7 @@ mod tests {
         let mut scene = Scene::new();
         for _ in 0..3 {
             assert_eq!(scene.judge(HERE, "app", false), Told::Now);
+            scene.now += Duration::from_millis(300);
         }
         // Right or wrong, one after the other, and not without end.
         for seconds in 1..=10 {

@@ -3,7 +3,7 @@
 use super::demand::Demand;
 use super::{Applicant, Denial};
 use crate::auth::IdentMaps;
-use crate::auth::hba::CertificateName;
+use crate::auth::hba::{CertificateName, Method};
 use crate::net::system;
 use crate::session::client::Client;
 use crate::session::failure::Failure;
@@ -29,9 +29,16 @@ pub(super) fn by_certificate(
         CertificateName::Distinguished => Some(certificate.distinguished_name),
     });
     let is_user = name.is_some_and(|name| maps.allow(demand.map.as_deref(), &name, user));
+    // PostgreSQL goes by the method: whether it was the password or the certificate is not told.
     let failed = || {
-        let text = format!("certificate authentication failed for user \"{user}\"");
-        Denial::Refused(LoginRefusal::Certificate, Failure::fatal("28000", text).with_routine("auth_failed"))
+        let (code, what) = match demand.method {
+            Method::Scram | Method::Md5 => ("28P01", "password"),
+            Method::Trust => ("28000", "\"trust\""),
+            Method::Peer => ("28000", "Peer"),
+            Method::Certificate | Method::Reject => ("28000", "certificate"),
+        };
+        let text = format!("{what} authentication failed for user \"{user}\"");
+        Denial::Refused(LoginRefusal::Certificate, Failure::fatal(code, text).with_routine("auth_failed"))
     };
     is_user.then_some(()).ok_or_else(failed)
 }
