@@ -11,7 +11,7 @@ use super::failure::Failure;
 use super::lock::lock;
 use super::proxy::{Database, User};
 use crate::auth::{ClientKey, Stored, Verifier};
-use crate::config::{DatabaseSettings, UserSettings};
+use crate::config::{DatabaseSettings, UserSettings, UserTuning};
 use crate::pool::Pool;
 use crate::server::{ConnectError, Held};
 
@@ -186,7 +186,7 @@ fn settings_of(database: &DatabaseSettings, name: &str) -> UserSettings {
         name: name.to_owned(),
         password: None,
         stored: None,
-        tuning: Default::default(),
+        tuning: UserTuning::default(),
         limits: database.limits,
     });
     // Connections can be opened once somebody has logged in, and are not kept when everybody has left.
