@@ -34,7 +34,7 @@ pub fn read_userlist(text: &str) -> (Vec<Listed>, Vec<Unreadable>) {
         }
         match entry(text) {
             Ok((name, _)) if name.is_empty() => {
-                unreadable.push(Unreadable { line, problem: "the name is empty" })
+                unreadable.push(Unreadable { line, problem: "the name is empty" });
             }
             Ok((name, password)) => listed.push(Listed { line, name, password: Zeroizing::new(password) }),
             Err(problem) => unreadable.push(Unreadable { line, problem }),

@@ -83,11 +83,10 @@ impl AccountSettings {
             [(first, "the proxy's own questions")].into_iter().chain(asker.map(|user| (user, "auth_query")))
         {
             let problem = match (&user.password, &user.stored) {
-                (Some(_), _) => continue,
                 (None, Some(_)) => "a verifier, which is not enough to log in with",
                 (None, None) if self.query.is_some() => "none",
-                // Said already.
-                (None, None) => continue,
+                // It has one, or that it has none is said already.
+                _ => continue,
             };
             let name = &user.name;
             let problem = format!(

@@ -47,6 +47,9 @@ struct Answer {
     at: Instant,
 }
 
+/// What is remembered of a name: what is kept of somebody's password, or that there is nobody.
+struct Found(Option<Arc<Stored>>);
+
 impl Accounts {
     /// What these settings say; `None`: nobody is asked.
     pub(super) fn new(settings: &DatabaseSettings) -> Option<Arc<Self>> {
@@ -75,7 +78,7 @@ impl Accounts {
         if name.len() > LONGEST || name.contains('\0') {
             return Ok(None);
         }
-        if let Some(found) = self.remembered(name) {
+        if let Some(Found(found)) = self.remembered(name) {
             return Ok(found);
         }
         let asked = tokio::time::timeout(self.within, self.ask_in_turn(cluster, name)).await;
@@ -112,12 +115,13 @@ impl Accounts {
         lock(&self.known).contains_key(name)
     }
 
-    fn remembered(&self, name: &str) -> Option<Option<Arc<Stored>>> {
+    fn remembered(&self, name: &str) -> Option<Found> {
         let known = lock(&self.known).get(name).filter(|answer| answer.at.elapsed() < self.ttl).cloned();
-        match known {
-            Some(answer) => Some(Some(answer.stored)),
-            None => lock(&self.unknown).get(name).is_some_and(|at| at.elapsed() < self.ttl).then_some(None),
+        if let Some(answer) = known {
+            return Some(Found(Some(answer.stored)));
         }
+        let is_nobody = lock(&self.unknown).get(name).is_some_and(|at| at.elapsed() < self.ttl);
+        is_nobody.then_some(Found(None))
     }
 
     /// One question at a time on each of the two connections.
@@ -126,7 +130,7 @@ impl Accounts {
         let line = if self.was_known(name) { regulars } else { strangers };
         let mut line = line.lock().await;
         // Whoever was before may have asked for the same.
-        if let Some(found) = self.remembered(name) {
+        if let Some(Found(found)) = self.remembered(name) {
             return Ok(found);
         }
         let node = cluster.informed().ok_or(AskError::NoNode)?;
@@ -144,19 +148,17 @@ impl Accounts {
     }
 
     fn remember(&self, name: &str, stored: Option<&Arc<Stored>>, at: Instant) {
-        match stored {
-            Some(stored) => {
-                let mut known = lock(&self.known);
-                make_room(&mut known, |answer| answer.at.elapsed() < self.ttl);
-                known.insert(name.to_owned(), Answer { stored: Arc::clone(stored), at });
-                lock(&self.unknown).remove(name);
-            }
-            None => {
-                lock(&self.known).remove(name);
-                let mut unknown = lock(&self.unknown);
-                make_room(&mut unknown, |at| at.elapsed() < self.ttl);
-                unknown.insert(name.to_owned(), at);
-            }
+        if let Some(stored) = stored {
+            let mut known = lock(&self.known);
+            make_room(&mut known, |answer| answer.at.elapsed() < self.ttl);
+            known.insert(name.to_owned(), Answer { stored: Arc::clone(stored), at });
+            drop(known);
+            lock(&self.unknown).remove(name);
+        } else {
+            lock(&self.known).remove(name);
+            let mut unknown = lock(&self.unknown);
+            make_room(&mut unknown, |at| at.elapsed() < self.ttl);
+            unknown.insert(name.to_owned(), at);
         }
     }
 }

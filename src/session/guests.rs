@@ -12,7 +12,7 @@ use super::lock::lock;
 use super::login::Known;
 use super::proxy::{Database, User};
 use crate::auth::{ClientKey, Stored};
-use crate::config::{DatabaseSettings, UserSettings};
+use crate::config::{DatabaseSettings, UserSettings, UserTuning};
 use crate::pool::Pool;
 use crate::server::{ConnectError, Held};
 
@@ -201,7 +201,7 @@ fn settings_of(database: &DatabaseSettings, name: &str) -> UserSettings {
         name: name.to_owned(),
         password: None,
         stored: None,
-        tuning: Default::default(),
+        tuning: UserTuning::default(),
         limits: database.limits,
     });
     // Connections can be opened once somebody has logged in, and are not kept when everybody has left.

@@ -159,7 +159,7 @@ fn somebody_else_of_the_same_name_gets_no_connection_of_the_former() {
 
 /// A superuser of one's own that asks, in a proxy with this query.
 fn asked_by(name: &str, text: &str) -> RunningProxy {
-    let query: String = text.bytes().map(|byte| format!("%{byte:02x}")).collect();
+    let query = percent_encoding::utf8_percent_encode(text, percent_encoding::NON_ALPHANUMERIC);
     let parameters = format!("tidegate_auth_user={name}&tidegate_auth_query={query}");
     let primary = format!("postgres://app:secret@127.0.0.1:{}/app?{parameters}", shared().primary().port());
     let proxy = Tidegate::bare().args(["--primary", &primary]).env("PGPASSWORD", "secret").start();

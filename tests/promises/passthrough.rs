@@ -11,6 +11,7 @@ use super::support::proxy::RunningProxy;
 use super::support::raw::Raw;
 use super::support::wait_until;
 use super::{role, shared, wait_both};
+use tidegate::local::LocalNode;
 
 fn started(parameters: &str) -> RunningProxy {
     let proxy = asking(shared(), parameters).start();
@@ -138,12 +139,14 @@ fn what_is_logged_and_counted_shows_no_secret() {
     }
 }
 
+/// Who asks in the test below.
+const ASKER: &str = "promise_asker";
+
 #[test]
 fn sessions_of_guests_live_through_a_reload() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("tidegate.toml");
-    let nodes: Vec<_> =
-        shared().replicas().iter().chain([shared().primary()]).map(|node| node.port()).collect();
+    let nodes: Vec<_> = shared().replicas().iter().chain([shared().primary()]).map(LocalNode::port).collect();
     let text = |nodes: &[u16], more: &str| {
         let nodes: Vec<_> = nodes.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
         format!(
@@ -151,7 +154,6 @@ fn sessions_of_guests_live_through_a_reload() {
             nodes.join(", ")
         )
     };
-    const ASKER: &str = "promise_asker";
     alter(&format!("create role {ASKER} superuser login password 'secret'"));
     let asks = format!("auth_query = true\nauth_user = '{ASKER}'\n");
     std::fs::write(&file, text(&nodes[1..], &asks)).unwrap();

@@ -5,7 +5,7 @@ use super::support::proxy::{RunningProxy, Tidegate};
 use super::support::raw::{Raw, V3_0};
 use super::support::{self, wait_until};
 use super::{own, role, shared, wait_both};
-use tidegate::local::LocalCluster;
+use tidegate::local::{LocalCluster, LocalNode};
 
 /// A proxy whose only configured user is `app`, with a list of users.
 struct Listed {
@@ -18,7 +18,7 @@ impl Listed {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join("userlist.txt"), list).unwrap();
         let nodes: Vec<_> =
-            cluster.replicas().iter().chain([cluster.primary()]).map(|node| node.port()).collect();
+            cluster.replicas().iter().chain([cluster.primary()]).map(LocalNode::port).collect();
         let nodes: Vec<_> = nodes.iter().map(|port| format!("\"127.0.0.1:{port}\"")).collect();
         let text = format!(
             "{}[database.app]\nnodes = [{}]\nuser.app.password = 'secret'\nauth_file = 'userlist.txt'\n",
@@ -141,8 +141,7 @@ fn an_md5_hash_logs_in_to_servers_that_ask_for_md5() {
     assert_eq!(code(log_in(&it.proxy, "old", "secret")), "28P01");
     wait_until("the operator is told", || it.proxy.stderr().contains("keeps an md5 hash"));
     drop(it);
-    let nodes: Vec<_> =
-        cluster.replicas().iter().chain([cluster.primary()]).map(|node| node.port()).collect();
+    let nodes: Vec<_> = cluster.replicas().iter().chain([cluster.primary()]).map(LocalNode::port).collect();
     let hosts: Vec<_> = nodes.iter().map(|port| format!("127.0.0.1:{port}")).collect();
     let url = format!("postgres://app:secret@{}/app?tidegate_client_auth=trust", hosts.join(","));
     let folder = tempfile::tempdir().unwrap();
