@@ -214,9 +214,19 @@ async fn what_a_client_has_shown_logs_in_and_a_false_server_is_found_out() {
     let other = login_by_keys(&keyring, &Verifier::derive("secret"), None).await.unwrap_err();
     assert!(matches!(other, ConnectError::Prove(ProveError::OtherVerifier)), "{other}");
     assert!(other.is_about_the_user());
+}
+
+#[tokio::test]
+async fn what_is_forgotten_logs_in_nowhere() {
+    let keyring = keyring(&Verifier::derive("secret"));
     keyring.forget();
-    let forgotten = login_by_keys(&keyring, &verifier, None).await.unwrap_err();
-    assert!(matches!(forgotten, ConnectError::NoKeys), "{forgotten}");
+    let endpoint = Endpoint { credential: Credential::Keyring(keyring), ..endpoint(None) };
+    let (ours, mut server) = tokio::io::duplex(64);
+    let (result, ()) = tokio::join!(endpoint.login(Stream::Memory(ours)), async {
+        packet(&mut server, false).await;
+        server.write_all(&message(10, b"SCRAM-SHA-256\0\0")).await.unwrap();
+    });
+    assert!(matches!(result.unwrap_err(), ConnectError::NoKeys));
 }
 
 #[tokio::test]
