@@ -1,6 +1,7 @@
 //! Every way to prove who one is, towards the proxy and towards the servers, in TLS and not, with psql; and what somebody sees
 //! who reads along.
 
+use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -101,13 +102,13 @@ impl Stage {
                 self.path("by_cert.crt"),
                 self.path("by_cert.key")
             );
-            text.push_str(&format!("[database.{method}]\nurl = \"{url}\"\n"));
+            writeln!(text, "[database.{method}]\nurl = \"{url}\"").unwrap();
             if method == "looked_up" {
                 text.push_str("auth_query = \"default\"\n");
                 continue;
             }
             for user in USERS {
-                text.push_str(&format!("[database.{method}.user.{user}]\npassword = \"{PASSWORD}\"\n"));
+                writeln!(text, "[database.{method}.user.{user}]\npassword = \"{PASSWORD}\"").unwrap();
             }
         }
         Tidegate::by_file(&self.file("tidegate.toml", &text)).start()
@@ -207,7 +208,11 @@ fn hmac(key: &[u8], text: &[u8]) -> [u8; 32] {
 
 /// The names of what is among the bytes, as it is, in base64 or in hexadecimal digits.
 fn found<'a>(seen: &[u8], secrets: &'a [(&'static str, Vec<u8>)]) -> Vec<&'a str> {
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let hex = |bytes: &[u8]| {
+        let mut digits = String::new();
+        bytes.iter().for_each(|byte| write!(digits, "{byte:02x}").unwrap());
+        digits
+    };
     let is_there = |secret: &[u8]| {
         let base64 = BASE64.encode(secret);
         [secret, base64.as_bytes(), hex(secret).as_bytes()].iter().any(|form| contains(seen, form))
