@@ -65,6 +65,22 @@ impl Sources {
 pub fn load(sources: &Sources) -> Result<Settings, Mistakes> {
     let mut findings = Findings::default();
     let file = sources.file.as_ref().map(|path| file::read(path, &mut findings));
+    merge(file, sources, findings)
+}
+
+/// What [`load`] makes of a file with this text.
+#[cfg(fuzzing)]
+pub fn load_text(text: &str, sources: &Sources) -> Result<Settings, Mistakes> {
+    let mut findings = Findings::default();
+    let file = file::parse(std::path::Path::new("tidegate.toml"), text, &mut findings);
+    merge(Some(file), sources, findings)
+}
+
+fn merge(
+    file: Option<FileLayer>,
+    sources: &Sources,
+    mut findings: Findings,
+) -> Result<Settings, Mistakes> {
     let FileLayer { top, mut databases, broken } = file.unwrap_or_default();
     let env = top_layer(&sources.env, |key| format!("TIDEGATE_{}", key.to_ascii_uppercase()), &mut findings);
     let flags = top_layer(&sources.flags, |key| format!("--{}", key.replace('_', "-")), &mut findings);
