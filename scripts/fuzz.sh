@@ -22,6 +22,7 @@ of() {
     classify) echo classify sql 1024 ;;
     frontend | backend) echo "$1" messages 2048 ;;
     startup | scram | config) echo "$1" "$1" 1024 ;;
+    session) echo session session 512 ;;
     *) echo "fuzz.sh: no seeds and no dictionary are named for the target '$1'" >&2; exit 2 ;;
     esac
 }

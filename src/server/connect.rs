@@ -39,6 +39,10 @@ pub struct Endpoint {
 
 /// Opens a socket to a host.
 pub(super) async fn open(host: &Host, port: u16) -> Result<Stream, ConnectError> {
+    #[cfg(any(test, fuzzing))]
+    if let Some(stream) = super::in_process::dial(host) {
+        return Ok(stream);
+    }
     Ok(match host {
         Host::Tcp(name) => Stream::tcp(TcpStream::connect((name.as_str(), port)).await?)?,
         Host::Unix(dir) => Stream::Unix(UnixStream::connect(socket_path(dir, port)).await?),

@@ -7,6 +7,8 @@ mod cancel;
 mod connect;
 mod connection;
 mod error;
+#[cfg(any(test, fuzzing))]
+mod in_process;
 mod prepared;
 
 #[cfg(test)]
@@ -15,5 +17,7 @@ mod tests;
 pub use cancel::{cancel, cancel_at};
 pub use connect::Endpoint;
 pub use connection::{Connection, Settings};
+#[cfg(any(test, fuzzing))]
+pub use in_process::InProcess;
 pub use error::ConnectError;
 pub use prepared::{PreparedSet, Unnamed};

@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use super::client::Client;
 use super::exchange::Owed;
 use super::failure::{End, Failure};
-use super::leased::{Leased, ServesAs, Turn};
+use super::leased::{Leased, ServesAs, StandIn, Turn};
 use super::pins::PINNING;
 use super::segment::{Ending, Item};
 use super::serve::Session;
@@ -156,7 +156,7 @@ impl Session {
         leased.send_due();
         encode::query(&mut leased.lease.outbox, "select 1/0");
         leased.exchange.sent(Owed::Ready { by_sync: false });
-        leased.turn = Turn { stand_in: Some(error), ..Turn::begin(u.summary.clone(), Instant::now()) };
+        leased.turn = Turn { stand_in: Some(StandIn { told: error, made: b"" }), ..Turn::begin(u.summary.clone(), Instant::now()) };
         self.database.stats.proxy_error(&failure.code);
         Ok(true)
     }
@@ -189,6 +189,24 @@ impl Session {
         if fresh && matches!(self.decide(&u.summary, None, None, Duration::ZERO).target, Target::Replica(_)) {
             return false;
         }
+        self.sync_unseen(u);
+        true
+    }
+
+    /// A simple query or a function call in a pipeline that was not synced. A server that has met an error in the pipeline
+    /// ignores it, and nothing in the answers tells whether that was the case: so the pipeline is ended by a Sync of our
+    /// own, as the query would end it, and the segment is taken up again when that is answered.
+    pub(super) fn cut_pipeline(&mut self, u: &Understood, ending: Ending) -> bool {
+        let is_whole = matches!(ending, Ending::Query | Ending::Function);
+        if !is_whole || !self.leased.as_ref().is_some_and(|l| l.exchange.is_unsynced()) {
+            return false;
+        }
+        self.sync_unseen(u);
+        true
+    }
+
+    /// Ends what the server has of a pipeline, unseen by the client. The segment will be understood once more.
+    fn sync_unseen(&mut self, u: &Understood) {
         for name in &u.defined {
             self.names.remove(name);
         }
@@ -196,7 +214,6 @@ impl Session {
             encode::sync(&mut leased.lease.outbox);
             leased.exchange.sent(Owed::Leave);
         }
-        true
     }
 }
 

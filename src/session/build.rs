@@ -13,7 +13,7 @@ use crate::server::{Connection, Unnamed};
 use crate::wire::{self, Bind, Describe, Frontend, Kind, WireError, encode, parse_message};
 
 /// A statement name no server has: closing it is answered and does nothing, describing it is an error.
-const NOBODY: &[u8] = b"__tidegate_none";
+pub(super) const NOBODY: &[u8] = b"__tidegate_none";
 
 /// Appends the segment's messages to the server's outbox. In the place of item number `taken`, a Parse whose name the
 /// client has given already, the server is made to give an error.

@@ -122,6 +122,11 @@ impl Exchange {
         self.copy == Copy::None && (self.executing > 0 || !self.owed.is_empty())
     }
 
+    /// Whether the server may still ask for COPY data: it runs what no Sync has ended.
+    pub(super) fn may_copy(&self) -> bool {
+        self.unsynced && self.executing > 0
+    }
+
     /// The client has ended the COPY data it sends.
     pub(super) fn copy_ended(&mut self) {
         self.copy = Copy::None;
@@ -155,6 +160,11 @@ impl Exchange {
     /// Whether the session only waits to leave this server.
     pub(super) fn is_leaving(&self) -> bool {
         self.owed.contains(&Owed::Leave)
+    }
+
+    /// Whether the session waits for nothing but to leave this server, of which the client knows nothing.
+    pub(super) fn is_about_to_leave(&self) -> bool {
+        self.owed.len() == 1 && self.owed.front() == Some(&Owed::Leave)
     }
 
     /// Whether the server is idle outside any transaction and owes nothing.
@@ -214,7 +224,7 @@ impl Exchange {
             },
             Backend::CopyInResponse | Backend::CopyBothResponse => {
                 self.copy = Copy::In;
-                if self.owed.front() == Some(&Owed::Ready { by_sync: true }) {
+                if matches!(self.owed.front(), Some(Owed::Ready { by_sync: true } | Owed::Leave)) {
                     self.owed.pop_front();
                     self.unsynced = true;
                 }
@@ -314,6 +324,28 @@ mod tests {
         x.sent(Owed::Ready { by_sync: true });
         x.received(Backend::ReadyForQuery, b"I").unwrap();
         assert!(x.is_settled());
+    }
+
+    #[test]
+    fn a_sync_of_the_proxys_own_is_ignored_as_well() {
+        let mut x = Exchange::default();
+        x.sent_unsynced();
+        x.sent(Owed::Leave);
+        assert!(x.is_about_to_leave());
+        x.received(Backend::CopyInResponse, b"").unwrap();
+        assert!(x.copies_in() && x.is_unsynced() && !x.is_leaving());
+    }
+
+    #[test]
+    fn an_error_before_the_session_leaves_is_told_from_one_in_between() {
+        let mut x = Exchange::default();
+        x.sent(Owed::Parse { id: None, visible: true });
+        x.sent(Owed::Leave);
+        x.received(Backend::ErrorResponse, b"").unwrap();
+        x.skipped();
+        assert!(x.is_about_to_leave());
+        x.sent(Owed::Ready { by_sync: false });
+        assert!(!x.is_about_to_leave());
     }
 
     #[test]

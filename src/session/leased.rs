@@ -101,10 +101,17 @@ pub(super) struct Turn {
     /// Settings the server has reported, and the client is told of when the segment ends.
     pub(super) reported: Vec<(String, String)>,
     /// What the client is told in place of the error the server was made to give.
-    pub(super) stand_in: Option<BytesMut>,
+    pub(super) stand_in: Option<StandIn>,
     pub(super) begun: Instant,
     /// How often the segment has been run before.
     pub(super) runs: u8,
+}
+
+/// An error of the proxy's own, and what the one of the server has in its message whose place it takes: another may come
+/// first.
+pub(super) struct StandIn {
+    pub(super) told: BytesMut,
+    pub(super) made: &'static [u8],
 }
 
 /// What the client has been told of a segment's answer.

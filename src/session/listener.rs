@@ -108,7 +108,11 @@ impl Drop for Fault<'_> {
 
 /// Serves a client from its first byte to its last. Whatever is not there while the client is idle is boxed: the rest is
 /// what an idle client costs.
-async fn attend(proxy: Arc<Proxy>, _presence: Presence, entering: impl Future<Output = Option<Box<Served>>>) {
+pub(super) async fn attend(
+    proxy: Arc<Proxy>,
+    _presence: Presence,
+    entering: impl Future<Output = Option<Box<Served>>>,
+) {
     let _fault = Fault(&proxy);
     let Some(served) = entering.await else { return };
     let (served, end) = rest::serve(served).await;
@@ -116,7 +120,7 @@ async fn attend(proxy: Arc<Proxy>, _presence: Presence, entering: impl Future<Ou
 }
 
 /// The client with its session once it has logged in. `None`: it needs nothing more.
-async fn enter(proxy: Arc<Proxy>, mut client: Client) -> Option<Box<Served>> {
+pub(super) async fn enter(proxy: Arc<Proxy>, mut client: Client) -> Option<Box<Served>> {
     let mut stopping = proxy.stopping.subscribe();
     let greeted = tokio::select! {
         greeted = tokio::time::timeout(LOGIN, greet(&proxy, &mut client)) => greeted.ok()?,
@@ -138,6 +142,15 @@ async fn leave(mut served: Box<Served>, end: End) {
     let end = match end {
         End::Fault => session.break_off().await,
         end => end,
+    };
+    let end = match (end, &mut session.leased) {
+        // In the middle of a row there is no place for a last word.
+        (End::Failure(_), Some(leased)) if leased.arriving > 0 => End::Client,
+        (End::Failure(failure), Some(leased)) => {
+            leased.hand_over(client);
+            End::Failure(failure)
+        }
+        (end, _) => end,
     };
     if session.holds_connections() {
         session.part().await;

@@ -10,7 +10,7 @@ use super::exchange::Owed;
 use super::explain::Taken;
 use super::failure::{End, Failure};
 use super::heal::may_be_healed;
-use super::leased::{Answer, Leased, Rerun, ServesAs, Turn};
+use super::leased::{Answer, Leased, Rerun, ServesAs, StandIn, Turn};
 use super::obtain::avoided;
 use super::pins::PINNING;
 use super::segment::Ending;
@@ -64,7 +64,7 @@ impl Session {
             let refused = self.refuse(mistake, &understood, ending).map(|_| client.inbox.advance(len));
             return self.or_fail(client, refused, len, ending);
         }
-        if self.leave_pipeline(&understood) {
+        if self.leave_pipeline(&understood) || self.cut_pipeline(&understood, ending) {
             return Ok(());
         }
         let sent = self.dispatch(client, understood, len, ending).await;
@@ -103,7 +103,12 @@ impl Session {
                 encode::sync(&mut leased.lease.outbox);
                 leased.exchange.sent(Owed::Ready { by_sync: true });
             }
-            _ => Self::say_ready(client),
+            // The server has had a Sync of the proxy's own.
+            Some(leased) => {
+                leased.hand_over(client);
+                encode::ready(&mut client.outbox, leased.exchange.status());
+            }
+            None => Self::say_ready(client),
         }
     }
 
@@ -210,7 +215,7 @@ impl Session {
             answer: if replayable { Answer::HeldBack } else { Answer::PassedOn },
             defined: u.defined,
             reported: Vec::new(),
-            stand_in: u.taken.map(|(_, error)| error),
+            stand_in: u.taken.map(|(_, told)| StandIn { told, made: super::build::NOBODY }),
             begun,
         };
         self.blanks.put_back(std::mem::replace(&mut leased.turn, turn).summary);
