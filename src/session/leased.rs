@@ -9,6 +9,7 @@ use bytes::{Buf, BytesMut};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::ask::{self, AskError};
+use super::build::NOBODY;
 use super::client::Client;
 use super::exchange::Exchange;
 use super::pins::Pins;
@@ -140,7 +141,23 @@ pub(super) enum Rerun {
     Replan,
 }
 
+impl StandIn {
+    /// For the error that there is no statement of a name that none has.
+    pub(super) fn for_nobody(told: BytesMut) -> Self {
+        Self { told, made: NOBODY }
+    }
+}
+
 impl Leased {
+    /// What is still to be known of earlier segments of a pipeline that was not synced: names that may have no effect, and an
+    /// error of the proxy's own that is still to come.
+    pub(super) fn pending(&mut self) -> (Vec<Box<[u8]>>, Option<StandIn>) {
+        if !self.exchange.is_unsynced() {
+            return (Vec::new(), None);
+        }
+        (std::mem::take(&mut self.turn.defined), self.turn.stand_in.take())
+    }
+
     /// A connection that was just lent.
     pub(super) fn new(lease: Lease, node: Outstanding, serves_as: ServesAs, blank: Blank) -> Self {
         let exchange = Exchange::with(blank.queue);

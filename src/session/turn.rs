@@ -196,6 +196,9 @@ impl Session {
         leased.exchange.executes(items.iter().filter(|item| item.kind == Frontend::Execute).count());
         super::heal::expect_descriptions(&client.inbox, items, plan, leased)?;
         let by_name = u.by_name.filter(|_| lendable);
+        let (mut defined, mut stand_in) = leased.pending();
+        defined.extend(u.defined);
+        stand_in = stand_in.or(u.taken.as_ref().map(|(_, told)| StandIn::for_nobody(told.clone())));
         leased.send_due();
         if let Some((name, prepared)) = &by_name {
             super::build::lend_name(name, prepared, leased);
@@ -213,9 +216,9 @@ impl Session {
             summary: u.summary,
             retained,
             answer: if replayable { Answer::HeldBack } else { Answer::PassedOn },
-            defined: u.defined,
+            defined,
             reported: Vec::new(),
-            stand_in: u.taken.map(|(_, told)| StandIn { told, made: super::build::NOBODY }),
+            stand_in,
             begun,
         };
         self.blanks.put_back(std::mem::replace(&mut leased.turn, turn).summary);

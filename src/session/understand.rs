@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use bytes::BytesMut;
 
+use super::failure::Failure;
 use super::known::Known;
 use super::pins::PINNING;
 use super::rules::Defaults;
@@ -15,7 +16,9 @@ use crate::freshness::PositionError;
 use crate::routing::{Doubt, Wants};
 use crate::sql::catalog::{Does, Tables};
 use crate::sql::{Class, HintError, Hints, Intent, Leaves, Level, Touched};
-use crate::wire::{self, Bind, Describe, Frontend, Kind, Parse, WireError, parse_message, query_text};
+use crate::wire::{
+    self, Bind, Describe, Frontend, Kind, Parse, TransactionStatus, WireError, parse_message, query_text,
+};
 
 /// A segment as far as it was understood, before it is sent.
 #[allow(clippy::struct_excessive_bools, reason = "two independent facts about portals")]
@@ -214,7 +217,14 @@ impl Session {
 
     /// Gives the client's name to a statement, if it can be given.
     fn define(&mut self, item: usize, parse: &Parse<'_>, prepared: &Arc<Prepared>, u: &mut Understood) {
-        if let Some(failure) = self.names.refuse(parse.name) {
+        if let Some(mut failure) = self.names.refuse(parse.name) {
+            let class = &prepared.known().statement.class;
+            let has_failed = self.leased.as_ref().is_some_and(|l| l.exchange.status() == TransactionStatus::Failed);
+            if has_failed && !matches!(class, Class::End | Class::Savepoint) {
+                // PostgreSQL looks at the name last.
+                let text = "current transaction is aborted, commands ignored until end of transaction block";
+                failure = Failure::error("25P02", text);
+            }
             let mut error = BytesMut::new();
             failure.write(&mut error);
             u.taken.get_or_insert((item, error));

@@ -122,6 +122,7 @@ fn scripts(text: &str) -> Option<Sql> {
         ["copy", "(select", value, "to", "stdout"] => Sql::CopyOut(literal(value)?),
         ["show", setting] => Sql::Show(name(setting)),
         ["set", "local", setting, "=", ..] => set(text, name(setting), true)?,
+        ["set", "session", setting, "=", ..] => set(text, name(setting), false)?,
         ["set", setting, "=", ..] => set(text, name(setting), false)?,
         ["reset", "all"] => Sql::ResetAll,
         ["reset", "session", "authorization"] => Sql::Reset("session_authorization".to_owned()),
