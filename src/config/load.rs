@@ -76,11 +76,7 @@ pub fn load_text(text: &str, sources: &Sources) -> Result<Settings, Mistakes> {
     merge(Some(file), sources, findings)
 }
 
-fn merge(
-    file: Option<FileLayer>,
-    sources: &Sources,
-    mut findings: Findings,
-) -> Result<Settings, Mistakes> {
+fn merge(file: Option<FileLayer>, sources: &Sources, mut findings: Findings) -> Result<Settings, Mistakes> {
     let FileLayer { top, mut databases, broken } = file.unwrap_or_default();
     let env = top_layer(&sources.env, |key| format!("TIDEGATE_{}", key.to_ascii_uppercase()), &mut findings);
     let flags = top_layer(&sources.flags, |key| format!("--{}", key.replace('_', "-")), &mut findings);

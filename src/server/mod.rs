@@ -17,7 +17,7 @@ mod tests;
 pub use cancel::{cancel, cancel_at};
 pub use connect::Endpoint;
 pub use connection::{Connection, Settings};
+pub use error::ConnectError;
 #[cfg(any(test, fuzzing))]
 pub use in_process::InProcess;
-pub use error::ConnectError;
 pub use prepared::{PreparedSet, Unnamed};

@@ -193,7 +193,7 @@ fn describe(
         if target.kind == Kind::Statement && target.name.is_empty() {
             leased.lease.prepared.set_unnamed(Unnamed::Absent);
         }
-        leased.exchange.sent(Owed::Close);
+        leased.exchange.sent(Owed::Close { of: target.kind });
     } else {
         leased.exchange.sent_unsynced();
     }

@@ -12,6 +12,7 @@ use super::ask::{self, AskError};
 use super::build::NOBODY;
 use super::client::Client;
 use super::exchange::Exchange;
+use super::names::Renamed;
 use super::pins::Pins;
 use super::statements::Prepared;
 use super::summary::{Blank, Summary};
@@ -97,8 +98,8 @@ pub(super) struct Turn {
     /// The segment's bytes at the front of the client's inbox, kept to run it again; 0 when that cannot be.
     pub(super) retained: usize,
     pub(super) answer: Answer,
-    /// Names the client's Parse messages have given, in order: taken back when they have no effect.
-    pub(super) defined: Vec<Box<[u8]>>,
+    /// Names the client has given or taken back, in order: undone where that has no effect.
+    pub(super) renamed: Vec<Renamed>,
     /// Settings the server has reported, and the client is told of when the segment ends.
     pub(super) reported: Vec<(String, String)>,
     /// What the client is told in place of the error the server was made to give.
@@ -151,11 +152,11 @@ impl StandIn {
 impl Leased {
     /// What is still to be known of earlier segments of a pipeline that was not synced: names that may have no effect, and an
     /// error of the proxy's own that is still to come.
-    pub(super) fn pending(&mut self) -> (Vec<Box<[u8]>>, Option<StandIn>) {
+    pub(super) fn pending(&mut self) -> (Vec<Renamed>, Option<StandIn>) {
         if !self.exchange.is_unsynced() {
             return (Vec::new(), None);
         }
-        (std::mem::take(&mut self.turn.defined), self.turn.stand_in.take())
+        (std::mem::take(&mut self.turn.renamed), self.turn.stand_in.take())
     }
 
     /// A connection that was just lent.
@@ -301,7 +302,7 @@ impl Turn {
             summary,
             retained: 0,
             answer: Answer::PassedOn,
-            defined: Vec::new(),
+            renamed: Vec::new(),
             reported: Vec::new(),
             stand_in: None,
             begun,

@@ -198,7 +198,8 @@ impl Session {
         // "cached plan must not change result type"
         let stale_plan = fields.routine == b"RevalidateCachedQuery";
         let routine = fields.routine.to_vec();
-        let has = |made: &[u8]| made.is_empty() || fields.message.windows(made.len()).any(|part| part == made);
+        let has =
+            |made: &[u8]| made.is_empty() || fields.message.windows(made.len()).any(|part| part == made);
         let was_made = l.turn.stand_in.as_ref().is_some_and(|stand_in| has(stand_in.made));
         let undone = l.exchange.skipped();
         undone.not_prepared.iter().for_each(|id| l.lease.prepared.remove(*id));
@@ -242,10 +243,8 @@ impl Session {
             // The client prepares it anew, and must not be given what is there already.
             self.plan.iter().flatten().for_each(|prepared| self.proxy.statements.retire(prepared));
         }
-        let at = l.turn.defined.len().saturating_sub(undone.parses);
-        for name in l.turn.defined.drain(at..) {
-            self.names.remove(&name);
-        }
+        let at = l.turn.renamed.len().saturating_sub(undone.renamed);
+        self.names.undo(l.turn.renamed.drain(at..));
         l.commit(client);
         l.turn.answer = Answer::Failed;
         // The server skips everything up to a Sync that was not sent yet; or would, had the proxy not sent one of its own.

@@ -18,7 +18,7 @@ use super::explain::Route;
 use super::failure::End;
 use super::ground::Standing;
 use super::leased::Leased;
-use super::names::Names;
+use super::names::{Names, Renamed};
 use super::need::{Kin, Located};
 use super::proxy::{Admitted, Database, Proxy, User};
 use super::rules::Ruled;
@@ -60,6 +60,8 @@ pub(super) struct Session {
     /// Says when something takes longer than it may, if anything is limited.
     pub(super) timer: Option<Box<Timer>>,
     pub(super) names: Names,
+    /// What the segment at hand has made of them.
+    pub(super) renamed: Vec<Renamed>,
     pub(super) leased: Option<Leased>,
     /// Session pooling: connections this client keeps, one per node.
     pub(super) parked: Vec<(NodeId, Lease)>,
@@ -140,6 +142,7 @@ impl Session {
             told: Told::default(),
             registered,
             names: Names::default(),
+            renamed: Vec::new(),
             leased: None,
             parked: Vec::new(),
             last_write: Tick::NEVER,

@@ -64,7 +64,7 @@ impl Session {
             let refused = self.refuse(mistake, &understood, ending).map(|_| client.inbox.advance(len));
             return self.or_fail(client, refused, len, ending);
         }
-        if self.leave_pipeline(&understood) || self.cut_pipeline(&understood, ending) {
+        if self.leave_pipeline(&understood) || self.cut_pipeline(ending) {
             return Ok(());
         }
         let sent = self.dispatch(client, understood, len, ending).await;
@@ -123,6 +123,7 @@ impl Session {
         match sent {
             Err(End::Failure(failure)) if failure.severity == wire::Severity::Error => {
                 client.inbox.advance(len);
+                self.is_unsent(ending);
                 self.fail(client, &failure, ending);
                 Ok(())
             }
@@ -196,8 +197,8 @@ impl Session {
         leased.exchange.executes(items.iter().filter(|item| item.kind == Frontend::Execute).count());
         super::heal::expect_descriptions(&client.inbox, items, plan, leased)?;
         let by_name = u.by_name.filter(|_| lendable);
-        let (mut defined, mut stand_in) = leased.pending();
-        defined.extend(u.defined);
+        let (mut renamed, mut stand_in) = leased.pending();
+        renamed.append(&mut self.renamed);
         stand_in = stand_in.or(u.taken.as_ref().map(|(_, told)| StandIn::for_nobody(told.clone())));
         leased.send_due();
         if let Some((name, prepared)) = &by_name {
@@ -216,7 +217,7 @@ impl Session {
             summary: u.summary,
             retained,
             answer: if replayable { Answer::HeldBack } else { Answer::PassedOn },
-            defined,
+            renamed,
             reported: Vec::new(),
             stand_in,
             begun,
@@ -393,7 +394,8 @@ impl Session {
         }
         let is_query = self.items.first().is_some_and(|i| i.kind == Frontend::Query);
         let ending = if is_query { Ending::Query } else { Ending::Sync };
-        let u = Understood::unread(turn.summary, turn.defined);
+        self.renamed = turn.renamed;
+        let u = Understood::unread(turn.summary);
         let sent = self.send(client, u, turn.retained, ending, Some(how)).await;
         if let Some(leased) = &mut self.leased {
             leased.turn.runs = turn.runs + 1;

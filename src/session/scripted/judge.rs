@@ -6,9 +6,7 @@ use bytes::BytesMut;
 
 use super::script::{Leaves, Script};
 use super::server::Server;
-use crate::wire::{
-    Backend, ErrorFields, backend_message, body, parameter_status,
-};
+use crate::wire::{Backend, ErrorFields, backend_message, body, parameter_status};
 
 /// What a client was told, in the order in which it matters.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -98,9 +96,17 @@ impl Expected {
             until_ready(&before.told)
         });
         // What a message that never ends keeps from being sent on is not waited for either.
-        let certain = if server.malformed || !inbox.is_empty() { until_ready(&ear.told) } else { ear.told.len() };
+        let certain =
+            if server.malformed || !inbox.is_empty() { until_ready(&ear.told) } else { ear.told.len() };
         let has_read_only = script.sends.windows(9).any(|part| part == b"read only");
-        Self { has_read_only, told: ear.told, certain, in_doubt, ends: server.over, is_malformed: server.malformed }
+        Self {
+            has_read_only,
+            told: ear.told,
+            certain,
+            in_doubt,
+            ends: server.over,
+            is_malformed: server.malformed,
+        }
     }
 
     /// What is wrong with what it was told, if anything is.
@@ -127,7 +133,8 @@ impl Expected {
         if self.is_malformed && last.is_some() || is_limit || is_doubtful {
             told = &told[..told.len() - 1];
         }
-        let same = told.iter().zip(&self.told).take_while(|(told, expected)| told == expected).count();
+        let same =
+            told.iter().zip(&self.told).take_while(|(told, expected)| are_alike(told, expected)).count();
         // In docs/limits.md: what needs the primary, in a READ ONLY transaction on a replica. From here on both differ.
         let is_refused = matches!(told.get(same), Some(Told::Error(_, code)) if code == "25006");
         if is_refused && self.has_read_only {
@@ -146,6 +153,15 @@ impl Expected {
         }
         None
     }
+}
+
+/// A statement that is no SQL, under a name that is given: PostgreSQL finds the one fault first, the proxy the other.
+fn are_alike(told: &Told, expected: &Told) -> bool {
+    let code = |told: &Told| match told {
+        Told::Error(_, code) => Some(code.clone()),
+        _ => None,
+    };
+    told == expected || code(told).as_deref() == Some("42P05") && code(expected).as_deref() == Some("42601")
 }
 
 /// What of `others` is in the bytes a client was told.

@@ -79,7 +79,8 @@ const SETTINGS: [&str; 6] = ["app.x", "app.y", "work_mem", "timezone", "applicat
 impl Script {
     pub(super) fn new(client: usize, dice: &mut Dice<'_>) -> Self {
         let tag = TAGS[client % TAGS.len()].to_owned();
-        let mut startup = vec![("user".to_owned(), "app".to_owned()), ("database".to_owned(), "app".to_owned())];
+        let mut startup =
+            vec![("user".to_owned(), "app".to_owned()), ("database".to_owned(), "app".to_owned())];
         for name in SETTINGS {
             if dice.below(8) == 1 {
                 startup.push((name.to_owned(), format!("{tag}start")));
@@ -144,7 +145,8 @@ impl Script {
                 encode::query(&mut self.sends, &text);
             }
             3 => {
-                let texts: Vec<_> = (0..2 + dice.below(3)).map(|_| self.text(dice, Company::Others)).collect();
+                let texts: Vec<_> =
+                    (0..2 + dice.below(3)).map(|_| self.text(dice, Company::Others)).collect();
                 encode::query(&mut self.sends, &texts.join(";"));
             }
             4 | 5 => {
@@ -257,7 +259,9 @@ impl Script {
             22 => format!("reset {setting}"),
             23 => dice.pick(&["reset all", "discard all", "deallocate all", "deallocate s1"]).to_owned(),
             24 => dice.pick(&["listen a", "unlisten *"]).to_owned(),
-            25 => dice.pick(&["create temp table t0 ()", "create temp table t1 ()", "drop table t0"]).to_owned(),
+            25 => {
+                dice.pick(&["create temp table t0 ()", "create temp table t1 ()", "drop table t0"]).to_owned()
+            }
             26 => format!("prepare q1 as select '{value}'"),
             27 => dice.pick(&["execute q1", "execute s1", "deallocate q1"]).to_owned(),
             28 => "copy t from stdin".to_owned(),

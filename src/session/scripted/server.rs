@@ -325,7 +325,8 @@ impl Server {
         let bind = Bind::read(body).map_err(|_| "08P01")?;
         let parameters = parameters(&body[bind.names_len()..]).ok_or("08P01")?;
         let foreign = self.fault == Some(Fault::ForeignStatement) && !bind.statement.is_empty();
-        let found = if foreign { self.statements.values().next_back() } else { self.statements.get(bind.statement) };
+        let found =
+            if foreign { self.statements.values().next_back() } else { self.statements.get(bind.statement) };
         let mut sql = found.ok_or("26000")?.sql.clone();
         if self.state.status == TransactionStatus::Failed && !ends_transaction(&sql) {
             return Err("25P02");

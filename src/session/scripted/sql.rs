@@ -4,7 +4,9 @@
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Sql {
     Empty,
-    Begin { read_only: bool },
+    Begin {
+        read_only: bool,
+    },
     Commit,
     Rollback,
     Savepoint(String),
@@ -21,7 +23,11 @@ pub(super) enum Sql {
     CopyIn,
     CopyOut(String),
     Show(String),
-    Set { name: String, value: String, local: bool },
+    Set {
+        name: String,
+        value: String,
+        local: bool,
+    },
     Reset(String),
     ResetAll,
     DiscardAll,
@@ -35,9 +41,16 @@ pub(super) enum Sql {
     Deallocate(Option<String>),
     Execute(String),
     /// `select set_config(name, value, local)`.
-    SetConfig { name: String, value: String, local: bool },
+    SetConfig {
+        name: String,
+        value: String,
+        local: bool,
+    },
     /// The proxy gives settings that were reset the values from start-up.
-    Restore { settings: Vec<(String, String)>, local: bool },
+    Restore {
+        settings: Vec<(String, String)>,
+        local: bool,
+    },
     /// The proxy asks what binds a session: the labels and what each is about.
     AskPins(Vec<(String, Pinning)>),
     /// The proxy asks which settings the session has, these custom ones among them, with whether empty ones are told.

@@ -303,7 +303,10 @@ impl Actor {
     }
 }
 
-async fn listen(mut stream: tokio::io::ReadHalf<DuplexStream>, tells: watch::Sender<usize>) -> (Ear, Vec<u8>) {
+async fn listen(
+    mut stream: tokio::io::ReadHalf<DuplexStream>,
+    tells: watch::Sender<usize>,
+) -> (Ear, Vec<u8>) {
     let (mut ear, mut raw, mut bytes) = (Ear::default(), Vec::new(), BytesMut::new());
     while let Ok(1..) = stream.read_buf(&mut bytes).await {
         ear.hear(&bytes);
@@ -325,4 +328,3 @@ async fn speak(mut stream: tokio::io::WriteHalf<DuplexStream>, mut lines: Unboun
         }
     }
 }
-

@@ -5,8 +5,14 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::wire::TransactionStatus;
 
 /// Settings that are reported, as PostgreSQL spells them.
-const REPORTED: [&str; 6] =
-    ["application_name", "client_encoding", "DateStyle", "standard_conforming_strings", "TimeZone", "in_hot_standby"];
+const REPORTED: [&str; 6] = [
+    "application_name",
+    "client_encoding",
+    "DateStyle",
+    "standard_conforming_strings",
+    "TimeZone",
+    "in_hot_standby",
+];
 
 const DEFAULTS: [(&str, &str); 12] = [
     ("application_name", ""),
@@ -159,7 +165,9 @@ impl State {
 
     /// False: there is no such savepoint.
     pub(super) fn roll_back_to(&mut self, name: &str) -> bool {
-        let Some(at) = self.savepoints.iter().rposition(|(savepoint, _)| savepoint == name) else { return false };
+        let Some(at) = self.savepoints.iter().rposition(|(savepoint, _)| savepoint == name) else {
+            return false;
+        };
         self.savepoints.truncate(at + 1);
         self.now = self.savepoints[at].1.clone();
         self.status = TransactionStatus::Open;

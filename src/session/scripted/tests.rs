@@ -19,14 +19,13 @@ fn case(seed: u64) -> Vec<u8> {
 }
 
 /// Cases of every kind, within a few seconds.
-const CASES: u64 = 400;
+const CASES: u64 = 1000;
 
 #[test]
 fn nobody_is_told_what_is_anothers_and_everybody_what_is_theirs() {
     let mut total = Seen::default();
     let mut objections = Vec::new();
-    let cases = std::env::var("CASES").ok().and_then(|n| n.parse().ok()).unwrap_or(CASES);
-    for seed in 0..cases {
+    for seed in 0..CASES {
         match play(&case(seed), None) {
             Ok(seen) => {
                 total.answers += seen.answers;
@@ -38,9 +37,12 @@ fn nobody_is_told_what_is_anothers_and_everybody_what_is_theirs() {
     }
     let count = objections.len();
     objections.sort_by_key(String::len);
-    objections.truncate(25);
-    assert!(objections.is_empty(), "{count} of {cases} cases, the shortest are:\n\n{}", objections.join("\n\n"));
-    println!("{total:?}");
+    objections.truncate(5);
+    assert!(
+        objections.is_empty(),
+        "{count} of {CASES} cases, the shortest are:\n\n{}",
+        objections.join("\n\n")
+    );
     assert!(total.answers > 10_000, "much is said: {total:?}");
     assert!(total.on_replicas > 0, "replicas take part: {total:?}");
 }

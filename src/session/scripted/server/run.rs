@@ -69,7 +69,11 @@ impl Server {
             },
             Sql::Restore { settings, local } => {
                 let lacks = |name: &str| {
-                    if name.contains('.') { self.state.get(name) == Some(String::new()) } else { !self.state.is_set(name) }
+                    if name.contains('.') {
+                        self.state.get(name) == Some(String::new())
+                    } else {
+                        !self.state.is_set(name)
+                    }
                 };
                 let lacking: Vec<_> = settings.iter().filter(|(name, _)| lacks(name)).cloned().collect();
                 for (name, value) in &lacking {
@@ -78,7 +82,13 @@ impl Server {
                 rows(lacking.into_iter().map(|(_, value)| vec![value]).collect(), columns)
             }
             Sql::Reset(_) | Sql::ResetAll if self.fault == Some(Fault::StickySetting) => tag("RESET"),
-            Sql::Reset(name) => if self.state.reset(name) { tag("RESET") } else { Err("42704") },
+            Sql::Reset(name) => {
+                if self.state.reset(name) {
+                    tag("RESET")
+                } else {
+                    Err("42704")
+                }
+            }
             Sql::ResetAll => {
                 self.state.reset_all();
                 tag("RESET")
@@ -112,9 +122,19 @@ impl Server {
                 tag("UNLISTEN")
             }
             Sql::CreateTemp(table) => {
-                if self.state.temps().insert(table.clone()) { tag("CREATE TABLE") } else { Err("42P07") }
+                if self.state.temps().insert(table.clone()) {
+                    tag("CREATE TABLE")
+                } else {
+                    Err("42P07")
+                }
             }
-            Sql::DropTemp(table) => if self.state.temps().remove(table) { tag("DROP TABLE") } else { Err("42P01") },
+            Sql::DropTemp(table) => {
+                if self.state.temps().remove(table) {
+                    tag("DROP TABLE")
+                } else {
+                    Err("42P01")
+                }
+            }
             Sql::Prepare(name, text) => {
                 if self.statements.contains_key(name.as_bytes()) {
                     return Err("42P05");
@@ -204,7 +224,6 @@ impl Server {
         if found { Ok(Ran::Tag(tag.to_owned())) } else { Err("3B001") }
     }
 }
-
 
 /// What no standby takes. (A primary would, of some of it, in a READ ONLY transaction; through the proxy that depends on where
 /// the transaction runs.)
