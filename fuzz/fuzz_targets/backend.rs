@@ -7,8 +7,8 @@ use fallible_iterator::FallibleIterator;
 use libfuzzer_sys::fuzz_target;
 use postgres_protocol::message::backend::Message;
 use tidegate::wire::{
-    Authentication, Backend, CancelKey, ErrorFields, HEADER_LEN, Severity, TransactionStatus, backend_message, body,
-    data_row, encode, message_len, parameter_status,
+    Authentication, Backend, CancelKey, ErrorFields, HEADER_LEN, Severity, TransactionStatus,
+    backend_message, body, data_row, encode, message_len, parameter_status,
 };
 
 fuzz_target!(|data: &[u8]| {
@@ -38,8 +38,9 @@ fn every_reader(body: &[u8]) {
         encode::ready(&mut written, status);
         assert_eq!(&written[HEADER_LEN..], body);
     }
-    if let Ok(Authentication::Sasl(data) | Authentication::SaslContinue(data) | Authentication::SaslFinal(data)) =
-        Authentication::read(body)
+    if let Ok(
+        Authentication::Sasl(data) | Authentication::SaslContinue(data) | Authentication::SaslFinal(data),
+    ) = Authentication::read(body)
     {
         assert_eq!(data.len() + 4, body.len());
     }
@@ -59,8 +60,7 @@ fn row(body: &[u8]) {
     let Ok(columns) = data_row(body) else { return };
     let taken: usize = columns.iter().map(|column| column.map_or(4, |value| value.len() + 4)).sum();
     assert!(taken + 2 <= body.len());
-    let texts: Option<Vec<_>> =
-        columns.iter().map(|column| std::str::from_utf8((*column)?).ok()).collect();
+    let texts: Option<Vec<_>> = columns.iter().map(|column| std::str::from_utf8((*column)?).ok()).collect();
     if let Some(texts) = texts {
         let mut written = BytesMut::new();
         encode::text_row(&mut written, &texts);

@@ -25,9 +25,15 @@ fuzz_target!(|data: &[u8]| {
         2 => url(&format!("postgres://{}:{password}{b}", without(&a, &['@', '/', '?'])), &password),
         3 => url(&format!("postgres://{a}@{b}?{c}&password={password}"), &password),
         // Quotation marks would make the password a part of something else, and a bracket of another section.
-        4 => file(&section(&format!("{}\npassword = \"{password}\"\n{b}", without(&a, &['"', '\'', '[']))), &password),
+        4 => file(
+            &section(&format!("{}\npassword = \"{password}\"\n{b}", without(&a, &['"', '\'', '[']))),
+            &password,
+        ),
         5 => file(&section(&format!("url = \"postgres://u:{password}{b}@{c}\"\n{a}")), &password),
-        6 => file(&section(&format!("users = [{{ name = \"u\", password = \"{password}\" }}]\n{a}")), &password),
+        6 => file(
+            &section(&format!("users = [{{ name = \"u\", password = \"{password}\" }}]\n{a}")),
+            &password,
+        ),
         7 => file(&format!("console_password = \"{password}\"\n{a}"), &password),
         _ => {
             url(text, &password);

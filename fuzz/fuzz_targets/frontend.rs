@@ -5,8 +5,8 @@
 use bytes::BytesMut;
 use libfuzzer_sys::fuzz_target;
 use tidegate::wire::{
-    Bind, Describe, Frontend, HEADER_LEN, Header, body, encode, execute_portal, frontend_message, message_len,
-    parse_message, query_text, sasl_initial,
+    Bind, Describe, Frontend, HEADER_LEN, Header, body, encode, execute_portal, frontend_message,
+    message_len, parse_message, query_text, sasl_initial,
 };
 
 /// PostgreSQL takes no message that is longer, in bytes, its tag left out.

@@ -49,7 +49,8 @@ impl Known {
     fn of(password: &str) -> Self {
         use base64::Engine;
         let base64 = |bytes: &[u8]| base64::engine::general_purpose::STANDARD.encode(bytes);
-        let prepared = stringprep::saslprep(password).map_or_else(|_| password.to_owned(), |p| p.into_owned());
+        let prepared =
+            stringprep::saslprep(password).map_or_else(|_| password.to_owned(), |p| p.into_owned());
         let salted = hmac(prepared.as_bytes(), &[SALT, &[0, 0, 0, 1]].concat());
         let client_key = hmac(&salted, b"Client Key");
         let server_key = hmac(&salted, b"Server Key");

@@ -65,6 +65,7 @@ impl Ear {
 }
 
 /// What a client is to be told.
+#[allow(clippy::struct_excessive_bools, reason = "independent facts of what it says")]
 #[derive(Debug)]
 pub(super) struct Expected {
     pub(super) told: Vec<Told>,

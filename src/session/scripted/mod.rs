@@ -2,8 +2,8 @@
 //!
 //! Any bytes make a case: a few clients that say what they like, in any order and in any pieces, and share one or two server
 //! connections. Each must be told what a [server of its own](server) would have told it, and nothing of the others. Time
-//! passes only when nothing else can happen, so whoever hangs is found at once. Used by fuzz/fuzz_targets/session.rs and by
-//! the tests here.
+//! passes only when nothing else can happen, so whoever hangs is found at once. Used by the fuzz target
+//! `session` and by the tests here.
 
 mod judge;
 mod script;

@@ -256,7 +256,9 @@ impl Server {
                 }
                 Ok(Ran::Rows(columns, rows, tag)) => {
                     encode::text_columns(out, &columns);
-                    rows.iter().for_each(|row| self.row(row, out));
+                    for row in &rows {
+                        self.row(row, out);
+                    }
                     encode::command_complete(out, &tag);
                 }
                 Ok(Ran::Tag(tag)) => encode::command_complete(out, &tag),

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, yield_now};
 
@@ -25,6 +25,9 @@ use crate::wire::{CancelKey, Startup, startup_packet};
 
 /// Whoever waits for longer waits for ever: nothing here takes any time.
 const FOR_EVER: Duration = Duration::from_mins(1);
+
+/// Most lines that a client can say.
+const MOST_SAID: usize = 64 * 1024;
 
 /// What there was to see in a case that went well.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -235,7 +238,7 @@ struct Actor {
     script: Script,
     expected: Expected,
     rest: BytesMut,
-    lines: UnboundedSender<Line>,
+    lines: Sender<Line>,
     heard: watch::Receiver<usize>,
     ear: JoinHandle<(Ear, Vec<u8>)>,
     mouth: JoinHandle<()>,
@@ -251,11 +254,11 @@ impl Actor {
         let entering = Box::pin(enter(Arc::clone(&proxy), client));
         let session = tokio::spawn(attend(proxy, presence, entering));
         let (listens, speaks) = tokio::io::split(ours);
-        let (lines, to_say) = unbounded_channel();
+        let (lines, to_say) = channel(MOST_SAID);
         let (tells, heard) = watch::channel(0);
         let ear = tokio::spawn(listen(listens, tells));
         let mouth = tokio::spawn(speak(speaks, to_say));
-        let _ = lines.send(Line::Bytes(script.hello()));
+        let _ = lines.try_send(Line::Bytes(script.hello()));
         let (script, rest) = (script.clone(), script.sends.clone());
         Self { expected: Expected::of(&script), script, rest, lines, heard, ear, mouth, session }
     }
@@ -263,14 +266,14 @@ impl Actor {
     fn say(&mut self, bytes: usize) {
         if bytes > 0 {
             let line = self.rest.split_to(bytes.min(self.rest.len()));
-            let _ = self.lines.send(Line::Bytes(line));
+            let _ = self.lines.try_send(Line::Bytes(line));
         }
     }
 
     fn finish(&mut self) {
         self.say(self.rest.len());
         if self.script.leaves == Leaves::Silently {
-            let _ = self.lines.send(Line::End);
+            let _ = self.lines.try_send(Line::End);
         }
         if self.script.leaves == Leaves::Abruptly {
             self.ear.abort();
@@ -286,8 +289,8 @@ impl Actor {
             let _ = tokio::time::timeout(FOR_EVER, self.heard.wait_for(|heard| *heard >= due)).await;
             let mut goodbye = BytesMut::new();
             crate::wire::encode::terminate(&mut goodbye);
-            let _ = self.lines.send(Line::Bytes(goodbye));
-            let _ = self.lines.send(Line::End);
+            let _ = self.lines.try_send(Line::Bytes(goodbye));
+            let _ = self.lines.try_send(Line::End);
         }
         let over = tokio::time::timeout(FOR_EVER, &mut self.session).await;
         match over {
@@ -295,10 +298,7 @@ impl Actor {
             Ok(Err(error)) => return Err(format!("{tag} its session has failed: {error}")),
             Ok(Ok(())) => {}
         }
-        let (ear, raw) = match self.ear.await {
-            Ok(heard) => heard,
-            Err(_) => Default::default(),
-        };
+        let (ear, raw) = self.ear.await.unwrap_or_default();
         Ok((self.expected, ear, raw))
     }
 }
@@ -317,7 +317,7 @@ async fn listen(
     (ear, raw)
 }
 
-async fn speak(mut stream: tokio::io::WriteHalf<DuplexStream>, mut lines: UnboundedReceiver<Line>) {
+async fn speak(mut stream: tokio::io::WriteHalf<DuplexStream>, mut lines: Receiver<Line>) {
     while let Some(line) = lines.recv().await {
         let said = match line {
             Line::Bytes(bytes) => stream.write_all(&bytes).await,

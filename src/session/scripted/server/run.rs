@@ -55,18 +55,54 @@ impl Server {
                 stand_in::copy_done(out);
                 tag("COPY 1")
             }
+            Sql::Show(_)
+            | Sql::Set { .. }
+            | Sql::SetConfig { .. }
+            | Sql::Restore { .. }
+            | Sql::Reset(_)
+            | Sql::ResetAll => self.settings(sql),
+            Sql::DiscardAll => {
+                if in_block || self.state.status != TransactionStatus::Idle {
+                    return Err("25001");
+                }
+                if self.fault != Some(Fault::StickySetting) {
+                    self.state.discard_all();
+                }
+                self.statements.clear();
+                self.portals.clear();
+                tag("DISCARD ALL")
+            }
+            Sql::Nothing(word) => tag(word),
+            _ => self.keep(sql, out),
+        }
+    }
+
+    /// What shows and changes settings.
+    fn settings(&mut self, sql: &Sql) -> Result<Ran, Failed> {
+        let tag = |tag: &str| Ok(Ran::Tag(tag.to_owned()));
+        let rows = |values: Vec<Vec<String>>, columns| {
+            let tag = format!("SELECT {}", values.len());
+            Ok(Ran::Rows(columns, values, tag))
+        };
+        let columns = self.columns(sql).unwrap_or_default();
+        match sql {
             Sql::Show(name) => match self.state.get(name) {
                 Some(value) => Ok(Ran::Rows(columns, vec![vec![value]], "SHOW".to_owned())),
                 None => Err("42704"),
             },
-            Sql::Set { name, value, local } => match self.state.set(name, value.clone(), *local) {
-                true => tag("SET"),
-                false => Err("42704"),
-            },
-            Sql::SetConfig { name, value, local } => match self.state.set(name, value.clone(), *local) {
-                true => rows(vec![vec![value.clone()]], columns),
-                false => Err("42704"),
-            },
+            Sql::Set { name, value, local } => {
+                if self.state.set(name, value.clone(), *local) {
+                    tag("SET")
+                } else {
+                    Err("42704")
+                }
+            }
+            Sql::SetConfig { name, value, local } => {
+                if !self.state.set(name, value.clone(), *local) {
+                    return Err("42704");
+                }
+                rows(vec![vec![value.clone()]], columns)
+            }
             Sql::Restore { settings, local } => {
                 let lacks = |name: &str| {
                     if name.contains('.') {
@@ -93,19 +129,7 @@ impl Server {
                 self.state.reset_all();
                 tag("RESET")
             }
-            Sql::DiscardAll => {
-                if in_block || self.state.status != TransactionStatus::Idle {
-                    return Err("25001");
-                }
-                if self.fault != Some(Fault::StickySetting) {
-                    self.state.discard_all();
-                }
-                self.statements.clear();
-                self.portals.clear();
-                tag("DISCARD ALL")
-            }
-            Sql::Nothing(word) => tag(word),
-            _ => self.keep(sql, out),
+            _ => Err("0A000"),
         }
     }
 
