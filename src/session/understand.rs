@@ -139,7 +139,7 @@ impl Session {
                 let describe = Describe::read(body)?;
                 if describe.kind == Kind::Statement {
                     let about = self.names.get(describe.name).cloned();
-                    if kind == Frontend::Close {
+                    if kind == Frontend::Close && u.taken.is_none() {
                         self.renamed.push(self.names.take(describe.name));
                     }
                     return Ok(about);
@@ -219,6 +219,9 @@ impl Session {
 
     /// Gives the client's name to a statement, if it can be given.
     fn define(&mut self, item: usize, parse: &Parse<'_>, prepared: &Arc<Prepared>, u: &mut Understood) {
+        if u.taken.is_some() {
+            return;
+        }
         let known = prepared.known();
         let (class, cause) = (&known.statement.class, &known.statement.cause);
         let has_failed =
@@ -234,7 +237,7 @@ impl Session {
         if let Some(failure) = refused {
             let mut error = BytesMut::new();
             failure.write(&mut error);
-            u.taken.get_or_insert((item, error));
+            u.taken = Some((item, error));
             return;
         }
         self.renamed.push(self.names.set(parse.name, Arc::clone(prepared)));
