@@ -7,6 +7,8 @@ PG ?=
 ARGS ?=
 # make fuzz SECONDS_EACH=600: how long each fuzz target runs
 SECONDS_EACH ?= 60
+# make fuzz FUZZ_JOBS=2: how many of them at the same time
+FUZZ_JOBS ?= 1
 # make soak SOAK=600: seconds at each level; make soak-drivers SOAK=1800: seconds
 SOAK ?= 60
 # make soak-drivers SEED=7: which random sessions
@@ -112,9 +114,9 @@ bench-classify: ## what knowing a statement costs: shape key, cold classificatio
 	@scripts/setup.sh check
 	$(CARGO) bench --locked --bench classify -- $(ARGS)
 
-fuzz: ## fuzz the lexer and the shapes, SECONDS_EACH; needs no cluster
+fuzz: ## fuzz the protocol, logins, SQL, configuration and sessions, SECONDS_EACH for each target; needs no cluster
 	@scripts/setup.sh check
-	@scripts/fuzz.sh $(SECONDS_EACH)
+	@FUZZ_JOBS=$(FUZZ_JOBS) scripts/fuzz.sh $(SECONDS_EACH)
 
 compose-test: ## docker-compose.yml from scratch: starts, replicates, splits reads (skipped without Docker)
 	@scripts/compose-test.sh

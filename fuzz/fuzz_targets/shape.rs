@@ -5,8 +5,8 @@
 
 use libfuzzer_sys::fuzz_target;
 use tidegate::sql::classify::LONGEST_TEXT;
-use tidegate::sql::shape::{Shaper, Strings, tokens};
 use tidegate::sql::parse;
+use tidegate::sql::shape::{Shaper, Strings, tokens};
 
 fuzz_target!(|data: &[u8]| {
     // The first byte chooses the new literals.

@@ -18,6 +18,8 @@ mod probe;
 mod replica;
 mod roles;
 mod sampler;
+#[cfg(any(test, fuzzing))]
+mod staged;
 mod survey;
 mod under_way;
 mod vitals;

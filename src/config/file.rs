@@ -65,7 +65,7 @@ pub(super) fn read(path: &Path, findings: &mut Findings) -> FileLayer {
 }
 
 /// Reads the text of the file at `path`, as [`read`] does.
-#[cfg(test)]
+#[cfg(any(test, fuzzing))]
 pub(super) fn parse(path: &Path, text: &str, findings: &mut Findings) -> FileLayer {
     walk(path, text, findings).0
 }

@@ -106,8 +106,25 @@ pub fn load(sources: &Sources) -> Result<Settings, Mistakes> {
     let mut findings = Findings::default();
     let (sources, lacks_url) = &with_files(sources, &mut findings);
     let file = sources.file.as_ref().map(|path| file::read(path, &mut findings));
+    merge(file, sources, *lacks_url, findings)
+}
+
+/// What [`load`] makes of a file with this text.
+#[cfg(fuzzing)]
+pub fn load_text(text: &str, sources: &Sources) -> Result<Settings, Mistakes> {
+    let mut findings = Findings::default();
+    let file = file::parse(std::path::Path::new("tidegate.toml"), text, &mut findings);
+    merge(Some(file), sources, false, findings)
+}
+
+fn merge(
+    file: Option<FileLayer>,
+    sources: &Sources,
+    lacks_url: bool,
+    mut findings: Findings,
+) -> Result<Settings, Mistakes> {
     let FileLayer { top, mut databases, broken, .. } = file.unwrap_or_default();
-    let broken = broken || *lacks_url;
+    let broken = broken || lacks_url;
     let env = top_layer(&sources.env, |key| format!("TIDEGATE_{}", key.to_ascii_uppercase()), &mut findings);
     let flags = top_layer(&sources.flags, |key| format!("--{}", key.replace('_', "-")), &mut findings);
     match Cluster::from(sources, &mut findings) {

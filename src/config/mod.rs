@@ -53,6 +53,8 @@ pub use consistency::{Level, Lockable, Locked, OnStale, Overflow, Scope};
 pub use console::{CONSOLE_NAMES, ConsoleUser};
 pub use limits::LimitSettings;
 pub use listen::{ListenAddress, socket_path};
+#[cfg(fuzzing)]
+pub use load::load_text;
 pub use load::{Given, Sources, load};
 pub use mistake::{Mistake, Mistakes};
 pub use node::{Address, DEFAULT_WEIGHT, Host, NodeSettings, Role};

@@ -10,6 +10,8 @@ mod connection;
 mod credential;
 mod driver;
 mod error;
+#[cfg(any(test, fuzzing))]
+mod in_process;
 mod open;
 mod prepared;
 
@@ -22,5 +24,7 @@ pub use connection::{Connection, Settings};
 pub use credential::{Credential, Held, Keyring};
 pub use driver::{About, Driver, DriverError, drive};
 pub use error::ConnectError;
+#[cfg(any(test, fuzzing))]
+pub use in_process::InProcess;
 pub use open::{Attempts, ServerAddress};
 pub use prepared::{PreparedSet, Unnamed};

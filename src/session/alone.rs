@@ -7,7 +7,7 @@ use bytes::BytesMut;
 use super::client::Client;
 use super::exchange::Owed;
 use super::failure::{End, Failure};
-use super::leased::{Leased, ServesAs, Turn};
+use super::leased::{Leased, ServesAs, StandIn, Turn};
 use super::pins::PINNING;
 use super::segment::{Ending, Item};
 use super::serve::Session;
@@ -165,9 +165,21 @@ impl Session {
         leased.send_due();
         encode::query(&mut leased.lease.outbox, "select 1/0");
         leased.exchange.sent(Owed::Ready { by_sync: false });
-        leased.turn = Turn { stand_in: Some(error), ..Turn::begin(u.summary.clone(), Instant::now()) };
+        leased.turn = Turn {
+            stand_in: Some(StandIn { told: error, made: b"" }),
+            ..Turn::begin(u.summary.clone(), Instant::now())
+        };
+        self.is_unsent(ending);
         self.database.stats.proxy_error(&failure.code);
         Ok(true)
+    }
+
+    /// No server has had the segment: the names it gives, or takes back, are as they were. (A simple query that fails has
+    /// destroyed the unnamed statement all the same.)
+    pub(super) fn is_unsent(&mut self, ending: Ending) {
+        if ending != Ending::Query {
+            self.names.undo(self.renamed.drain(..));
+        }
     }
 
     /// What is wrong with the value of a setting of our own, if the segment is nothing but that.
@@ -198,14 +210,29 @@ impl Session {
         if fresh && matches!(self.decide(&u.summary, None, None, Duration::ZERO).target, Target::Replica(_)) {
             return false;
         }
-        for name in &u.defined {
-            self.names.remove(name);
+        self.sync_unseen();
+        true
+    }
+
+    /// A simple query or a function call in a pipeline that was not synced. A server that has met an error in the pipeline
+    /// ignores it, and nothing in the answers tells whether that was the case: so the pipeline is ended by a Sync of our
+    /// own, as the query would end it, and the segment is taken up again when that is answered.
+    pub(super) fn cut_pipeline(&mut self, ending: Ending) -> bool {
+        let is_whole = matches!(ending, Ending::Query | Ending::Function);
+        if !is_whole || !self.leased.as_ref().is_some_and(|l| l.exchange.is_unsynced()) {
+            return false;
         }
+        self.sync_unseen();
+        true
+    }
+
+    /// Ends what the server has of a pipeline, unseen by the client. The segment will be understood once more.
+    fn sync_unseen(&mut self) {
+        self.names.undo(self.renamed.drain(..));
         if let Some(leased) = &mut self.leased {
             encode::sync(&mut leased.lease.outbox);
             leased.exchange.sent(Owed::Leave);
         }
-        true
     }
 }
 

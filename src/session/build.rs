@@ -13,10 +13,10 @@ use crate::server::{Connection, Unnamed};
 use crate::wire::{self, Bind, Describe, Frontend, Kind, WireError, encode, parse_message};
 
 /// A statement name no server has: closing it is answered and does nothing, describing it is an error.
-const NOBODY: &[u8] = b"__tidegate_none";
+pub(super) const NOBODY: &[u8] = b"__tidegate_none";
 
 /// Appends the segment's messages to the server's outbox. In the place of item number `taken`, a Parse whose name the
-/// client has given already, the server is made to give an error.
+/// client has given already, the server is made to give an error: it would skip what follows up to a Sync.
 pub(super) fn build(
     inbox: &[u8],
     items: &[Item],
@@ -25,6 +25,10 @@ pub(super) fn build(
     taken: Option<usize>,
 ) -> Result<(), WireError> {
     for (i, (item, about)) in items.iter().zip(plan).enumerate() {
+        let is_skipped = taken.is_some_and(|taken| i > taken);
+        if is_skipped && !matches!(item.kind, Frontend::Sync | Frontend::Flush) {
+            continue;
+        }
         let raw = &inbox[item.start..(item.start + item.len).min(inbox.len())];
         let body = &raw[wire::HEADER_LEN..];
         match (item.kind, about) {
@@ -193,7 +197,7 @@ fn describe(
         if target.kind == Kind::Statement && target.name.is_empty() {
             leased.lease.prepared.set_unnamed(Unnamed::Absent);
         }
-        leased.exchange.sent(Owed::Close);
+        leased.exchange.sent(Owed::Close { of: target.kind });
     } else {
         leased.exchange.sent_unsynced();
     }

@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::wire::{Backend, TransactionStatus, WireError};
+use crate::wire::{Backend, Kind, TransactionStatus, WireError};
 
 /// Answers that may be owed before more is sent. A server keeps answers back until Sync, Flush, or until 8 KiB of them
 /// have come together, which are 1,638 of the shortest: beyond that it has to tell some.
@@ -16,8 +16,8 @@ const MOST_OWED: usize = 4096;
 pub(super) enum Owed {
     /// `ParseComplete`, for the client or not; `id` is the statement's number if it is named on the server.
     Parse { id: Option<u64>, visible: bool },
-    /// `CloseComplete` the client asked for.
-    Close,
+    /// `CloseComplete` the client asked for, of a statement or a portal.
+    Close { of: Kind },
     /// `CloseComplete` in the place of a `ParseComplete`: the server had the statement already.
     CloseAsParse,
     /// `CloseComplete` for the statement the proxy made room with.
@@ -56,8 +56,8 @@ pub(super) struct Undone {
     pub(super) not_prepared: Vec<u64>,
     /// Statements that were not closed on the server after all.
     pub(super) not_closed: Vec<u64>,
-    /// How many of the client's own Parse messages had no effect.
-    pub(super) parses: usize,
+    /// How many of the client's own messages that give a name to a statement, or take it back, had no effect.
+    pub(super) renamed: usize,
 }
 
 /// Places of a queue that are kept for the next conversation.
@@ -122,6 +122,11 @@ impl Exchange {
         self.copy == Copy::None && (self.executing > 0 || !self.owed.is_empty())
     }
 
+    /// Whether the server may still ask for COPY data: it runs what no Sync has ended.
+    pub(super) fn may_copy(&self) -> bool {
+        self.unsynced && self.executing > 0
+    }
+
     /// The client has ended the COPY data it sends.
     pub(super) fn copy_ended(&mut self) {
         self.copy = Copy::None;
@@ -155,6 +160,11 @@ impl Exchange {
     /// Whether the session only waits to leave this server.
     pub(super) fn is_leaving(&self) -> bool {
         self.owed.contains(&Owed::Leave)
+    }
+
+    /// Whether the session waits for nothing but to leave this server, of which the client knows nothing.
+    pub(super) fn is_about_to_leave(&self) -> bool {
+        self.owed.len() == 1 && self.owed.front() == Some(&Owed::Leave)
     }
 
     /// Whether the server is idle outside any transaction and owes nothing.
@@ -198,7 +208,7 @@ impl Exchange {
                 _ => Err(OUT_OF_ORDER),
             },
             Backend::CloseComplete => match self.owed.pop_front() {
-                Some(Owed::Close) => Ok(Seen::Pass),
+                Some(Owed::Close { .. }) => Ok(Seen::Pass),
                 Some(Owed::CloseAsParse) => Ok(Seen::AsParseComplete),
                 Some(Owed::Evicted { .. } | Owed::Hidden) => Ok(Seen::Hide),
                 _ => Err(OUT_OF_ORDER),
@@ -214,7 +224,7 @@ impl Exchange {
             },
             Backend::CopyInResponse | Backend::CopyBothResponse => {
                 self.copy = Copy::In;
-                if self.owed.front() == Some(&Owed::Ready { by_sync: true }) {
+                if matches!(self.owed.front(), Some(Owed::Ready { by_sync: true } | Owed::Leave)) {
                     self.owed.pop_front();
                     self.unsynced = true;
                 }
@@ -241,11 +251,12 @@ impl Exchange {
                 Owed::Ready { .. } | Owed::Leave | Owed::Settings => break,
                 Owed::Parse { id, visible } => {
                     undone.not_prepared.extend(id);
-                    undone.parses += usize::from(visible);
+                    undone.renamed += usize::from(visible);
                 }
                 Owed::Evicted { id } => undone.not_closed.push(id),
-                Owed::CloseAsParse => undone.parses += 1,
-                Owed::Close | Owed::Hidden => {}
+                Owed::CloseAsParse => undone.renamed += 1,
+                Owed::Close { of } => undone.renamed += usize::from(of == Kind::Statement),
+                Owed::Hidden => {}
             }
             self.owed.pop_front();
         }
@@ -297,7 +308,7 @@ mod tests {
         x.sent(Owed::Ready { by_sync: true });
         x.received(Backend::ParseComplete, b"").unwrap();
         assert_eq!(x.received(Backend::ErrorResponse, b""), Ok(Seen::Error));
-        assert_eq!(x.skipped(), Undone { not_prepared: vec![2], not_closed: vec![9], parses: 0 });
+        assert_eq!(x.skipped(), Undone { not_prepared: vec![2], not_closed: vec![9], renamed: 0 });
         assert_eq!(x.received(Backend::ReadyForQuery, b"E"), Ok(Seen::Ready(TransactionStatus::Failed)));
         assert!(!x.is_settled());
     }
@@ -314,6 +325,28 @@ mod tests {
         x.sent(Owed::Ready { by_sync: true });
         x.received(Backend::ReadyForQuery, b"I").unwrap();
         assert!(x.is_settled());
+    }
+
+    #[test]
+    fn a_sync_of_the_proxys_own_is_ignored_as_well() {
+        let mut x = Exchange::default();
+        x.sent_unsynced();
+        x.sent(Owed::Leave);
+        assert!(x.is_about_to_leave());
+        x.received(Backend::CopyInResponse, b"").unwrap();
+        assert!(x.copies_in() && x.is_unsynced() && !x.is_leaving());
+    }
+
+    #[test]
+    fn an_error_before_the_session_leaves_is_told_from_one_in_between() {
+        let mut x = Exchange::default();
+        x.sent(Owed::Parse { id: None, visible: true });
+        x.sent(Owed::Leave);
+        x.received(Backend::ErrorResponse, b"").unwrap();
+        x.skipped();
+        assert!(x.is_about_to_leave());
+        x.sent(Owed::Ready { by_sync: false });
+        assert!(!x.is_about_to_leave());
     }
 
     #[test]
@@ -339,7 +372,7 @@ mod tests {
     #[test]
     fn a_server_that_owes_much_is_waited_for() {
         let mut x = Exchange::default();
-        (0..MOST_OWED).for_each(|_| x.sent(Owed::Close));
+        (0..MOST_OWED).for_each(|_| x.sent(Owed::Close { of: Kind::Portal }));
         assert!(x.is_ready() && x.is_far_behind());
         x.received(Backend::CloseComplete, b"").unwrap();
         assert!(!x.is_far_behind());

@@ -70,6 +70,14 @@ impl Failure {
         Self::fatal("3D000", format!("database \"{name}\" does not exist"))
     }
 
+    /// PostgreSQL's words.
+    pub(super) fn in_failed_transaction() -> Self {
+        Self::error(
+            "25P02",
+            "current transaction is aborted, commands ignored until end of transaction block",
+        )
+    }
+
     /// Nothing can serve this.
     pub(super) fn no_node(database: &str) -> Self {
         Self::error("57P03", format!("no node of database \"{database}\" can be reached at the moment"))

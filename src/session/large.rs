@@ -90,7 +90,7 @@ impl Session {
             self.names.forget_unnamed();
         }
         // Nothing is in the segment but the head of this message: its rest follows byte by byte.
-        let u = Understood::unread(summary, Vec::new());
+        let u = Understood::unread(summary);
         self.send(client, u, names, Ending::Open, None).await?;
         if let (Some(leased), true) = (&mut self.leased, kind != Frontend::Bind) {
             leased.exchange.sent(Owed::Ready { by_sync: false });

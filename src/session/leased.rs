@@ -9,8 +9,10 @@ use bytes::{Buf, BytesMut};
 use tokio::sync::OwnedSemaphorePermit;
 
 use super::ask::{self, AskError};
+use super::build::NOBODY;
 use super::client::Client;
 use super::exchange::Exchange;
+use super::names::Renamed;
 use super::pins::Pins;
 use super::statements::Prepared;
 use super::summary::{Blank, Summary};
@@ -96,15 +98,22 @@ pub(super) struct Turn {
     /// The segment's bytes at the front of the client's inbox, kept to run it again; 0 when that cannot be.
     pub(super) retained: usize,
     pub(super) answer: Answer,
-    /// Names the client's Parse messages have given, in order: taken back when they have no effect.
-    pub(super) defined: Vec<Box<[u8]>>,
+    /// Names the client has given or taken back, in order: undone where that has no effect.
+    pub(super) renamed: Vec<Renamed>,
     /// Settings the server has reported, and the client is told of when the segment ends.
     pub(super) reported: Vec<(String, String)>,
     /// What the client is told in place of the error the server was made to give.
-    pub(super) stand_in: Option<BytesMut>,
+    pub(super) stand_in: Option<StandIn>,
     pub(super) begun: Instant,
     /// How often the segment has been run before.
     pub(super) runs: u8,
+}
+
+/// An error of the proxy's own, and what the one of the server has in its message whose place it takes: another may come
+/// first.
+pub(super) struct StandIn {
+    pub(super) told: BytesMut,
+    pub(super) made: &'static [u8],
 }
 
 /// What the client has been told of a segment's answer.
@@ -133,7 +142,23 @@ pub(super) enum Rerun {
     Replan,
 }
 
+impl StandIn {
+    /// For the error that there is no statement of a name that none has.
+    pub(super) fn for_nobody(told: BytesMut) -> Self {
+        Self { told, made: NOBODY }
+    }
+}
+
 impl Leased {
+    /// What is still to be known of earlier segments of a pipeline that was not synced: names that may have no effect, and an
+    /// error of the proxy's own that is still to come.
+    pub(super) fn pending(&mut self) -> (Vec<Renamed>, Option<StandIn>) {
+        if !self.exchange.is_unsynced() {
+            return (Vec::new(), None);
+        }
+        (std::mem::take(&mut self.turn.renamed), self.turn.stand_in.take())
+    }
+
     /// A connection that was just lent.
     pub(super) fn new(lease: Lease, node: Outstanding, serves_as: ServesAs, blank: Blank) -> Self {
         let exchange = Exchange::with(blank.queue);
@@ -280,7 +305,7 @@ impl Turn {
             summary,
             retained: 0,
             answer: Answer::PassedOn,
-            defined: Vec::new(),
+            renamed: Vec::new(),
             reported: Vec::new(),
             stand_in: None,
             begun,

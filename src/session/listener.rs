@@ -112,7 +112,7 @@ impl Drop for Fault<'_> {
 
 /// Serves a client from its first byte to its last. Whatever is not there while the client is idle is boxed: the rest is
 /// what an idle client costs.
-async fn attend(
+pub(super) async fn attend(
     proxy: Arc<Proxy>,
     _presence: (Presence, Option<Counted>),
     entering: impl Future<Output = Option<Box<Served>>>,
@@ -124,7 +124,7 @@ async fn attend(
 }
 
 /// The client with its session once it has logged in. `None`: it needs nothing more.
-async fn enter(proxy: Arc<Proxy>, mut client: Client, place: Place) -> Option<Box<Served>> {
+pub(super) async fn enter(proxy: Arc<Proxy>, mut client: Client, place: Place) -> Option<Box<Served>> {
     let mut stopping = proxy.stopping.subscribe();
     let limit = proxy.admission.terms().settings.authentication_timeout;
     let greeted = tokio::select! {

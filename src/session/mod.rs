@@ -58,6 +58,8 @@ mod rest;
 mod restore;
 mod roster;
 mod rules;
+#[cfg(any(test, fuzzing))]
+pub mod scripted;
 mod segment;
 mod sequences;
 mod serve;

@@ -26,6 +26,13 @@ struct Named {
     told: Option<u64>,
 }
 
+/// What a name meant before it was given to another statement, or taken back.
+#[derive(Debug)]
+pub(super) struct Renamed {
+    name: Box<[u8]>,
+    before: Option<Named>,
+}
+
 impl Names {
     /// The statement of this name; the empty name is the unnamed statement.
     pub(super) fn get(&self, name: &[u8]) -> Option<&Arc<Prepared>> {
@@ -57,11 +64,34 @@ impl Names {
     }
 
     /// Gives the name to a statement.
-    pub(super) fn set(&mut self, name: &[u8], prepared: Arc<Prepared>) {
-        if name.is_empty() {
-            self.unnamed = Some(prepared);
+    pub(super) fn set(&mut self, name: &[u8], prepared: Arc<Prepared>) -> Renamed {
+        let new = Named { prepared, told: None };
+        let before = if name.is_empty() {
+            self.unnamed.replace(new.prepared).map(|prepared| Named { prepared, told: None })
         } else {
-            self.named.insert(name.into(), Named { prepared, told: None });
+            self.named.insert(name.into(), new)
+        };
+        Renamed { name: name.into(), before }
+    }
+
+    /// Takes the name back, for as long as that is not undone.
+    pub(super) fn take(&mut self, name: &[u8]) -> Renamed {
+        let before = if name.is_empty() {
+            self.unnamed.take().map(|prepared| Named { prepared, told: None })
+        } else {
+            self.named.remove(name)
+        };
+        Renamed { name: name.into(), before }
+    }
+
+    /// Undoes changes, which have had no effect.
+    pub(super) fn undo(&mut self, changes: impl DoubleEndedIterator<Item = Renamed>) {
+        for Renamed { name, before } in changes.rev() {
+            match before {
+                Some(named) if name.is_empty() => self.unnamed = Some(named.prepared),
+                Some(named) => drop(self.named.insert(name, named)),
+                None => drop(self.remove(&name)),
+            }
         }
     }
 

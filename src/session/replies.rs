@@ -198,6 +198,9 @@ impl Session {
         // "cached plan must not change result type"
         let stale_plan = fields.routine == b"RevalidateCachedQuery";
         let routine = fields.routine.to_vec();
+        let has =
+            |made: &[u8]| made.is_empty() || fields.message.windows(made.len()).any(|part| part == made);
+        let was_made = l.turn.stand_in.as_ref().is_some_and(|stand_in| has(stand_in.made));
         let undone = l.exchange.skipped();
         undone.not_prepared.iter().for_each(|id| l.lease.prepared.remove(*id));
         for id in undone.not_closed {
@@ -240,17 +243,16 @@ impl Session {
             // The client prepares it anew, and must not be given what is there already.
             self.plan.iter().flatten().for_each(|prepared| self.proxy.statements.retire(prepared));
         }
-        let at = l.turn.defined.len().saturating_sub(undone.parses);
-        for name in l.turn.defined.drain(at..) {
-            self.names.remove(&name);
-        }
+        let at = l.turn.renamed.len().saturating_sub(undone.renamed);
+        self.names.undo(l.turn.renamed.drain(at..));
         l.commit(client);
         l.turn.answer = Answer::Failed;
-        // The server skips everything up to a Sync that was not sent yet.
-        self.skipping |= l.exchange.is_ready() && l.exchange.is_unsynced();
+        // The server skips everything up to a Sync that was not sent yet; or would, had the proxy not sent one of its own.
+        self.skipping |= l.exchange.is_ready() && l.exchange.is_unsynced() || l.exchange.is_about_to_leave();
         let told = self.told_for_cancel(&code);
         let Some(l) = &mut self.leased else { return Looked::Wait };
-        if let Some(error) = told.or_else(|| l.turn.stand_in.take()) {
+        let stand_in = l.turn.stand_in.take().filter(|_| was_made);
+        if let Some(error) = told.or(stand_in.map(|stand_in| stand_in.told)) {
             l.hide(len);
             let rest = l.lease.inbox.split_off(l.scanned);
             l.scanned += error.len();

@@ -18,7 +18,7 @@ use super::explain::Route;
 use super::failure::End;
 use super::ground::Standing;
 use super::leased::Leased;
-use super::names::Names;
+use super::names::{Names, Renamed};
 use super::need::{Kin, Located};
 use super::proxy::{Admitted, Database, Proxy, User};
 use super::rules::Ruled;
@@ -60,6 +60,8 @@ pub(super) struct Session {
     /// Says when something takes longer than it may, if anything is limited.
     pub(super) timer: Option<Box<Timer>>,
     pub(super) names: Names,
+    /// What the segment at hand has made of them.
+    pub(super) renamed: Vec<Renamed>,
     pub(super) leased: Option<Leased>,
     /// Session pooling: connections this client keeps, one per node.
     pub(super) parked: Vec<(NodeId, Lease)>,
@@ -140,6 +142,7 @@ impl Session {
             told: Told::default(),
             registered,
             names: Names::default(),
+            renamed: Vec::new(),
             leased: None,
             parked: Vec::new(),
             last_write: Tick::NEVER,
@@ -198,7 +201,9 @@ impl Session {
         match &self.leased {
             None => client.outbox.len() < BACKLOG,
             Some(l) if l.rerun.is_some() || l.lease.outbox.len() >= BACKLOG => false,
-            Some(l) if self.passing == Passing::Early => l.exchange.copies_in() || self.skipping,
+            Some(l) if self.passing == Passing::Early => {
+                l.exchange.copies_in() || self.skipping || !l.exchange.may_copy()
+            }
             Some(l) if self.passing != Passing::Nothing || l.exchange.copies_in() => true,
             Some(l) => l.exchange.is_ready() && !l.exchange.is_far_behind(),
         }
@@ -240,6 +245,8 @@ impl Session {
             Step::Segment { len, ending } => self.take_segment(client, len, ending).await?,
             Step::Drop { .. } | Step::Large { kind: Frontend::CopyData, .. } if self.may_ask_for_copy() => {
                 self.passing = Passing::Early;
+                // Until it is asked, a server may keep to itself that it has run everything.
+                self.leased.iter_mut().for_each(|l| encode::flush(&mut l.lease.outbox));
                 return Ok(false);
             }
             Step::Large { kind, len } => return Box::pin(self.take_large(client, kind, len)).await,
@@ -249,9 +256,9 @@ impl Session {
         Ok(true)
     }
 
-    /// Whether the server may still turn out to wait for COPY data: it works on messages that no Sync has ended.
+    /// Whether the server may still turn out to wait for COPY data.
     fn may_ask_for_copy(&self) -> bool {
-        !self.skipping && self.leased.as_ref().is_some_and(|l| l.exchange.is_unsynced())
+        !self.skipping && self.leased.as_ref().is_some_and(|l| l.exchange.may_copy())
     }
 
     /// Moves on the rest of a message that is not held whole.
@@ -290,12 +297,9 @@ impl Session {
         let Some(header) = frontend_message(&client.inbox)? else { return Ok(false) };
         match header.kind {
             Frontend::Terminate => return Err(End::Client),
-            Frontend::CopyDone | Frontend::CopyFail => {
-                if let Some(leased) = &mut self.leased {
-                    leased.exchange.copy_ended();
-                }
-            }
-            _ => {}
+            Frontend::CopyData | Frontend::Flush | Frontend::Sync => {}
+            // What does not belong fails the COPY, and is not looked at. What follows it is.
+            _ => self.leased.iter_mut().for_each(|leased| leased.exchange.copy_ended()),
         }
         self.pass_on(header.len);
         Ok(true)

@@ -9,7 +9,7 @@ use super::exchange::Owed;
 use super::explain::Taken;
 use super::failure::{End, Failure};
 use super::heal::may_be_healed;
-use super::leased::{Answer, Leased, Rerun, ServesAs, Turn};
+use super::leased::{Answer, Leased, Rerun, ServesAs, StandIn, Turn};
 use super::obtain::avoided;
 use super::pins::PINNING;
 use super::segment::Ending;
@@ -66,7 +66,7 @@ impl Session {
             let refused = self.refuse(mistake, &understood, ending).map(|_| client.inbox.advance(len));
             return self.or_fail(client, refused, len, ending);
         }
-        if self.leave_pipeline(&understood) {
+        if self.leave_pipeline(&understood) || self.cut_pipeline(ending) {
             return Ok(());
         }
         let sent = self.dispatch(client, understood, len, ending).await;
@@ -105,9 +105,10 @@ impl Session {
                 encode::sync(&mut leased.lease.outbox);
                 leased.exchange.sent(Owed::Ready { by_sync: true });
             }
+            // The server has had a Sync of the proxy's own.
             Some(leased) => {
                 leased.hand_over(client);
-                Self::say_ready(client);
+                encode::ready(&mut client.outbox, leased.exchange.status());
             }
             None => Self::say_ready(client),
         }
@@ -124,6 +125,7 @@ impl Session {
         match sent {
             Err(End::Failure(failure)) if failure.severity == wire::Severity::Error => {
                 client.inbox.advance(len);
+                self.is_unsent(ending);
                 self.fail(client, &failure, ending);
                 Ok(())
             }
@@ -203,6 +205,9 @@ impl Session {
         leased.exchange.executes(items.iter().filter(|item| item.kind == Frontend::Execute).count());
         super::heal::expect_descriptions(&client.inbox, items, plan, leased)?;
         let by_name = u.by_name.filter(|_| lendable);
+        let (mut renamed, mut stand_in) = leased.pending();
+        renamed.append(&mut self.renamed);
+        stand_in = stand_in.or(u.taken.as_ref().map(|(_, told)| StandIn::for_nobody(told.clone())));
         leased.send_due();
         if let Some((name, prepared)) = &by_name {
             super::build::lend_name(name, prepared, leased);
@@ -224,9 +229,9 @@ impl Session {
             summary: u.summary,
             retained,
             answer: if replayable { Answer::HeldBack } else { Answer::PassedOn },
-            defined: u.defined,
+            renamed,
             reported: Vec::new(),
-            stand_in: u.taken.map(|(_, error)| error),
+            stand_in,
             begun,
         };
         self.blanks.put_back(std::mem::replace(&mut leased.turn, turn).summary);
@@ -404,7 +409,8 @@ impl Session {
         }
         let is_query = self.items.first().is_some_and(|i| i.kind == Frontend::Query);
         let ending = if is_query { Ending::Query } else { Ending::Sync };
-        let u = Understood::unread(turn.summary, turn.defined);
+        self.renamed = turn.renamed;
+        let u = Understood::unread(turn.summary);
         let sent = self.send(client, u, turn.retained, ending, Some(how)).await;
         if let Some(leased) = &mut self.leased {
             leased.turn.runs = turn.runs + 1;

@@ -15,14 +15,15 @@ use super::summary::{Summary, strictest};
 use crate::freshness::PositionError;
 use crate::routing::{Doubt, Wants};
 use crate::sql::catalog::{Does, Tables};
-use crate::sql::{Class, HintError, Hints, Intent, Leaves, Level, Touched};
-use crate::wire::{self, Bind, Describe, Frontend, Kind, Parse, WireError, parse_message, query_text};
+use crate::sql::{Cause, Class, HintError, Hints, Intent, Leaves, Level, Touched};
+use crate::wire::{
+    self, Bind, Describe, Frontend, Kind, Parse, TransactionStatus, WireError, parse_message, query_text,
+};
 
 /// A segment as far as it was understood, before it is sent.
 #[allow(clippy::struct_excessive_bools, reason = "two independent facts about portals")]
 pub(super) struct Understood {
     pub(super) summary: Box<Summary>,
-    pub(super) defined: Vec<Box<[u8]>>,
     /// The Parse whose name cannot be given, and what the client is told instead of the server's error.
     pub(super) taken: Option<(usize, BytesMut)>,
     /// A statement of the client's that is run by its name in SQL.
@@ -48,7 +49,6 @@ impl Session {
         let generation = self.database.cluster.catalog.generation();
         let mut u = Understood {
             summary: self.blanks.take(),
-            defined: Vec::new(),
             taken: None,
             by_name: None,
             bound: false,
@@ -61,6 +61,7 @@ impl Session {
         };
         u.summary.generation = generation;
         self.plan.clear();
+        self.renamed.clear();
         for i in 0..self.items.len() {
             let item = self.items[i];
             let body = &inbox[item.start + wire::HEADER_LEN..item.start + item.len];
@@ -101,7 +102,10 @@ impl Session {
         match kind {
             Frontend::Query => {
                 let text = query_text(body)?;
-                self.names.forget_unnamed();
+                // A simple query destroys the unnamed statement.
+                if self.names.get(b"").is_some() {
+                    self.renamed.push(self.names.take(b""));
+                }
                 let (known, hints) = self.look_up(text).await;
                 u.summary.count += u64::from(known.statement.count);
                 self.names_settings(&known, u);
@@ -141,8 +145,8 @@ impl Session {
                 let describe = Describe::read(body)?;
                 if describe.kind == Kind::Statement {
                     let about = self.names.get(describe.name).cloned();
-                    if kind == Frontend::Close {
-                        self.names.remove(describe.name);
+                    if kind == Frontend::Close && u.taken.is_none() {
+                        self.renamed.push(self.names.take(describe.name));
                     }
                     return Ok(about);
                 }
@@ -211,7 +215,7 @@ impl Session {
     /// What a text would need if it were a segment by itself.
     pub(super) async fn summary_of(&mut self, text: &[u8]) -> Box<Summary> {
         let generation = self.database.cluster.catalog.generation();
-        let mut u = Understood::unread(Box::default(), Vec::new());
+        let mut u = Understood::unread(Box::default());
         u.summary.generation = generation;
         u.catalog_is_behind = self.database.cluster.catalog.is_behind();
         let (known, hints) = self.look_up(text).await;
@@ -232,14 +236,28 @@ impl Session {
 
     /// Gives the client's name to a statement, if it can be given.
     fn define(&mut self, item: usize, parse: &Parse<'_>, prepared: &Arc<Prepared>, u: &mut Understood) {
-        if let Some(failure) = self.names.refuse(parse.name) {
-            let mut error = BytesMut::new();
-            failure.write(&mut error);
-            u.taken.get_or_insert((item, error));
+        if u.taken.is_some() {
             return;
         }
-        self.names.set(parse.name, Arc::clone(prepared));
-        u.defined.push(parse.name.into());
+        let known = prepared.known();
+        let (class, cause) = (&known.statement.class, &known.statement.cause);
+        let has_failed =
+            self.leased.as_ref().is_some_and(|l| l.exchange.status() == TransactionStatus::Failed);
+        let is_sound = *cause != Cause::SyntaxError && known.statement.count < 2;
+        // PostgreSQL looks at the name last. A server that has the statement already would not be asked.
+        let is_ignored = has_failed
+            && is_sound
+            && !parse.name.is_empty()
+            && !matches!(class, Class::End | Class::Savepoint);
+        let refused =
+            if is_ignored { Some(Failure::in_failed_transaction()) } else { self.names.refuse(parse.name) };
+        if let Some(failure) = refused {
+            let mut error = BytesMut::new();
+            failure.write(&mut error);
+            u.taken = Some((item, error));
+            return;
+        }
+        self.renamed.push(self.names.set(parse.name, Arc::clone(prepared)));
     }
 }
 
@@ -308,10 +326,9 @@ impl Understood {
     }
 
     /// What the proxy makes of a segment it has not read.
-    pub(super) fn unread(summary: Box<Summary>, defined: Vec<Box<[u8]>>) -> Self {
+    pub(super) fn unread(summary: Box<Summary>) -> Self {
         Self {
             summary,
-            defined,
             taken: None,
             by_name: None,
             bound: false,

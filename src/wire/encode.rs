@@ -4,6 +4,9 @@ use bytes::{BufMut, BytesMut};
 
 use super::{CancelKey, Kind, StartupParameters, TransactionStatus};
 
+#[cfg(any(test, fuzzing))]
+pub mod stand_in;
+
 /// How bad an error made by the proxy is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Severity {
@@ -258,6 +261,11 @@ fn target(out: &mut BytesMut, kind: Kind, name: &[u8]) {
 /// Sync.
 pub fn sync(out: &mut BytesMut) {
     message(out, b'S', |_| ());
+}
+
+/// Flush.
+pub fn flush(out: &mut BytesMut) {
+    message(out, b'H', |_| ());
 }
 
 /// `CopyFail` with its reason.

@@ -1,6 +1,7 @@
 //! Rules for who may come in, and what those may do who have not.
 
 use std::fs;
+use std::os::unix::fs::PermissionsExt;
 
 use super::*;
 use crate::auth::hba::{Connection, Method, Origin};
@@ -17,6 +18,8 @@ fn with_files(text: &str, files: &[(&str, &str)]) -> Result<Settings, Mistakes> 
     }
     let file = folder.path().join("tidegate.toml");
     fs::write(&file, text).unwrap();
+    // There are passwords in it.
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o600)).unwrap();
     load(&Sources { file: Some(file), ..Sources::default() })
 }
 
