@@ -165,11 +165,13 @@ impl Stage {
         // At the same time: some wait for what others hold until they leave.
         let leaving: Vec<_> = actors.into_iter().map(|actor| tokio::spawn(actor.leave())).collect();
         for (leaving, script) in leaving.into_iter().zip(scripts) {
-            let (expected, heard, raw) = leaving.await.map_err(|error| error.to_string())??;
+            let said = String::from_utf8_lossy(&script.sends).escape_debug().to_string();
+            let left = leaving.await.map_err(|error| error.to_string())?;
+            let (expected, heard, raw) =
+                left.map_err(|objection| format!("{objection}\nit has said {said}"))?;
             let others = scripts.iter().filter(|other| other.tag != script.tag).map(|other| &*other.tag);
             let objection = foreign(&raw, others).or_else(|| expected.objection(script, &heard));
             if let Some(objection) = objection {
-                let said = String::from_utf8_lossy(&script.sends).escape_debug().to_string();
                 return Err(format!("{} {objection}\nit has said {said}", script.tag));
             }
             seen.answers += heard.told.len();
@@ -287,14 +289,15 @@ impl Actor {
     async fn leave(mut self) -> Result<(Expected, Ear, Vec<u8>), String> {
         let tag = self.script.tag.clone();
         if self.script.leaves == Leaves::InOrder {
-            let due = if self.expected.ends { usize::MAX } else { self.expected.told.len() };
+            let due = if self.expected.ends { usize::MAX } else { self.expected.certain };
             let _ = tokio::time::timeout(FOR_EVER, self.heard.wait_for(|heard| *heard >= due)).await;
             let mut goodbye = BytesMut::new();
             crate::wire::encode::terminate(&mut goodbye);
             let _ = self.lines.try_send(Line::Bytes(goodbye));
             let _ = self.lines.try_send(Line::End);
         }
-        let over = tokio::time::timeout(FOR_EVER, &mut self.session).await;
+        // It may wait for a connection of others, and each of them may have waited in vain.
+        let over = tokio::time::timeout(FOR_EVER * 4, &mut self.session).await;
         match over {
             Err(_) => return Err(format!("{tag} its session does not end")),
             Ok(Err(error)) => return Err(format!("{tag} its session has failed: {error}")),

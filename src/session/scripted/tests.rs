@@ -48,6 +48,16 @@ fn nobody_is_told_what_is_anothers_and_everybody_what_is_theirs() {
 }
 
 #[test]
+fn what_was_found_stays_mended() {
+    let seeds = concat!(env!("CARGO_MANIFEST_DIR"), "/fuzz/seeds/session");
+    for seed in std::fs::read_dir(seeds).unwrap() {
+        let path = seed.unwrap().path();
+        let played = play(&std::fs::read(&path).unwrap(), None);
+        played.unwrap_or_else(|objection| panic!("{}: {objection}", path.display()));
+    }
+}
+
+#[test]
 fn a_server_that_breaks_the_rules_is_found() {
     let faults = [
         Fault::ForeignRow,
