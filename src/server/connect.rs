@@ -63,6 +63,9 @@ impl Endpoint {
                         });
                     }
                 }
+                // By TLS it may have the password.
+                Err(ConnectError::ClearText)
+                    if attempts.go_on_after("28000", "clear text", was_encrypted) => {}
                 // With TLS 1.3 a server may find out after the handshake that it does not like our certificate.
                 Err(ConnectError::Io(error)) if is_of_tls(&error) => {
                     return Err(ConnectError::Tls(self.address.words(&error)));

@@ -66,13 +66,21 @@ pub async fn drive(
             Ok(connected) => return Ok(connected),
             Err(error) => error,
         };
-        let goes_on = error
-            .as_db_error()
-            .is_some_and(|db| attempts.go_on_after(db.code().code(), db.message(), was_encrypted));
+        let said = error.as_db_error().map(|db| (db.code().code(), db.message()));
+        // By TLS it may have the password.
+        let said = said.or_else(|| is_clear_text(&error).then_some(("28000", "clear text")));
+        let goes_on = said.is_some_and(|(code, why)| attempts.go_on_after(code, why, was_encrypted));
         if !goes_on {
             return Err(DriverError::Login { error, first: attempts.first().map(str::to_owned) });
         }
     }
+}
+
+/// Whether the server was not told the password that it has asked for.
+fn is_clear_text(error: &tokio_postgres::Error) -> bool {
+    let io = std::error::Error::source(error).and_then(|source| source.downcast_ref::<io::Error>());
+    let inner = io.and_then(|io| io.get_ref()).and_then(|inner| inner.downcast_ref::<ConnectError>());
+    matches!(inner, Some(ConnectError::ClearText))
 }
 
 /// Takes a stream as it is.

@@ -105,11 +105,7 @@ impl Stage {
     fn both(&self, host: &str, words: &[(&str, String)]) -> char {
         let (psql, proxy) = (self.psql(host, words), self.proxy(host, words));
         assert_eq!(psql, proxy.clone().ok(), "{host} {words:?}: {proxy:?}");
-        match psql {
-            None => '-',
-            Some(false) => 'p',
-            Some(true) => 't',
-        }
+        shown_as(psql)
     }
 
     /// What becomes of each `sslmode`, with these other words.
@@ -121,6 +117,15 @@ impl Stage {
             self.both(host, &all)
         };
         modes.into_iter().map(mode).collect()
+    }
+}
+
+/// `-` not in, `p` plain, `t` TLS.
+fn shown_as(is_encrypted: Option<bool>) -> char {
+    match is_encrypted {
+        None => '-',
+        Some(false) => 'p',
+        Some(true) => 't',
     }
 }
 
@@ -285,8 +290,17 @@ fn proofs_are_bound_to_the_connection_as_psql_binds_them() {
     // Who asks for no proof gets no further.
     stage.dress(Some(&server), "host all app 127.0.0.1/32 trust");
     assert_eq!(bindings(&stage), ["pptt--", "pptt--", "------"]);
+    // A password in clear text goes nowhere where others can read along, unlike psql's.
     stage.dress(Some(&server), "host all app 127.0.0.1/32 password");
-    assert_eq!(bindings(&stage), ["pptt--", "pptt--", "------"]);
+    for (mode, psql, proxy) in
+        [("disable", 'p', '-'), ("allow", 'p', 't'), ("prefer", 't', 't'), ("require", 't', 't')]
+    {
+        let words = [("sslmode", mode.to_owned())];
+        let shown = [stage.psql("localhost", &words), stage.proxy("localhost", &words).ok()].map(shown_as);
+        assert_eq!(shown, [psql, proxy], "{mode}");
+        let bound = [words[0].clone(), ("channel_binding", "require".to_owned())];
+        assert_eq!(stage.both("localhost", &bound), '-', "{mode}");
+    }
     let longer = Authority::with("P-384", &rcgen::PKCS_ECDSA_P384_SHA384);
     stage.dress(Some(&longer.sign(Says::names(&["localhost"]))), HOST_ANY);
     assert_eq!(bindings(&stage), ["pptt--", "pptt--", "--tt--"], "bound by SHA-384");
