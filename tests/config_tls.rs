@@ -1,4 +1,5 @@
 //! What can be said about TLS towards servers, and what cannot be meant.
+#![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::fs;
