@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs fuzz targets for a while; what they find is left in fuzz/artifacts.
 #   scripts/fuzz.sh [seconds for each, 60 if not given] [target]...
-# FUZZ_JOBS: how many run at the same time, 1 if not given.
+# FUZZ_JOBS: how many run at the same time, 1 if not given. FUZZ_SEED: what libFuzzer's choices begin with, for runs that are alike.
 # No sanitizer: there is no unsafe code of ours to catch, so stable Rust does, and everything is faster.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -33,7 +33,7 @@ run() {
     read -r seeds dictionary longest <<<"$known"
     mkdir -p "fuzz/corpus/$target" "fuzz/artifacts/$target"
     nice cargo fuzz run --sanitizer none "$target" "fuzz/corpus/$target" "fuzz/seeds/$seeds" -- \
-        -max_total_time="$seconds" -dict="fuzz/dictionaries/$dictionary.dict" -max_len="$longest" -timeout=10 \
+        -seed="${FUZZ_SEED:-0}" -max_total_time="$seconds" -dict="fuzz/dictionaries/$dictionary.dict" -max_len="$longest" -timeout=10 \
         -print_final_stats=1
 }
 export -f run of

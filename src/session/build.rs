@@ -187,7 +187,7 @@ fn describe(
             encode::describe(&mut leased.lease.outbox, Kind::Statement, &prepared.server_name);
         }
         about => {
-            if target.kind == Kind::Statement && target.name.is_empty() {
+            if !close && target.kind == Kind::Statement && target.name.is_empty() {
                 ensure_unnamed(about, leased);
             }
             leased.lease.outbox.extend_from_slice(raw);

@@ -96,6 +96,8 @@ impl Expected {
             before.hear(&out[..bytes]);
             until_ready(&before.told)
         });
+        // A good-bye behind half of a message is none.
+        let in_doubt = in_doubt.or((!inbox.is_empty()).then(|| until_ready(&ear.told)));
         // What a message that never ends keeps from being sent on is not waited for either.
         let certain =
             if server.malformed || !inbox.is_empty() { until_ready(&ear.told) } else { ear.told.len() };
@@ -136,9 +138,16 @@ impl Expected {
         }
         let same =
             told.iter().zip(&self.told).take_while(|(told, expected)| are_alike(told, expected)).count();
-        // In docs/limits.md: what needs the primary, in a READ ONLY transaction on a replica. From here on both differ.
-        let is_refused = matches!(told.get(same), Some(Told::Error(_, code)) if code == "25006");
-        if is_refused && self.has_read_only {
+        // In docs/limits.md: what needs the primary, in a READ ONLY transaction on a replica; and what a failed transaction keeps
+        // from being described. From here on both differ.
+        let describes = matches!(self.told.get(same), Some(Told::Message(Backend::ParameterDescription, _)));
+        let is_limited = match told.get(same) {
+            Some(Told::Error(_, code)) => {
+                code == "25006" && self.has_read_only || code == "25P02" && describes
+            }
+            _ => false,
+        };
+        if is_limited {
             return None;
         }
         if same < told.len() {
