@@ -14,10 +14,11 @@ use super::greeting::arrival;
 use super::halt::unless_ended;
 use super::login::{Applicant, Audit, log_in};
 use super::negotiation::{Wish, begin};
-use super::proxy::{Admitted, Database, Full, Proxy, User};
+use super::proxy::{Admitted, Database, Full, Proxy};
 use super::replication::{self, Replication};
 use super::roster::{Entry, Who};
 use super::serve::Session;
+use super::user::User;
 use crate::stats::LoginRefusal;
 use crate::wire::{StartupParameters, TransactionStatus, encode};
 

@@ -74,6 +74,7 @@ mod told;
 mod touch;
 mod turn;
 mod understand;
+mod user;
 mod verify;
 
 pub use control::{Control, Controls, Order, Orders, Reply};
@@ -83,4 +84,5 @@ pub use gate::{Gate, Passage};
 pub use keep::keep;
 pub use listener::{BACKLOG, accept, bind, hand_out};
 pub use pins::{PinList, PinView};
-pub use proxy::{Database, Proxy, User};
+pub use proxy::{Database, Proxy};
+pub use user::User;

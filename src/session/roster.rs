@@ -5,7 +5,8 @@ use std::time::SystemTime;
 
 use super::cancel::Registered;
 use super::client::Client;
-use super::proxy::{Database, User};
+use super::proxy::Database;
+use super::user::User;
 use crate::net::Peer;
 use crate::wire::StartupParameters;
 

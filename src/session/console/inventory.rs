@@ -7,7 +7,8 @@ use super::command::{NodeName, shown};
 use crate::cluster::Node;
 use crate::config::nearest;
 use crate::pool::Pool;
-use crate::session::proxy::{Database, Proxy, User};
+use crate::session::proxy::{Database, Proxy};
+use crate::session::user::User;
 
 /// A user's connections to a node.
 pub(super) struct Share {
