@@ -66,7 +66,7 @@ pub struct Acceptor {
 pub struct ServerIdentity {
     /// For a connection on which it is shown.
     pub config: Arc<ServerConfig>,
-    /// What a SCRAM proof on such a connection is bound to: see [`end_point`].
+    /// What a SCRAM proof on such a connection is bound to: see [`end_point()`].
     pub end_point: Option<Vec<u8>>,
 }
 
