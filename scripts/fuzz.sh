@@ -21,7 +21,8 @@ of() {
     lexer_against_scan | shape) echo sql sql 1024 ;;
     classify) echo classify sql 1024 ;;
     frontend | backend) echo "$1" messages 2048 ;;
-    startup | scram | config) echo "$1" "$1" 1024 ;;
+    startup | scram | config | rules) echo "$1" "$1" 1024 ;;
+    prover) echo prover scram 512 ;;
     session) echo session session 512 ;;
     *) echo "fuzz.sh: no seeds and no dictionary are named for the target '$1'" >&2; exit 2 ;;
     esac
