@@ -23,7 +23,8 @@ fuzz_target!(|data: &[u8]| {
         // A server that knows the verifier, whose answer is changed on its way.
         let prover = Prover::new(binding, [1; 18]);
         let theirs = if matches!(binding, Binding::Offered) { Binding::None } else { binding };
-        let challenge = Challenge::new(verifier, prover.message.as_bytes(), theirs, [2; 18]).expect("a first message");
+        let challenge =
+            Challenge::new(verifier, prover.message.as_bytes(), theirs, [2; 18]).expect("a first message");
         let awaited = prover.answer(keys, challenge.message.as_bytes()).expect("an honest server");
         let proof = challenge.check(verifier, awaited.message.as_bytes()).expect("the right keys");
         let mut answer = proof.answer.clone().into_bytes();
@@ -39,7 +40,8 @@ fuzz_target!(|data: &[u8]| {
 fn known(password: &str) -> (Verifier, Keys) {
     let verifier = Verifier::derive(password);
     let mut client = ScramSha256::new(password.as_bytes(), ChannelBinding::unsupported());
-    let challenge = Challenge::new(&verifier, client.message(), Binding::None, [7; 18]).expect("a first message");
+    let challenge =
+        Challenge::new(&verifier, client.message(), Binding::None, [7; 18]).expect("a first message");
     client.update(challenge.message.as_bytes()).expect("a challenge");
     let shown = challenge.check(&verifier, client.message()).expect("the right password");
     let keys = verifier.keys(&shown.client_key);

@@ -193,13 +193,19 @@ impl Reader<'_, '_> {
             let problem = format!("files name each other more than {DEEPEST} deep");
             return Err(Wrong::new(problem, "Look for a file that names itself"));
         }
-        let texts = (self.files)(file, wanted)
-            .map_err(|problem| Wrong::new(problem, "Check the path and who may read it"))?;
-        self.left = self.left.checked_sub(texts.len()).ok_or_else(|| {
+        let too_many = || {
             let problem = format!("more than {MOST_FILES} files are named");
             Wrong::new(problem, "Look for a file that names itself")
-        })?;
-        Ok(texts)
+        };
+        // Once there are too many, no further one is read.
+        if self.left == 0 {
+            return Err(too_many());
+        }
+        let texts = (self.files)(file, wanted)
+            .map_err(|problem| Wrong::new(problem, "Check the path and who may read it"))?;
+        let left = self.left.checked_sub(texts.len());
+        self.left = left.unwrap_or(0);
+        left.map(|_| texts).ok_or_else(too_many)
     }
 }
 

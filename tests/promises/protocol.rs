@@ -419,6 +419,11 @@ fn pipelines() {
             assert_eq!(raw.answer().tags(), "VZ");
             continue;
         }
+        let version = shared().primary().psql("show server_version_num").unwrap();
+        if name == "a simple query before any Sync" && version.trim() >= "180000" {
+            // That version says that it is in a transaction afterwards, and loses its way: it is sent a Sync before.
+            continue;
+        }
         same(&proxy, name, |raw: &mut Raw| {
             raw.send(&messages.concat());
             (0..answers).map(|_| raw.answer()).collect()

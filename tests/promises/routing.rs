@@ -2,6 +2,7 @@
 
 use super::support::proxy::RunningProxy;
 use super::support::raw::{Answer, Raw, bind, describe, execute, parse, sync, tagged};
+use super::support::wait_until;
 use super::{counts, proxy, schema, shared, since, wait_open};
 
 /// What is run first, the statement, and where it must run and why.
@@ -117,13 +118,17 @@ fn run(raw: &mut Raw, sql: &str, extended: bool) -> Answer {
 }
 
 /// Where `sql` went, on a connection of its own.
-fn went(proxy: &RunningProxy, first: &str, sql: &str, extended: bool) -> Vec<String> {
+fn went(proxy: &RunningProxy, schema: &str, first: &str, sql: &str, extended: bool) -> Vec<String> {
     let mut raw = Raw::app(proxy.address());
     if !first.is_empty() {
         raw.ok(first);
     }
-    // What ran before must not close the gate.
+    // What ran before must not close the gate, nor that of the table it has written to.
     wait_open(proxy);
+    let of_table = format!("select current_setting('app.node'), count(*) from {schema}.t");
+    wait_until("a replica has what was written to the table", || {
+        Raw::app(proxy.address()).ok(&of_table).rows()[0][0].as_deref() != Some("primary")
+    });
     let before = counts(proxy);
     run(&mut raw, sql, extended);
     since(proxy, &before)
@@ -138,7 +143,7 @@ fn statements_go_where_they_belong_for_the_right_reason() {
     for extended in [false, true] {
         for (first, sql, expected) in TABLE {
             let (first, sql) = (first.replace("{s}", &schema), sql.replace("{s}", &schema));
-            let seen = went(&proxy, &first, &sql, extended);
+            let seen = went(&proxy, &schema, &first, &sql, extended);
             // A transaction that is begun by protocol could not be moved when it turns out to need the primary.
             let expected = match *expected {
                 "replica:read_only_transaction" if extended => "primary:transaction",
@@ -150,7 +155,7 @@ fn statements_go_where_they_belong_for_the_right_reason() {
         }
         for (sql, allowed) in PLACES {
             let sql = sql.replace("{s}", &schema);
-            let seen = went(&proxy, "", &sql, extended);
+            let seen = went(&proxy, &schema, "", &sql, extended);
             if !matches!(&seen[..], [one] if allowed.split(' ').any(|a| one.starts_with(a))) {
                 wrong.push(format!("{sql}: {seen:?}, not {allowed} (extended: {extended})"));
             }
@@ -171,7 +176,7 @@ fn the_strictest_statement_of_a_string_decides() {
         ("select 1; set work_mem = '9MB'", "primary:session_state"),
     ] {
         let sql = sql.replace("{s}", &schema);
-        assert_eq!(went(&proxy, "", &sql, false), [expected], "{sql}");
+        assert_eq!(went(&proxy, &schema, "", &sql, false), [expected], "{sql}");
     }
 }
 

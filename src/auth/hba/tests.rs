@@ -177,3 +177,16 @@ fn a_file_without_rules_is_a_mistake() {
         assert_eq!(read(text).unwrap_err().len(), 1, "{text:?}");
     }
 }
+
+#[test]
+fn attack_a_file_that_names_itself_again_and_again() {
+    let text =
+        || Text { name: "hba".to_owned(), text: "include hba\n".repeat(20) + "host all all all reject\n" };
+    let mut asked = 0;
+    let read = Rules::read(&text(), &mut |_, _| {
+        asked += 1;
+        Ok(vec![text()])
+    });
+    assert!(read.is_err());
+    assert!(asked <= 1_000, "{asked} files");
+}
