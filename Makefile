@@ -116,7 +116,7 @@ bench-classify: ## what knowing a statement costs: shape key, cold classificatio
 
 fuzz: ## fuzz the protocol, logins, SQL, configuration and sessions, SECONDS_EACH for each target; needs no cluster
 	@scripts/setup.sh check
-	@FUZZ_JOBS=$(FUZZ_JOBS) scripts/fuzz.sh $(SECONDS_EACH)
+	@FUZZ_JOBS=$(FUZZ_JOBS) scripts/fuzz.sh $(SECONDS_EACH) $(ARGS)
 
 compose-test: ## docker-compose.yml from scratch: starts, replicates, splits reads (skipped without Docker)
 	@scripts/compose-test.sh
