@@ -18,6 +18,17 @@ pub enum Peer {
     Local,
 }
 
+impl Peer {
+    /// Whether it is on this machine.
+    pub fn is_near(self) -> bool {
+        match self {
+            Self::Local => true,
+            // A socket for both protocols knows peers of IPv4 by an address of IPv6.
+            Self::Ip(address) => address.to_canonical().is_loopback(),
+        }
+    }
+}
+
 /// Local peers are called as in PostgreSQL's log.
 impl fmt::Display for Peer {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -91,5 +102,19 @@ impl Listener {
             },
         };
         Ok(Some(accepted))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn attack_from_another_machine_is_not_taken_for_one_from_here() {
+        let peer = |address: &str| Peer::Ip(address.parse().expect("an address")).is_near();
+        assert!(Peer::Local.is_near());
+        assert!(["127.0.0.1", "127.9.9.9", "::1", "::ffff:127.0.0.1"].into_iter().all(peer));
+        let others = ["192.0.2.1", "10.0.0.1", "0.0.0.0", "::", "fe80::1", "::ffff:192.0.2.1", "::127.0.0.1"];
+        assert!(!others.into_iter().any(peer));
     }
 }

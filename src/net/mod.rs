@@ -107,7 +107,7 @@ impl Stream {
     /// Whether it leads to another machine, and others on the way there may read along.
     pub fn is_open_to_network(&self) -> bool {
         match self {
-            Self::Tcp(stream) => !stream.peer_addr().is_ok_and(|peer| peer.ip().to_canonical().is_loopback()),
+            Self::Tcp(stream) => !stream.peer_addr().is_ok_and(|peer| Peer::Ip(peer.ip()).is_near()),
             Self::Tls(_) | Self::Unix(_) | Self::Memory(_) => false,
         }
     }

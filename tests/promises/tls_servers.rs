@@ -3,8 +3,6 @@
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::thread;
 use std::time::Duration;
 
 use tidegate::cluster::{Control, probe};
@@ -403,20 +401,7 @@ fn nobody_reads_along(cluster: &LocalCluster) {
 fn cancels(proxy: &RunningProxy) {
     let mut raw = Raw::app(proxy.address());
     raw.send(&query("select pg_sleep(60)"));
-    let (pid, secret, address) = (raw.pid, raw.secret.clone(), proxy.address());
-    let done = AtomicBool::new(false);
-    let answer = thread::scope(|scope| {
-        scope.spawn(|| {
-            // The statement may not have begun when the first one arrives.
-            while !done.load(Ordering::Relaxed) {
-                Raw::cancel(address, pid, &secret);
-                thread::sleep(Duration::from_millis(20));
-            }
-        });
-        let answer = raw.answer();
-        done.store(true, Ordering::Relaxed);
-        answer
-    });
+    let answer = raw.cancelled(proxy.address());
     assert_eq!(answer.code(), "57014");
     assert!(!proxy.stderr().contains("cancel request was not delivered"), "{}", proxy.stderr());
 }

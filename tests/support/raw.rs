@@ -5,6 +5,9 @@
 use std::collections::BTreeMap;
 use std::io::{self, BufReader, Read, Write};
 use std::net::{IpAddr, SocketAddr, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use postgres_protocol::authentication::sasl::{ChannelBinding, ScramSha256};
 use socket2::{Domain, Type};
@@ -422,6 +425,22 @@ impl Raw {
             Socket::Plain(socket) => socket,
             Socket::Tls(socket) => &socket.sock,
         }
+    }
+
+    /// The answer to what runs there, which is cancelled again and again: it may not have begun when the first request arrives.
+    pub fn cancelled(&mut self, address: SocketAddr) -> Answer {
+        let (pid, secret, done) = (self.pid, self.secret.clone(), AtomicBool::new(false));
+        thread::scope(|scope| {
+            scope.spawn(|| {
+                while !done.load(Ordering::Relaxed) {
+                    Self::cancel(address, pid, &secret);
+                    thread::sleep(Duration::from_millis(20));
+                }
+            });
+            let answer = self.answer();
+            done.store(true, Ordering::Relaxed);
+            answer
+        })
     }
 
     /// Asks for what this session runs to be cancelled, and waits until the request has been dealt with.
