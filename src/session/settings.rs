@@ -213,29 +213,39 @@ impl SessionSettings {
     }
 
     /// Takes the server's answer: what is in force there is the session's, and what it lacks of the settings given
-    /// at start-up was reset, which means those. `reset` names what has just been reset, if it was not `all`: a custom setting
-    /// is empty then, and may be empty without that.
-    pub(super) fn learn(
-        &mut self,
-        answer: &Answer,
-        connection: &mut Connection,
-        reset: &[Box<str>],
-        all: bool,
-    ) {
-        let mut found: BTreeMap<String, String> = answer.rows.iter().filter_map(|row| pair(row)).collect();
-        let was_reset = |name: &str| reset.iter().any(|reset| **reset == *name);
-        found.retain(|name, value| {
-            // What was reset and then set until the end of the transaction counts as set, to PostgreSQL.
-            !(was_reset(name) || all && value.is_empty() && name.contains('.'))
-        });
+    /// at start-up was reset, which means those.
+    pub(super) fn learn(&mut self, answer: &Answer, connection: &mut Connection, resets: &Resets<'_>) {
+        let found: BTreeMap<String, String> = answer.rows.iter().filter_map(|row| pair(row)).collect();
         let mut current = (*self.base).clone();
-        current.extend(found.clone());
+        current
+            .extend(found.iter().filter(|(n, v)| !resets.covers(n, v)).map(|(n, v)| (n.clone(), v.clone())));
         if current != *self.current {
             self.current = Arc::new(current);
             self.steer();
         }
+        // All of it, whatever the session is taken to have: what the connection has must not reach the next one.
         connection.settings =
             if found == *self.current { Arc::clone(&self.current) } else { Arc::new(found) };
+    }
+}
+
+/// What a segment has reset, as far as its text tells.
+pub(super) struct Resets<'a> {
+    /// By name.
+    pub(super) named: &'a [Box<str>],
+    /// And everything else.
+    pub(super) all: bool,
+    /// It has failed: what was reset may have been taken back.
+    pub(super) failed: bool,
+}
+
+impl Resets<'_> {
+    /// Whether a setting that the server lists with this value was reset. One that was reset and then set until the end of the
+    /// transaction counts as set, to PostgreSQL; a custom setting that was reset is empty, and may be empty without that.
+    fn covers(&self, name: &str, value: &str) -> bool {
+        let is_empty = value.is_empty() && name.contains('.');
+        let named = self.named.iter().any(|reset| **reset == *name);
+        named && (is_empty || !self.failed) || self.all && is_empty
     }
 }
 

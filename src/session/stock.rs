@@ -5,6 +5,7 @@ use std::time::SystemTime;
 use super::leased::{Answer, Fate};
 use super::pins::{self, IN_THE_PROCESS, PinView};
 use super::serve::Session;
+use super::settings::Resets;
 use crate::sql::Leaves;
 use crate::stats::Present;
 
@@ -113,8 +114,12 @@ impl Session {
         let found = pins::found(&answer);
         l.pins.end(doubtful.without(found));
         if unsettled {
-            let all = left.intersects(Leaves::RESET_ALL.with(Leaves::DISCARD_ALL));
-            self.settings.learn(&answer, &mut l.lease, &l.turn.summary.resets, all);
+            let resets = Resets {
+                named: &l.turn.summary.resets,
+                all: left.intersects(Leaves::RESET_ALL.with(Leaves::DISCARD_ALL)),
+                failed: l.turn.answer == Answer::Failed,
+            };
+            self.settings.learn(&answer, &mut l.lease, &resets);
             self.user.alike.share(&mut self.settings.current);
             self.user.alike.share(&mut l.lease.settings);
             if !self.settings.steering.temp_path {

@@ -3,7 +3,7 @@
 
 use super::isolation::{ONE, STATE, row, two};
 use super::support::proxy::RunningProxy;
-use super::support::raw::{Raw, bind, execute, flush, parse, sync};
+use super::support::raw::{Raw, bind, execute, flush, parse, query, sync};
 use super::{proxy, role, schema, shared, wait_both, wait_open};
 
 /// A schema with a table, a view and the ground for attacks, known to the proxy.
@@ -219,5 +219,29 @@ fn a_setting_in_a_pipeline_without_sync_does_not_reach_a_neighbour() {
             let own = row(&mut attacker, STATE);
             assert_eq!(own == before, rest == ["select 1/0"], "{set}, {rest:?}: {own}");
         }
+    }
+}
+
+#[test]
+fn a_setting_whose_reset_is_taken_back_does_not_reach_a_neighbour() {
+    let proxy = proxy(ONE);
+    wait_both(&proxy);
+    let mut neighbour = Raw::app(proxy.address());
+    let before = row(&mut neighbour, STATE);
+    for (set, reset) in [("set work_mem = '7MB'", "reset work_mem"), ("set app.x = 'theirs'", "reset app.x")] {
+        let mut attacker = Raw::app(proxy.address());
+        attacker.ok(set);
+        let own = row(&mut attacker, STATE);
+        assert_ne!(own, before, "{set}");
+        let pipeline = [parse("", reset), bind("", "", &[]), execute(""), parse("", "select 1/0")].concat();
+        let in_a_text = format!("{reset}; select 1/0");
+        attacker.send(&query(&in_a_text));
+        assert_eq!(attacker.answer().status(), 'I');
+        assert_eq!(row(&mut neighbour, STATE), before, "{in_a_text}");
+        assert_eq!(row(&mut attacker, STATE), own, "{in_a_text}: it has failed");
+        attacker.send(&[pipeline, bind("", "", &[]), execute(""), sync()].concat());
+        assert_eq!(attacker.answer().status(), 'I');
+        assert_eq!(row(&mut neighbour, STATE), before, "{reset}, in a pipeline");
+        assert_eq!(row(&mut attacker, STATE), own, "{reset}, in a pipeline: it has failed");
     }
 }
