@@ -137,9 +137,16 @@ impl Session {
     /// A segment [is out of place](Session::is_out_of_place). Before its transaction has seen anything it can begin again
     /// on the primary; later it cannot, and an error is better than a wrong answer: the server is made to fail the
     /// transaction, and true is returned.
-    pub(super) async fn leave_replica(&mut self, u: &Understood, ending: Ending) -> Result<bool, End> {
+    pub(super) async fn leave_replica(
+        &mut self,
+        client: &mut Client,
+        u: &Understood,
+        ending: Ending,
+    ) -> Result<bool, End> {
         let Some(leased) = &mut self.leased else { return Ok(false) };
         if let Some(opening) = leased.opening.take() {
+            // The client may have taken the answer to its BEGIN in part.
+            leased.hand_over(client);
             self.leased = None;
             self.registered.slot.free().await;
             self.begin_on_primary(&opening).await?;

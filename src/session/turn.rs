@@ -80,7 +80,7 @@ impl Session {
         len: usize,
         ending: Ending,
     ) -> Result<(), End> {
-        if self.is_out_of_place(&u.summary) && Box::pin(self.leave_replica(&u, ending)).await? {
+        if self.is_out_of_place(&u.summary) && Box::pin(self.leave_replica(client, &u, ending)).await? {
             client.inbox.advance(len);
             return Ok(());
         }
