@@ -1,6 +1,7 @@
 //! Questions of the proxy's own on a leased connection, between a client's statements.
 
 use std::future::poll_fn;
+use std::task::Poll;
 
 use crate::cluster::Node;
 use crate::server::{Connection, Unnamed};
@@ -32,12 +33,11 @@ pub(super) async fn ask(connection: &mut Connection, sql: &str) -> Result<Answer
     // A simple query destroys the unnamed statement.
     connection.prepared.set_unnamed(Unnamed::Absent);
     encode::query(&mut connection.outbox, sql);
-    poll_fn(|cx| connection.poll_flush(cx)).await?;
     let (mut answer, mut refused) = (Answer::default(), None);
     loop {
         let Some(header) = backend_message(&connection.inbox)?.filter(|h| h.len <= connection.inbox.len())
         else {
-            if poll_fn(|cx| connection.poll_read(cx)).await? == 0 {
+            if more(connection).await? == 0 {
                 return Err(std::io::Error::from(std::io::ErrorKind::UnexpectedEof).into());
             }
             continue;
@@ -60,6 +60,16 @@ pub(super) async fn ask(connection: &mut Connection, sql: &str) -> Result<Answer
             return refused.map_or(Ok(answer), Err);
         }
     }
+}
+
+/// Waits for more of an answer, and sends what is still to be sent meanwhile: a server that waits for us to read what it has to
+/// say reads nothing itself. 0 at the end of the connection.
+pub(super) async fn more(connection: &mut Connection) -> std::io::Result<usize> {
+    poll_fn(|cx| match connection.poll_flush(cx) {
+        Poll::Ready(Err(error)) => Poll::Ready(Err(error)),
+        _ => connection.poll_read(cx),
+    })
+    .await
 }
 
 /// Asks a question that must be answered whatever `statement_timeout` the session has. It must not change anything.

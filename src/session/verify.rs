@@ -5,12 +5,12 @@
 //! result type"). A server that has to prepare it anew would answer in the new shape without a word: there the
 //! description is compared first.
 
-use std::future::poll_fn;
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::Arc;
 
 use bytes::Buf;
 
+use super::ask::more;
 use super::failure::{End, Failure};
 use super::names::Names;
 use super::segment::{Ending, Item};
@@ -136,14 +136,11 @@ async fn describe_anew(connection: &mut Connection, statement: &Prepared) -> Res
     encode::describe(&mut connection.outbox, Kind::Statement, b"");
     encode::sync(&mut connection.outbox);
     connection.prepared.set_unnamed(Unnamed::Is(statement.id));
-    if poll_fn(|cx| connection.poll_flush(cx)).await.is_err() {
-        return Ok(None);
-    }
     let mut found = Ok(None);
     loop {
         let Ok(header) = backend_message(&connection.inbox) else { return Ok(None) };
         let Some(header) = header.filter(|h| h.len <= connection.inbox.len()) else {
-            if poll_fn(|cx| connection.poll_read(cx)).await.unwrap_or(0) == 0 {
+            if more(connection).await.unwrap_or(0) == 0 {
                 return Ok(None);
             }
             continue;
