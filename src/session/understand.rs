@@ -231,7 +231,10 @@ impl Session {
         }
         let name = Statements::executed(text)?;
         let prepared = Arc::clone(self.names.get(name.as_bytes())?);
-        Some((name, prepared))
+        // What takes the name off again would end up in the COPY data.
+        let known = prepared.known();
+        let copies = known.statement.cause == Cause::Copy && known.statement.class == Class::Write;
+        (!copies).then_some((name, prepared))
     }
 
     /// Gives the client's name to a statement, if it can be given.
@@ -240,10 +243,10 @@ impl Session {
             return;
         }
         let known = prepared.known();
-        let (class, cause) = (&known.statement.class, &known.statement.cause);
+        let class = &known.statement.class;
         let has_failed =
             self.leased.as_ref().is_some_and(|l| l.exchange.status() == TransactionStatus::Failed);
-        let is_sound = *cause != Cause::SyntaxError && known.statement.count < 2;
+        let is_sound = !known.statement.is_unread() && known.statement.count < 2;
         // PostgreSQL looks at the name last. A server that has the statement already would not be asked.
         let is_ignored = has_failed
             && is_sound

@@ -101,15 +101,16 @@ impl Expected {
         // What a message that never ends keeps from being sent on is not waited for either.
         let certain =
             if server.malformed || !inbox.is_empty() { until_ready(&ear.told) } else { ear.told.len() };
-        let has_read_only = script.sends.windows(9).any(|part| part == b"read only");
-        Self {
-            has_read_only,
-            told: ear.told,
-            certain,
-            in_doubt,
-            ends: server.over,
-            is_malformed: server.malformed,
+        let (ends, is_malformed) = (server.over, server.malformed);
+        // Behind half of a message, the good-bye may be the other half.
+        if !inbox.is_empty() && script.leaves == Leaves::InOrder {
+            inbox.extend_from_slice(&Script::goodbye());
+            out.clear();
+            server.feed(&mut inbox, &mut out);
+            ear.hear(&out);
         }
+        let has_read_only = script.sends.windows(9).any(|part| part == b"read only");
+        Self { has_read_only, told: ear.told, certain, in_doubt, ends, is_malformed }
     }
 
     /// What is wrong with what it was told, if anything is.

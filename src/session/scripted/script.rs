@@ -123,6 +123,13 @@ impl Script {
         out
     }
 
+    /// What it says last, if it leaves in order.
+    pub(super) fn goodbye() -> BytesMut {
+        let mut out = BytesMut::new();
+        encode::terminate(&mut out);
+        out
+    }
+
     fn value(&mut self) -> String {
         self.said += 1;
         format!("{}{}", self.tag, self.said)

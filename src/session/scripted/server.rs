@@ -151,6 +151,10 @@ impl Server {
         if self.copy.is_some() {
             return self.copying(kind, out);
         }
+        // Not even where everything is skipped.
+        if kind == Frontend::Password {
+            return self.protocol_violation(out);
+        }
         if self.skipping && kind != Frontend::Sync {
             if is_misread(kind, body) {
                 self.doubt.get_or_insert(out.len());
@@ -169,7 +173,6 @@ impl Server {
                 self.ready(out);
             }
             Frontend::CopyData | Frontend::CopyDone | Frontend::CopyFail | Frontend::Flush => {}
-            Frontend::Password => self.protocol_violation(out),
             _ => {
                 self.unsynced = true;
                 let done = match kind {

@@ -291,9 +291,7 @@ impl Actor {
         if self.script.leaves == Leaves::InOrder {
             let due = if self.expected.ends { usize::MAX } else { self.expected.certain };
             let _ = tokio::time::timeout(FOR_EVER, self.heard.wait_for(|heard| *heard >= due)).await;
-            let mut goodbye = BytesMut::new();
-            crate::wire::encode::terminate(&mut goodbye);
-            let _ = self.lines.try_send(Line::Bytes(goodbye));
+            let _ = self.lines.try_send(Line::Bytes(Script::goodbye()));
             let _ = self.lines.try_send(Line::End);
         }
         // It may wait for a connection of others, and each of them may have waited in vain.

@@ -5,6 +5,9 @@ use crate::sql::builtins::{Verdict, verdict};
 use crate::sql::catalog::{Does, Why};
 use std::fmt;
 
+/// It is not in the encoding that is understood.
+const UNREADABLE: Cause = Cause::NotUnderstood("text");
+
 /// What a text of SQL may do.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Statement {
@@ -166,7 +169,12 @@ impl Statement {
 
     /// A text that must not be read, or cannot be.
     pub fn unreadable() -> Self {
-        Self::unknown(Cause::NotUnderstood("text"))
+        Self::unknown(UNREADABLE)
+    }
+
+    /// Whether its text was not read by PostgreSQL's grammar, or refused by it.
+    pub fn is_unread(&self) -> bool {
+        matches!(self.cause, Cause::SyntaxError | Cause::TooLarge) || self.cause == UNREADABLE
     }
 
     /// A text nothing is known of.

@@ -175,7 +175,10 @@ impl Server {
                 None => Err("26000"),
             },
             Sql::Execute(name) => {
-                let statement = self.statements.get(name.as_bytes()).cloned().ok_or("26000")?;
+                // In docs/limits.md: a COPY that was prepared with the protocol has no name in SQL.
+                let is_known = |statement: &&Statement| statement.from_sql || statement.sql != Sql::CopyIn;
+                let statement =
+                    self.statements.get(name.as_bytes()).filter(is_known).cloned().ok_or("26000")?;
                 if matches!(statement.sql, Sql::Execute(_)) {
                     return Err("0A000");
                 }
