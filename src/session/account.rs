@@ -8,6 +8,7 @@ use super::leased::ServesAs;
 use super::serve::Session;
 use super::summary::Summary;
 use crate::routing::{Decision, Reason, Target};
+use crate::sql::Logged;
 use crate::wire::encode;
 
 impl Session {
@@ -32,6 +33,11 @@ impl Session {
         }
         self.tally(summary, taken, on_replica);
         self.remember(summary, taken, Some(node), now);
+        if let Some(route) = self.last_route.as_ref()
+            && summary.log.unwrap_or(self.settings.steering.log) == Logged::Route
+        {
+            self.log_route(route, summary);
+        }
         if let Some(route) = self.last_route.as_ref().filter(|_| trace) {
             let text = format!("tidegate: {}", self.headline(route));
             encode::notice(&mut client.outbox, &text, &route.why().join("\n"));

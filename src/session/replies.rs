@@ -2,7 +2,6 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
 use std::time::Instant;
 
@@ -253,6 +252,9 @@ impl Session {
         self.names.undo(l.turn.renamed.drain(at..));
         l.commit(client);
         l.turn.answer = Answer::Failed;
+        if let Some(run) = &mut l.turn.run {
+            run.error = code.as_bytes().try_into().ok();
+        }
         // The server skips everything up to a Sync that was not sent yet; or would, had the proxy not sent one of its own.
         self.skipping |= l.exchange.is_ready() && l.exchange.is_unsynced() || l.exchange.is_about_to_leave();
         let told = self.told_for_cancel(&code);
@@ -274,29 +276,6 @@ impl Session {
             self.timed(Instant::now());
         }
         Looked::Next
-    }
-
-    /// Counts and logs an error that the client is about to get. What operators must know of is a warning; mistakes
-    /// of an app are everyday life.
-    fn report(&self, code: &str, len: usize) {
-        let Some(l) = &self.leased else { return };
-        let node = l.node.node();
-        self.database.stats.server_error(node.id.0, code);
-        let fields = ErrorFields::read(wire::body(&l.lease.inbox[l.scanned..], len));
-        let message = if self.proxy.log_statements.load(Ordering::Relaxed) {
-            String::from_utf8_lossy(fields.message)
-        } else {
-            "".into()
-        };
-        let ms = l.turn.begun.elapsed().as_secs_f64() * 1000.0;
-        let shape = l.turn.summary.known.as_ref().map(|k| k.shape.as_ref()).unwrap_or_default();
-        let (user, database) = (&self.user.name, &self.database.settings.name);
-        let serious = matches!(code.get(..2), Some("40" | "53" | "55" | "57" | "58" | "XX" | "08"));
-        if serious {
-            tracing::warn!(sqlstate = code, node = %node.name, user, database, ms, backend = l.lease.key.pid, client = self.registered.key.pid, statement = shape, "{message}");
-        } else {
-            tracing::info!(sqlstate = code, node = %node.name, user, database, ms, backend = l.lease.key.pid, client = self.registered.key.pid, statement = shape, "{message}");
-        }
     }
 
     /// The server hung up or cannot be understood.

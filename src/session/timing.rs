@@ -23,6 +23,8 @@ pub(super) struct Run {
     pub(super) statements: u64,
     /// Those of them whose end the server has told.
     pub(super) ended: u64,
+    /// The SQLSTATE of the error that has ended it.
+    pub(super) error: Option<[u8; 5]>,
 }
 
 impl Run {
@@ -84,6 +86,12 @@ impl Session {
             && !l.exchange.is_unsynced()
             && self.items.first().is_some_and(|item| item.kind != Frontend::Query);
         let Some(l) = &self.leased else { return };
+        if self.user.limits.slow_statement.is_some_and(|slow| total >= slow) {
+            self.log_slow(l, &run);
+        }
+        if let Some(spans) = self.proxy.spans.get() {
+            self.trace(spans, l, &run, total, failed);
+        }
         if is_pipeline {
             self.count_parts(l, run, total, failed);
         } else if let Some(known) = &l.turn.summary.known {

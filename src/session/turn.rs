@@ -139,6 +139,7 @@ impl Session {
         self.database.stats.proxy_error(&failure.code);
         tracing::warn!(
             user = %self.user.name, database = %self.database.settings.name, sqlstate = %failure.code,
+            client = self.registered.key.pid, address = &*self.address, application = self.settings.application(),
             "{}", failure.message
         );
         // What was answered before comes first.
@@ -193,6 +194,7 @@ impl Session {
             reason: taken.decision.reason,
             statements: u.summary.count,
             ended: 0,
+            error: None,
         };
         if leased.exchange.is_settled() {
             leased.since = *arrived;

@@ -95,6 +95,8 @@ const COUNTERS: &[(&str, &str)] = &[
     ("tidegate_logins_total", "Logins by outcome, and by why they were refused."),
     ("tidegate_tls_handshakes_total", "TLS handshakes of clients, by outcome."),
     ("tidegate_cancel_requests_total", "Cancel requests, by where they came from and what became of them."),
+    ("tidegate_failovers_total", "Changes of the primary."),
+    ("tidegate_spans_total", "Spans of statements, by what became of them."),
     ("tidegate_panics_total", "Sessions ended by a fault of the proxy."),
 ];
 
@@ -167,6 +169,20 @@ pub const TOTALS: [(&str, &str, fn(&Totals) -> f64); 4] = [
     ("tidegate_received_bytes_total", "Bytes received from clients.", |totals| totals.received as f64),
     ("tidegate_sent_bytes_total", "Bytes sent to clients.", |totals| totals.sent as f64),
 ];
+
+/// A metric of this type, from its name and what it says.
+fn of(
+    kind: &'static str,
+) -> impl Fn(&(&'static str, &'static str)) -> (&'static str, &'static str, &'static str) {
+    move |(name, help)| (*name, kind, *help)
+}
+
+/// Every metric: its name, its type as Prometheus calls it, and what it says.
+pub fn metrics() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let totals = TOTALS.iter().map(|(name, help, _)| (*name, "counter", *help));
+    let histograms = HISTOGRAMS.iter().chain([&STATEMENT_SECONDS]).map(of("histogram"));
+    COUNTERS.iter().map(of("counter")).chain(GAUGES.iter().map(of("gauge"))).chain(histograms).chain(totals)
+}
 
 impl Stats {
     /// A counter with these labels.

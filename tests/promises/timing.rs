@@ -52,11 +52,15 @@ fn statements_are_timed_once_by_target_and_reason() {
     // A transaction's time is that of all its statements, and of the client between them.
     let transactions = proxy.metric("tidegate_transaction_seconds_total", &[]);
     assert_eq!(count(&write), 0.0);
-    raw.ok("begin");
-    std::thread::sleep(Duration::from_millis(60));
-    raw.ok("commit");
+    let mut answered = 0.0;
+    for sql in ["begin", "commit"] {
+        std::thread::sleep(Duration::from_millis(60));
+        let began = std::time::Instant::now();
+        raw.ok(sql);
+        answered += began.elapsed().as_secs_f64();
+    }
     assert_eq!(count(&write), 2.0);
-    assert!(took(&write) < 0.06);
+    assert!((0.0..=answered).contains(&took(&write)), "{} s of {answered}", took(&write));
     assert!(proxy.metric("tidegate_transaction_seconds_total", &[]) - transactions >= 0.06);
 }
 
@@ -67,13 +71,16 @@ fn a_pipeline_that_is_flushed_is_timed_when_it_is_answered() {
     let mut raw = Raw::app(proxy.address());
     let labels = ["target=\"replica\""];
     let before = proxy.metric("tidegate_statement_seconds_sum", &labels);
+    let began = std::time::Instant::now();
     let messages = [raw::parse("", "select 1"), raw::bind("", "", &[]), raw::execute(""), raw::flush()];
     raw.send(&messages.concat());
     raw.until(b"C");
+    let answered = began.elapsed().as_secs_f64();
     std::thread::sleep(Duration::from_millis(80));
     raw.send(&raw::sync());
     raw.until(b"Z");
-    assert!(proxy.metric("tidegate_statement_seconds_sum", &labels) - before < 0.08);
+    let took = proxy.metric("tidegate_statement_seconds_sum", &labels) - before;
+    assert!((0.0..=answered).contains(&took), "{took} s of {answered}");
     assert!(proxy.metric("tidegate_transaction_seconds_total", &[]) >= 0.08);
 }
 
