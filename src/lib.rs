@@ -19,6 +19,7 @@ pub mod pool;
 pub mod routing;
 pub mod server;
 pub mod session;
+pub mod spans;
 pub mod sql;
 pub mod stats;
 pub mod tls;

@@ -47,6 +47,7 @@ const WALL: &[Row] = &[
     ),
     row("tls", Only(&[]), "certificates and keys are files and bytes, whoever uses them"),
     row("net", Only(&[]), "a socket is a socket"),
+    row("spans", Only(&["config"]), "a span is what it is told, and does not know which statements have one"),
     row("stats", Only(&["routing"]), "counters know the reasons they count by, and nobody who counts"),
     row(
         "server",

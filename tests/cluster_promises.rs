@@ -62,6 +62,8 @@ mod login;
 mod login_matrix;
 #[path = "promises/logins.rs"]
 mod logins;
+#[path = "promises/metrics.rs"]
+mod metrics;
 #[path = "promises/monotonic.rs"]
 mod monotonic;
 #[path = "promises/nodes.rs"]
@@ -100,14 +102,20 @@ mod sequences;
 mod settings;
 #[path = "promises/shares.rs"]
 mod shares;
+#[path = "promises/spans.rs"]
+mod spans;
 #[path = "promises/stale.rs"]
 mod stale;
 #[path = "promises/start_up.rs"]
 mod start_up;
+#[path = "promises/statement_log.rs"]
+mod statement_log;
 #[path = "promises/tables.rs"]
 mod tables;
 #[path = "promises/timeouts.rs"]
 mod timeouts;
+#[path = "promises/timing.rs"]
+mod timing;
 #[path = "promises/tls_attacks.rs"]
 mod tls_attacks;
 #[path = "promises/tls_clients.rs"]

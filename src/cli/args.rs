@@ -124,6 +124,18 @@ pub struct SourceArgs {
     #[arg(long, value_name = "FILTER", env = "TIDEGATE_LOG")]
     pub log: Option<String>,
 
+    /// How lines of the log are written: text or json [default: text].
+    #[arg(long, value_name = "FORMAT", env = "TIDEGATE_LOG_FORMAT")]
+    pub log_format: Option<String>,
+
+    /// Collector that spans of statements are sent to by OTLP, such as http://localhost:4318 [default: off].
+    #[arg(long, value_name = "URL|off", env = "TIDEGATE_OTLP_ENDPOINT")]
+    pub otlp_endpoint: Option<String>,
+
+    /// Share of statements that get a span although they belong to no trace, from 0 to 1 [default: 0].
+    #[arg(long, value_name = "SHARE", env = "TIDEGATE_TRACE_SAMPLE")]
+    pub trace_sample: Option<String>,
+
     /// User who may use the console; repeat it for several [default: nobody].
     ///
     /// The console is reached as the database tidegate.
@@ -294,14 +306,18 @@ impl SourceArgs {
         *pick(place("workers"), env, flags, |given| &mut given.workers) = self.workers;
         *pick(place("locality"), env, flags, |given| &mut given.locality) = self.locality;
         *pick(place("log"), env, flags, |given| &mut given.log) = self.log;
+        *pick(place("log_format"), env, flags, |given| &mut given.log_format) = self.log_format;
+        *pick(place("otlp_endpoint"), env, flags, |given| &mut given.otlp_endpoint) = self.otlp_endpoint;
+        *pick(place("trace_sample"), env, flags, |given| &mut given.trace_sample) = self.trace_sample;
         *pick(place("peer_id"), env, flags, |given| &mut given.peer_id) = self.peer_id;
         *pick(place("console_users"), env, flags, |given| &mut given.console_users) = self.console_users;
         for list in [&mut env.listen, &mut env.console_users] {
             list.retain(|value| !value.is_empty());
         }
         let Given { admin, admin_open, workers, locality, log, peer_id, .. } = env;
+        let Given { log_format, otlp_endpoint, trace_sample, .. } = env;
         let single = [admin, admin_open, workers, locality, log, peer_id];
-        for value in single {
+        for value in single.into_iter().chain([log_format, otlp_endpoint, trace_sample]) {
             *value = value.take().filter(|value| !value.is_empty());
         }
         self.tls.sort_into(&mut sources, place);

@@ -20,7 +20,7 @@ use super::args::DemoArgs;
 use super::interrupt::Interrupt;
 use super::running::Running;
 use super::{logging, refuse};
-use crate::config::ListenAddress;
+use crate::config::{ListenAddress, LogFormat};
 use crate::local::LocalCluster;
 use figures::Figures;
 use report::View;
@@ -35,7 +35,7 @@ const RUNTIME_END: Duration = Duration::from_secs(1);
 pub fn demo(args: &DemoArgs) -> ExitCode {
     let screen = Screen::of_stdout();
     // Warnings would tear the table: what they say about nodes is shown in it.
-    if let Err(text) = logging::set_up(if screen.is_live() { "error" } else { "warn" }) {
+    if let Err(text) = logging::set_up(if screen.is_live() { "error" } else { "warn" }, LogFormat::Text) {
         return refuse(&text);
     }
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {

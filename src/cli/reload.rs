@@ -75,6 +75,8 @@ impl Reloader {
             ("admin", new.admin != self.settings.admin),
             ("workers", new.workers != self.settings.workers),
             ("peer_id", new.peer_id != self.settings.peer_id),
+            ("log_format", new.log_format != self.settings.log_format),
+            ("otlp_endpoint or trace_sample", new.spans != self.settings.spans),
         ] {
             if differs {
                 outcome.pending.push(name.to_owned());
@@ -99,8 +101,8 @@ impl Reloader {
         proxy.reload(&located);
         self.follow(proxy, &located);
         // What needs a restart is still what it was.
-        let Settings { listen, admin, workers, peer_id, .. } = self.settings.clone();
-        self.settings = Settings { listen, admin, workers, peer_id, ..new };
+        let Settings { listen, admin, workers, peer_id, log_format, spans, .. } = self.settings.clone();
+        self.settings = Settings { listen, admin, workers, peer_id, log_format, spans, ..new };
         Ok(outcome)
     }
 }

@@ -24,7 +24,7 @@ const STATUS: Duration = Duration::from_secs(5);
 
 /// Runs the proxy until it is told to stop.
 pub fn run(settings: &Settings, sources: &Sources) -> ExitCode {
-    let filter = match logging::set_up(&settings.log) {
+    let filter = match logging::set_up(&settings.log, settings.log_format) {
         Ok(filter) => filter,
         Err(text) => return refuse(&text),
     };

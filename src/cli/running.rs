@@ -17,10 +17,11 @@ use super::takeover::{self, Former};
 use super::worker;
 use crate::admin::Access;
 use crate::cluster::Clock;
-use crate::config::{ListenAddress, Settings};
+use crate::config::{ListenAddress, Settings, SpanSettings};
 use crate::net::handover::{Offer, Purpose};
 use crate::net::{Accepted, Bound, SocketFile};
 use crate::session::{self, Encryption, Proxy};
+use crate::spans::{Counters, Exporter, Spans};
 use crate::stats::Stats;
 
 /// A proxy that runs. It owns one thread per worker, each with a single-threaded runtime and listening sockets of its
@@ -41,6 +42,8 @@ pub struct Running {
     files: Vec<SocketFile>,
     /// Copies of the listening sockets, for a process that takes the place of this one.
     pub(super) offers: Vec<Offer>,
+    /// Sends spans of statements, if somebody wants them.
+    exporter: Option<Exporter>,
     shutdown_timeout: Duration,
     shutdown_delay: Duration,
 }
@@ -89,6 +92,7 @@ impl Running {
             pulse: Pulse::new(workers),
             files: Vec::new(),
             offers: Vec::new(),
+            exporter: send_spans(settings, &proxy),
             shutdown_timeout: settings.shutdown_timeout,
             shutdown_delay: settings.shutdown_delay,
         };
@@ -148,6 +152,13 @@ impl Running {
 
     /// The same, but ends all sessions at once when `hurry` returns.
     pub(super) async fn stop_unless(mut self, hurry: impl Future<Output = ()>) {
+        self.end_sessions(hurry).await;
+        if let Some(exporter) = self.exporter {
+            exporter.finish().await;
+        }
+    }
+
+    async fn end_sessions(&mut self, hurry: impl Future<Output = ()>) {
         tokio::pin!(hurry);
         self.proxy.door.leave();
         let is_hurried = tokio::select! {
@@ -169,6 +180,16 @@ impl Running {
         let _ = tokio::time::timeout(LAST_WORDS, self.empty()).await;
         tracing::warn!(clients, after = ?begun.elapsed(), "clients that were in a transaction have been cut off");
     }
+}
+
+/// Spans of statements are sent from now on, if the settings say so.
+fn send_spans(settings: &Settings, proxy: &Proxy) -> Option<Exporter> {
+    let SpanSettings { endpoint, sample } = settings.spans.clone()?;
+    let of = |outcome| proxy.stats.counter("tidegate_spans_total", &[("outcome", outcome)]);
+    let counters = Counters { sent: of("sent"), dropped: of("dropped"), failed: of("failed") };
+    let (spans, queue) = Spans::new(counters.clone(), sample.as_f64());
+    proxy.send_spans(spans);
+    Some(Exporter::start(endpoint, queue, counters))
 }
 
 /// The monitors begin, and have had a first look if they find somebody.

@@ -18,7 +18,7 @@ use super::server_tls::server_tls;
 use super::settings::{
     ClientAuth, DEFAULT_ADMIN, DEFAULT_LISTEN, DEFAULT_LOG, DEFAULT_MAX_CLIENTS, DEFAULT_PREPARED_PER_SERVER,
     DEFAULT_SHUTDOWN_DELAY, DEFAULT_SHUTDOWN_TIMEOUT, DEFAULT_STARTUP_TIMEOUT, DEFAULT_UPGRADE_TIMEOUT,
-    DatabaseSettings, PoolSettings, Settings, UserSettings,
+    DatabaseSettings, PoolSettings, Settings, SpanSettings, UserSettings,
 };
 use super::tls;
 use super::top::{Admin, TopLayer};
@@ -61,6 +61,9 @@ pub(super) fn settings(
     }
     let others = top.peers.unwrap_or_default();
     peers::check(top.peer_id, &others, &listen, findings);
+    let spans = top.otlp_endpoint.flatten();
+    let sample = top.trace_sample.unwrap_or_default();
+    let spans = spans.map(|endpoint| SpanSettings { endpoint, sample });
     let console_users =
         console::users(top.console_users, top.console_password.as_ref(), &databases, &listen, findings);
     Settings {
@@ -71,6 +74,8 @@ pub(super) fn settings(
         workers: top.workers,
         locality: top.locality,
         log: top.log.unwrap_or_else(|| DEFAULT_LOG.to_owned()),
+        log_format: top.log_format.unwrap_or_default(),
+        spans,
         databases,
         warnings: Vec::new(),
         shutdown_timeout: top.shutdown_timeout.unwrap_or(DEFAULT_SHUTDOWN_TIMEOUT),

@@ -69,6 +69,14 @@ impl Walker<'_> {
         }
     }
 
+    /// A single value that may have a fraction.
+    pub(super) fn fraction(&mut self, origin: &Origin, value: &Spanned<DeValue<'_>>) -> Option<String> {
+        match value.get_ref() {
+            DeValue::Float(number) => Some(number.as_str().to_owned()),
+            _ => self.scalar(origin, value),
+        }
+    }
+
     /// A single value of which no copy is to stay behind.
     pub(super) fn secret(&mut self, origin: &Origin, value: &Spanned<DeValue<'_>>) -> Option<Secret> {
         let secret = match value.get_ref() {

@@ -132,6 +132,12 @@ impl Walker<'_> {
                         self.findings.keep(&origin, result);
                     }
                 }
+                "trace_sample" => {
+                    if let Some(text) = self.fraction(&origin, value) {
+                        let result = layer.top.set(key, &text);
+                        self.findings.keep(&origin, result);
+                    }
+                }
                 key if top::KEYS.contains(&key) => {
                     if let Some(text) = self.scalar(&origin, value) {
                         let result = layer.top.set(key, &text);

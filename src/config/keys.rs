@@ -25,7 +25,7 @@ const SHARED: [&str; 6] =
     ["connection_limit", "pool_timeout", "connect_timeout", "passfile", "application_name", "options"];
 
 /// Settings with [`PREFIX`] in URLs and without it in files.
-const OURS: [&str; 36] = [
+const OURS: [&str; 37] = [
     "mode",
     "pool_mode",
     "consistency",
@@ -52,6 +52,7 @@ const OURS: [&str; 36] = [
     "min_connections",
     "max_user_client_connections",
     "long_pin",
+    "slow_statement",
     "database_connection_limit",
     "dns_interval",
     "patroni_interval",
@@ -199,6 +200,7 @@ fn set(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
             tuning.database_connection_limit = Some(count(value, 0, MOST_CONNECTIONS)?);
         }
         "long_pin" => tuning.long_pin = Some(limit(value)?),
+        "slow_statement" => tuning.slow_statement = Some(limit(value)?),
         "max_user_client_connections" => {
             tuning.max_user_client_connections = Some(count(value, 0, MOST_CLIENTS)?);
         }

@@ -96,6 +96,7 @@ layer! {
         server_lifetime: Duration,
         server_idle_timeout: Duration,
         long_pin: Duration,
+        slow_statement: Duration,
         min_connections: usize,
         // Zero stands for "any number".
         max_user_client_connections: usize,

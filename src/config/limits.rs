@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::layer::Tuning;
 
 /// The keys of [`LimitSettings`]: what can be said of a database, and of a user otherwise.
-pub(super) const KEYS: [&str; 8] = [
+pub(super) const KEYS: [&str; 9] = [
     "query_timeout",
     "idle_in_transaction_timeout",
     "client_idle_timeout",
@@ -14,6 +14,7 @@ pub(super) const KEYS: [&str; 8] = [
     "min_connections",
     "long_pin",
     "max_user_client_connections",
+    "slow_statement",
 ];
 
 /// How long what a user's clients do may take, and how long its server connections are kept. `None` means any time.
@@ -35,6 +36,8 @@ pub struct LimitSettings {
     pub long_pin: Option<Duration>,
     /// Most client connections at one time; `None` means any number.
     pub max_client_connections: Option<usize>,
+    /// A statement that takes this long, from its arrival to the end of its answer, is logged.
+    pub slow_statement: Option<Duration>,
 }
 
 impl Default for LimitSettings {
@@ -48,6 +51,7 @@ impl Default for LimitSettings {
             min_connections: 0,
             long_pin: Some(Duration::from_mins(5)),
             max_client_connections: None,
+            slow_statement: None,
         }
     }
 }
@@ -68,6 +72,7 @@ impl LimitSettings {
             min_connections: tuning.min_connections.unwrap_or(defaults.min_connections),
             long_pin: time(tuning.long_pin, defaults.long_pin),
             max_client_connections: tuning.max_user_client_connections.filter(|most| *most > 0),
+            slow_statement: time(tuning.slow_statement, defaults.slow_statement),
         }
     }
 }

@@ -58,6 +58,12 @@ pub struct Given {
     pub locality: Option<String>,
     /// `TIDEGATE_LOG` or `--log`.
     pub log: Option<String>,
+    /// `TIDEGATE_LOG_FORMAT` or `--log-format`.
+    pub log_format: Option<String>,
+    /// `TIDEGATE_OTLP_ENDPOINT` or `--otlp-endpoint`.
+    pub otlp_endpoint: Option<String>,
+    /// `TIDEGATE_TRACE_SAMPLE` or `--trace-sample`.
+    pub trace_sample: Option<String>,
     /// `TIDEGATE_CONSOLE_USERS` or `--console-users`, a name each.
     pub console_users: Vec<String>,
     /// `TIDEGATE_CONSOLE_PASSWORD`; there is no flag.
@@ -153,6 +159,9 @@ fn top_layer(given: &Given, name: impl Fn(&str) -> String, findings: &mut Findin
         ("workers", &given.workers),
         ("locality", &given.locality),
         ("log", &given.log),
+        ("log_format", &given.log_format),
+        ("otlp_endpoint", &given.otlp_endpoint),
+        ("trace_sample", &given.trace_sample),
         ("peer_id", &given.peer_id),
         ("ssl", &given.ssl),
         ("ssl_cert_file", &given.ssl_cert_file),

@@ -16,6 +16,7 @@ mod check;
 pub mod consistency;
 mod console;
 mod document;
+mod endpoint;
 mod file;
 mod health;
 mod keys;
@@ -51,6 +52,7 @@ pub use admin::AdminOpen;
 pub use admission::{AdmissionSettings, FailureLimits};
 pub use consistency::{Level, Lockable, Locked, OnStale, Overflow, Scope};
 pub use console::{CONSOLE_NAMES, ConsoleUser};
+pub use endpoint::{Endpoint, NoEndpoint, Share};
 pub use limits::LimitSettings;
 pub use listen::{ListenAddress, socket_path};
 #[cfg(fuzzing)]
@@ -64,7 +66,8 @@ pub use rule::{ObjectRule, Pattern, RuleSettings, StatementRule};
 pub use secret::Secret;
 pub use server_tls::{ChannelBinding, ServerTls, SslMode, SslNegotiation};
 pub use settings::{
-    ClientAuth, DatabaseSettings, Mode, PoolMode, PoolSettings, Settings, UserSettings, UserTuning,
+    ClientAuth, DatabaseSettings, LogFormat, Mode, PoolMode, PoolSettings, Settings, SpanSettings,
+    UserSettings, UserTuning,
 };
 pub use suggest::nearest;
 pub use tls::{CertificateFiles, SniSettings, Ssl, TlsSettings, TlsVersion};

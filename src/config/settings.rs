@@ -9,6 +9,7 @@ use super::admin::AdminOpen;
 use super::admission::AdmissionSettings;
 use super::consistency::{Level, Locked, OnStale, Overflow, Scope};
 use super::console::ConsoleUser;
+use super::endpoint::{Endpoint, Share};
 use super::limits::LimitSettings;
 use super::listen::ListenAddress;
 use super::node::NodeSettings;
@@ -50,6 +51,10 @@ pub struct Settings {
     pub locality: Option<String>,
     /// Log filter in the syntax of `tracing_subscriber::EnvFilter`.
     pub log: String,
+    /// How lines of the log are written.
+    pub log_format: LogFormat,
+    /// Where spans of statements are sent; `None`: there are none.
+    pub spans: Option<SpanSettings>,
     /// The databases clients can ask for, at least one, each with its own name.
     pub databases: Vec<DatabaseSettings>,
     /// What was accepted but means nothing here, or is risky: one sentence each, to be shown once at start.
@@ -184,6 +189,27 @@ impl Default for PoolSettings {
             connect_timeout: Duration::from_secs(5),
             failover_timeout: Duration::from_secs(30),
         }
+    }
+}
+
+/// Spans of statements.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SpanSettings {
+    /// The collector.
+    pub endpoint: Endpoint,
+    /// The share of statements that get a span although they belong to no trace of the application, from 0 to 1.
+    pub sample: Share,
+}
+
+words! {
+    /// How lines of the log are written.
+    #[derive(Default)]
+    pub enum LogFormat {
+        /// For people.
+        #[default]
+        Text = "text",
+        /// A JSON object in each.
+        Json = "json",
     }
 }
 

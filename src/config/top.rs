@@ -8,12 +8,14 @@ use tracing_subscriber::EnvFilter;
 
 use super::admin::{self, AdminOpen};
 use super::admission::authentication_timeout;
+use super::endpoint::{self, Endpoint, Share};
 use super::layer::layer;
 use super::listen::{ListenAddress, parse_listen, parse_tcp};
 use super::mistake::{Problem, quoted};
 use super::node::zone;
 use super::peers::{PeerId, PeerSettings, parse_id, parse_peer};
 use super::secret::Secret;
+use super::settings::LogFormat;
 use super::suggest::nearest;
 use super::tls::{SniLayer, Ssl, TlsVersion, path};
 use super::value::{count, duration, positive_duration, switch, word};
@@ -35,7 +37,11 @@ layer! {
         workers: usize,
         locality: String,
         log: String,
+        log_format: LogFormat,
         log_statements: bool,
+        // Nothing stands for "off".
+        otlp_endpoint: Option<Endpoint>,
+        trace_sample: Share,
         shutdown_timeout: Duration,
         console_users: Vec<String>,
         console_password: Secret,
@@ -63,14 +69,17 @@ layer! {
 }
 
 /// The keys of a file that [`TopLayer::set`] understands.
-pub(super) const KEYS: [&str; 26] = [
+pub(super) const KEYS: [&str; 29] = [
     "listen",
     "admin",
     "admin_open",
     "workers",
     "locality",
     "log",
+    "log_format",
     "log_statements",
+    "otlp_endpoint",
+    "trace_sample",
     "shutdown_timeout",
     "shutdown_delay",
     "upgrade_timeout",
@@ -119,6 +128,9 @@ impl TopLayer {
             "workers" => self.workers = Some(count(value, 1, 1024)?),
             "locality" => self.locality = Some(zone(value)?),
             "log" => self.log = Some(filter(value)?),
+            "log_format" => self.log_format = Some(word(value)?),
+            "otlp_endpoint" => self.otlp_endpoint = Some(endpoint::read(value)?),
+            "trace_sample" => self.trace_sample = Some(endpoint::share(value)?),
             "log_statements" => self.log_statements = Some(switch(value)?),
             "shutdown_timeout" => self.shutdown_timeout = Some(duration(value)?),
             "console_users" => {

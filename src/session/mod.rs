@@ -4,6 +4,7 @@
 //! server connection that works for them. Decisions are made in `routing`; this module gathers what they need and
 //! carries them out. It must not know how servers are found or watched.
 
+mod account;
 mod accounts;
 mod admission;
 mod alike;
@@ -54,6 +55,7 @@ mod relay;
 mod reload;
 mod replication;
 mod replies;
+mod report;
 mod rest;
 mod restore;
 mod roster;
@@ -69,9 +71,12 @@ mod stale;
 mod statements;
 mod stock;
 mod summary;
+mod throttle;
 mod timer;
+mod timing;
 mod told;
 mod touch;
+mod traced;
 mod turn;
 mod understand;
 mod user;

@@ -16,7 +16,7 @@ use super::serve::Session;
 use super::statements::Prepared;
 use super::understand::Understood;
 use crate::freshness::Position;
-use crate::sql::{Class, Intent, Level, OnStale, Own, Scope, explained};
+use crate::sql::{Class, Intent, Level, Logged, OnStale, Own, Scope, explained};
 use crate::wire::{self, Describe, Frontend, Kind, TransactionStatus, WireError, encode, query_text};
 
 /// What a setting takes.
@@ -31,13 +31,14 @@ enum Takes {
 }
 
 /// The settings a session can give.
-const SETTINGS: [(&str, Takes); 7] = [
+const SETTINGS: [(&str, Takes); 8] = [
     ("intent", Takes::Word(Intent::WORDS, |text| Intent::parse(text).is_some())),
     ("consistency", Takes::Word(Level::WORDS, |text| Level::parse(text).is_some())),
     ("scope", Takes::Word(Scope::WORDS, |text| Scope::parse(text).is_some())),
     ("key", Takes::Text),
     ("on_stale", Takes::Word(OnStale::WORDS, |text| OnStale::parse(text).is_some())),
     ("after", Takes::Token),
+    ("log", Takes::Word(Logged::WORDS, |text| Logged::parse(text).is_some())),
     ("trace", Takes::Word(SWITCH, |text| SWITCH.iter().any(|word| word.eq_ignore_ascii_case(text)))),
 ];
 
@@ -59,7 +60,7 @@ pub(super) fn mistake(name: &str, value: &str) -> Option<Failure> {
         }
         let text = format!("unrecognized configuration parameter \"tidegate.{name}\"");
         let hint = "There are tidegate.intent, tidegate.consistency, tidegate.scope, tidegate.key, \
-                    tidegate.on_stale, tidegate.after and tidegate.trace.";
+                    tidegate.on_stale, tidegate.after, tidegate.log and tidegate.trace.";
         return Some(Failure::error("42704", text).with_hint(hint));
     };
     let invalid = |what: &dyn std::fmt::Display| {
@@ -272,6 +273,7 @@ impl Session {
             "consistency" => level.to_string(),
             "scope" => scope.to_string(),
             "on_stale" => on_stale.to_string(),
+            "log" => self.settings.steering.log.to_string(),
             "trace" => if self.settings.steering.trace { "on" } else { "off" }.to_owned(),
             _ => self.settings.own(name).unwrap_or_default().to_owned(),
         }

@@ -1,8 +1,8 @@
 //! What all sessions of one proxy share.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use arc_swap::{ArcSwap, Guard};
 use tokio::sync::watch;
@@ -21,12 +21,14 @@ use super::pins::PinList;
 use super::rules::Rules;
 use super::stale::Budget;
 use super::statements::Statements;
+use super::throttle::Throttles;
 use super::user::User;
 use crate::auth::Salts;
 use crate::cluster::{Clock, Cluster, Members, Node};
 use crate::config::{DatabaseSettings, Settings, UserSettings};
 use crate::pool::Quota;
 use crate::routing::NodeId;
+use crate::spans::Spans;
 use crate::stats::{CancelStats, DatabaseStats, Logins, Present, Stats};
 
 /// What all sessions of one proxy share.
@@ -53,6 +55,8 @@ pub struct Proxy {
     pub(super) admission: Admission,
     pub(super) logins: Logins,
     pub(super) log_statements: AtomicBool,
+    /// Where spans of statements go, if somebody wants them.
+    pub(super) spans: OnceLock<Spans>,
     pub(super) administrators: ArcSwap<Administrators>,
     /// Whether clients' connections are encrypted, and how.
     pub(super) encryption: ArcSwap<Encryption>,
@@ -93,6 +97,8 @@ pub struct Database {
     /// Whether its statements pass, and new clients are let in.
     pub gate: Arc<Gate>,
     clients: Arc<AtomicUsize>,
+    /// How many lines it may log.
+    pub(super) throttles: Arc<Throttles>,
 }
 
 /// A client that was admitted to a database; dropping it makes room.
@@ -156,6 +162,7 @@ impl Proxy {
             peers: Peers::new(settings.peer_id, &settings.peers),
             admission: Admission::new(settings),
             log_statements: AtomicBool::new(settings.log_statements),
+            spans: OnceLock::new(),
             administrators: ArcSwap::from_pointee(Administrators::new(&settings.console_users, &salts)),
             salts: Arc::new(salts),
             encryption: ArcSwap::from_pointee(Encryption::unread(&settings.tls)),
@@ -167,6 +174,11 @@ impl Proxy {
         let databases = databases.map(|d| (d.name.clone(), Arc::new(Database::new(d, &proxy)))).collect();
         proxy.databases.store(Arc::new(databases));
         proxy
+    }
+
+    /// Spans of statements go there from now on. To be called once.
+    pub fn send_spans(&self, spans: Spans) {
+        let _ = self.spans.set(spans);
     }
 
     /// The databases there are at this moment.
@@ -274,6 +286,7 @@ impl Database {
             settings: settings.clone(),
             quotas,
             clients: before.map_or_else(Arc::default, |before| Arc::clone(&before.clients)),
+            throttles: before.map_or_else(Arc::default, |before| Arc::clone(&before.throttles)),
         };
         let user = |user: &UserSettings| {
             let before = before.and_then(|before| before.user_before(user));

@@ -2,8 +2,8 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::sync::atomic::Ordering;
 use std::task::Poll;
+use std::time::Instant;
 
 use super::client::Client;
 use super::exchange::Seen;
@@ -173,6 +173,11 @@ impl Session {
                 if l.serves_as == ServesAs::Writer && l.turn.summary.count > 1 {
                     self.mark();
                 }
+                self.statement_ended();
+            }
+            Backend::EmptyQueryResponse | Backend::PortalSuspended => {
+                l.commit(client);
+                self.statement_ended();
             }
             Backend::NotificationResponse => {
                 l.commit(client);
@@ -247,6 +252,9 @@ impl Session {
         self.names.undo(l.turn.renamed.drain(at..));
         l.commit(client);
         l.turn.answer = Answer::Failed;
+        if let Some(run) = &mut l.turn.run {
+            run.error = code.as_bytes().try_into().ok();
+        }
         // The server skips everything up to a Sync that was not sent yet; or would, had the proxy not sent one of its own.
         self.skipping |= l.exchange.is_ready() && l.exchange.is_unsynced() || l.exchange.is_about_to_leave();
         let told = self.told_for_cancel(&code);
@@ -264,30 +272,10 @@ impl Session {
                 l.scanned += len;
             }
         }
-        Looked::Next
-    }
-
-    /// Counts and logs an error that the client is about to get. What operators must know of is a warning; mistakes
-    /// of an app are everyday life.
-    fn report(&self, code: &str, len: usize) {
-        let Some(l) = &self.leased else { return };
-        let node = l.node.node();
-        self.database.stats.server_error(node.id.0, code);
-        let fields = ErrorFields::read(wire::body(&l.lease.inbox[l.scanned..], len));
-        let message = if self.proxy.log_statements.load(Ordering::Relaxed) {
-            String::from_utf8_lossy(fields.message)
-        } else {
-            "".into()
-        };
-        let ms = l.turn.begun.elapsed().as_secs_f64() * 1000.0;
-        let shape = l.turn.summary.known.as_ref().map(|k| k.shape.as_ref()).unwrap_or_default();
-        let (user, database) = (&self.user.name, &self.database.settings.name);
-        let serious = matches!(code.get(..2), Some("40" | "53" | "55" | "57" | "58" | "XX" | "08"));
-        if serious {
-            tracing::warn!(sqlstate = code, node = %node.name, user, database, ms, backend = l.lease.key.pid, client = self.registered.key.pid, statement = shape, "{message}");
-        } else {
-            tracing::info!(sqlstate = code, node = %node.name, user, database, ms, backend = l.lease.key.pid, client = self.registered.key.pid, statement = shape, "{message}");
+        if self.leased.as_ref().is_some_and(|l| l.exchange.has_told_all()) {
+            self.timed(Instant::now());
         }
+        Looked::Next
     }
 
     /// The server hung up or cannot be understood.
@@ -327,6 +315,9 @@ impl Session {
         let wrote = l.serves_as == ServesAs::Writer;
         // What was kept to be run again will not be.
         l.commit(client);
+        l.turn.answer = Answer::Failed;
+        self.timed(Instant::now());
+        let Some(l) = &mut self.leased else { return Ok(()) };
         l.hand_over(client);
         let ready_owed = !l.exchange.is_ready();
         let in_pipeline = l.exchange.is_unsynced();

@@ -13,7 +13,7 @@ use super::need::key;
 use super::own::{mistake, switch};
 use crate::freshness::{Group, Position};
 use crate::server::{Connection, Settings};
-use crate::sql::{Intent, Level, Lockable, Locked, OnStale, Scope, Strings};
+use crate::sql::{Intent, Level, Lockable, Locked, Logged, OnStale, Scope, Strings};
 
 /// What the names of the proxy's own settings begin with.
 pub(super) const OWN_PREFIX: &str = "tidegate.";
@@ -65,6 +65,8 @@ pub(super) struct Steering {
     pub(super) after: Option<Position>,
     /// The client wants to be told of every decision.
     pub(super) trace: bool,
+    /// What the log is to say of its statements.
+    pub(super) log: Logged,
     /// Statement texts must not be read: their encoding is not one that the lexer follows.
     pub(super) unreadable: bool,
     /// How statement texts quote strings.
@@ -298,6 +300,7 @@ impl Steering {
             on_stale: get("tidegate.on_stale").and_then(OnStale::parse),
             after: get("tidegate.after").and_then(|token| token.parse().ok()),
             trace: get("tidegate.trace").is_some_and(switch),
+            log: get("tidegate.log").and_then(Logged::parse).unwrap_or_default(),
             serializable: get("default_transaction_isolation")
                 .is_some_and(|v| v.eq_ignore_ascii_case("serializable")),
             async_commit: get("synchronous_commit")

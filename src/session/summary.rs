@@ -10,7 +10,7 @@ use super::rules::Defaults;
 use crate::freshness::{Group, Position};
 use crate::routing::{Doubt, Need, Wants};
 use crate::sql::catalog::{Does, Tables};
-use crate::sql::{Hints, Intent, Leaves, Level, OnStale, Scope, Touched};
+use crate::sql::{Hints, Intent, Leaves, Level, Logged, OnStale, Scope, Touched, TraceParent};
 
 /// Most blank summaries a session keeps: one for the segment that is read, one for a server that is leased.
 const BLANKS: usize = 2;
@@ -47,6 +47,10 @@ pub(super) struct Summary {
     pub(super) count: u64,
     /// The (first) statement, for what is learned and logged of it.
     pub(super) known: Option<Arc<Known>>,
+    /// What the log is to say of it, where hints say something.
+    pub(super) log: Option<Logged>,
+    /// Where it belongs in the application's trace.
+    pub(super) trace: Option<TraceParent>,
 }
 
 /// What was used, for those to come: a session that is at work asks for no memory.
@@ -108,6 +112,8 @@ impl Summary {
             resets: Vec::new(),
             count: 0,
             known: None,
+            log: None,
+            trace: None,
         }
     }
 

@@ -312,6 +312,8 @@ impl Understood {
                 let level = hints.consistency.unwrap_or(defaults.level);
                 s.level = Some(s.level.map_or(level, |before| before.and(level)));
                 s.see(hints, &defaults);
+                s.log = s.log.or(hints.log);
+                s.trace = s.trace.or(hints.trace);
                 let on_stale = hints.on_stale.unwrap_or(defaults.on_stale);
                 s.on_stale = Some(s.on_stale.map_or(on_stale, |before| before.and(on_stale)));
                 match hints.after.as_deref().map(str::parse) {

@@ -4,9 +4,10 @@
 //! Owns both grammars. Must not know where a comment begins ([`super::shape`] finds them by `PostgreSQL`'s token rules, so
 //! what looks like a comment inside a string is none) nor what a hint leads to.
 
-use super::intent::{Intent, Level, OnStale, Scope};
+use super::intent::{Intent, Level, Logged, OnStale, Scope};
 use super::lexer::{Kind, Lexer};
 use super::shape::HintComments;
+use super::trace_parent::TraceParent;
 use percent_encoding::percent_decode_str;
 use thiserror::Error;
 
@@ -25,13 +26,18 @@ pub struct Hints {
     pub on_stale: Option<OnStale>,
     /// The token of a position that the answer must include, unread.
     pub after: Option<Box<str>>,
+    /// What the log is to say of it.
+    pub log: Option<Logged>,
+    /// Its place in the application's trace. Anybody's comments may name one: it changes nothing, and is no mistake if it
+    /// is malformed.
+    pub trace: Option<TraceParent>,
 }
 
 /// A hint that cannot be followed. It is reported, and the statement does not go to a replica because of it.
 #[derive(Clone, PartialEq, Eq, Debug, Error)]
 pub enum HintError {
     /// There is no such key. Only `/* tidegate: … */` says so: sqlcommenter's keys are anybody's.
-    #[error("there is no hint \"{0}\" (there are intent, consistency, scope, key, on_stale and after)")]
+    #[error("there is no hint \"{0}\" (there are intent, consistency, scope, key, on_stale, after and log)")]
     UnknownKey(Box<str>),
     /// The key is known, its value is not.
     #[error("\"{value}\" is no {key}")]
@@ -72,12 +78,16 @@ impl Hints {
             key: self.key.or(below.key),
             on_stale: self.on_stale.or(below.on_stale),
             after: self.after.or(below.after),
+            log: self.log.or(below.log),
+            trace: self.trace.or(below.trace),
         }
     }
 
     /// Whether nothing is asked.
     pub fn is_empty(&self) -> bool {
-        *self == Hints::default()
+        let Self { intent, consistency, scope, key, on_stale, after, log, trace: _ } = self;
+        let what = intent.is_some() || consistency.is_some() || on_stale.is_some() || log.is_some();
+        !(what || scope.is_some() || key.is_some() || after.is_some())
     }
 
     fn set(&mut self, key: Key, value: &str) -> Result<(), HintError> {
@@ -89,6 +99,7 @@ impl Hints {
             Key::Group => self.key.replace(value.into()).is_some(),
             Key::OnStale => self.on_stale.replace(OnStale::parse(value).ok_or_else(unknown)?).is_some(),
             Key::After => self.after.replace(value.into()).is_some(),
+            Key::Log => self.log.replace(Logged::parse(value).ok_or_else(unknown)?).is_some(),
         };
         if repeated { Err(HintError::Repeated(key.word())) } else { Ok(()) }
     }
@@ -102,10 +113,12 @@ enum Key {
     Group,
     OnStale,
     After,
+    Log,
 }
 
 impl Key {
-    const ALL: [Key; 6] = [Key::Intent, Key::Consistency, Key::Scope, Key::Group, Key::OnStale, Key::After];
+    const ALL: [Key; 7] =
+        [Key::Intent, Key::Consistency, Key::Scope, Key::Group, Key::OnStale, Key::After, Key::Log];
 
     fn word(self) -> &'static str {
         match self {
@@ -115,6 +128,7 @@ impl Key {
             Key::Group => "key",
             Key::OnStale => "on_stale",
             Key::After => "after",
+            Key::Log => "log",
         }
     }
 
@@ -160,12 +174,20 @@ fn sqlcommenter(comment: &str) -> Result<Hints, HintError> {
         let Some((key, value, behind)) = pair(rest) else {
             return if hints.is_empty() { Ok(hints) } else { Err(HintError::Malformed(rest.into())) };
         };
-        if let Some(key) = Key::parse(&decoded(key)) {
+        let key = decoded(key);
+        if key == "traceparent" {
+            hints.trace = TraceParent::parse(&decoded(value));
+        } else if let Some(key) = Key::parse(&key).filter(|key| is_ours(*key, value)) {
             hints.set(key, &decoded(&value.replace("\\'", "'")))?;
         }
         rest = behind;
     }
     Ok(hints)
+}
+
+/// Whether a key of a comment that anybody can write is meant for us: many a thing is called a log.
+fn is_ours(key: Key, value: &str) -> bool {
+    key != Key::Log || Logged::parse(&decoded(value)).is_some()
 }
 
 /// The first `key='value'` of a text, and what is behind it and its comma.

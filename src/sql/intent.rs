@@ -18,6 +18,18 @@ words! {
     }
 }
 
+words! {
+    /// What the log says of a statement, beside what it says anyway.
+    #[derive(Default)]
+    pub enum Logged {
+        /// Where it goes, and why.
+        Route = "route",
+        /// Nothing.
+        #[default]
+        Off = "off",
+    }
+}
+
 /// What a read is promised to see. Written `bounded(5s)` where there is a duration.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Level {

@@ -61,6 +61,8 @@ impl Locked {
             key: hints.key.clone().filter(|_| free(Lockable::Key)),
             on_stale: hints.on_stale.filter(|_| free(Lockable::OnStale)),
             after: hints.after.clone(),
+            log: hints.log,
+            trace: hints.trace,
         }
     }
 }
@@ -115,6 +117,7 @@ mod tests {
             key: Some("a".into()),
             on_stale: Some(OnStale::Error),
             after: Some("1/1/0/1".into()),
+            ..Hints::default()
         };
         assert_eq!(Locked::default().allowed(&hints), hints);
         let all: Locked = Lockable::ALL.into_iter().collect();

@@ -19,6 +19,7 @@ mod lexer;
 mod locked;
 mod prepared;
 pub mod shape;
+mod trace_parent;
 pub(crate) mod words;
 
 pub use classify::{
@@ -27,9 +28,10 @@ pub use classify::{
 };
 pub use explained::explained;
 pub use hint::{HintError, Hints};
-pub use intent::{Intent, Level, OnStale, Scope};
+pub use intent::{Intent, Level, Logged, OnStale, Scope};
 pub use lexer::Strings;
 pub use locked::{Lockable, Locked};
 pub use prepared::{Deallocated, deallocated, executed};
 pub use shape::{HintComments, Scan, ShapeKey, Shaper, redact, redact_with};
+pub use trace_parent::TraceParent;
 pub use words::UnknownWord;

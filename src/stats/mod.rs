@@ -1,13 +1,15 @@
 //! Counters and gauges: what is counted, under which name, and nothing else.
 //!
-//! Owns the names of the metrics (`docs/operations.md` lists them). Handles are made once and are plain atomics
+//! Owns the names of the metrics (`docs/metrics.md` lists them). Handles are made once and are plain atomics
 //! afterwards; there is no global recorder, so that two proxies can live in one process.
 
 mod cancels;
 mod database;
 mod histogram;
 mod logins;
+mod shapes;
 mod tally;
+mod timing;
 
 use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
@@ -16,7 +18,9 @@ pub use cancels::{CancelOutcome, CancelSource, CancelStats};
 pub use database::{DatabaseStats, Timeout, Waited};
 pub use histogram::Histogram;
 pub use logins::{LoginRefusal, Logins};
+pub use shapes::{Ran, ShapeStats, ShapeView, Shapes};
 pub use tally::{Blocker, Tally};
+pub use timing::{Timing, Took, Totals};
 
 const METADATA: Metadata<'static> = Metadata::new("tidegate", Level::INFO, None);
 
@@ -91,6 +95,8 @@ const COUNTERS: &[(&str, &str)] = &[
     ("tidegate_logins_total", "Logins by outcome, and by why they were refused."),
     ("tidegate_tls_handshakes_total", "TLS handshakes of clients, by outcome."),
     ("tidegate_cancel_requests_total", "Cancel requests, by where they came from and what became of them."),
+    ("tidegate_failovers_total", "Changes of the primary."),
+    ("tidegate_spans_total", "Spans of statements, by what became of them."),
     ("tidegate_panics_total", "Sessions ended by a fault of the proxy."),
 ];
 
@@ -143,6 +149,40 @@ pub const HISTOGRAMS: [(&str, &str); 2] = [
     ),
     ("tidegate_wait_seconds", "Reads that waited, by for how long."),
 ];
+
+/// The histograms of a database by target and reason: see [`Timing::write`].
+pub const STATEMENT_SECONDS: (&str, &str) = (
+    "tidegate_statement_seconds",
+    "Statements by how long they took, from arrival to the last byte of the answer.",
+);
+
+/// What is rendered of a database's [`Totals`], as counters.
+pub const TOTALS: [(&str, &str, fn(&Totals) -> f64); 4] = [
+    (
+        "tidegate_transaction_seconds_total",
+        "Time of transactions, and of statements outside one.",
+        |totals| totals.transaction_time.as_secs_f64(),
+    ),
+    ("tidegate_unsent_seconds_total", "Time of statements before they were sent to a server.", |totals| {
+        totals.wait_time.as_secs_f64()
+    }),
+    ("tidegate_received_bytes_total", "Bytes received from clients.", |totals| totals.received as f64),
+    ("tidegate_sent_bytes_total", "Bytes sent to clients.", |totals| totals.sent as f64),
+];
+
+/// A metric of this type, from its name and what it says.
+fn of(
+    kind: &'static str,
+) -> impl Fn(&(&'static str, &'static str)) -> (&'static str, &'static str, &'static str) {
+    move |(name, help)| (*name, kind, *help)
+}
+
+/// Every metric: its name, its type as Prometheus calls it, and what it says.
+pub fn metrics() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
+    let totals = TOTALS.iter().map(|(name, help, _)| (*name, "counter", *help));
+    let histograms = HISTOGRAMS.iter().chain([&STATEMENT_SECONDS]).map(of("histogram"));
+    COUNTERS.iter().map(of("counter")).chain(GAUGES.iter().map(of("gauge"))).chain(histograms).chain(totals)
+}
 
 impl Stats {
     /// A counter with these labels.

@@ -189,6 +189,8 @@ pub struct ErrorFields<'a> {
     pub code: &'a [u8],
     /// Primary message, in the server's language.
     pub message: &'a [u8],
+    /// What else it says, in the server's language.
+    pub detail: &'a [u8],
     /// The function in PostgreSQL's source that raised it: never translated.
     pub routine: &'a [u8],
 }
@@ -204,6 +206,7 @@ impl<'a> ErrorFields<'a> {
                 b'V' => fields.severity = value,
                 b'C' => fields.code = value,
                 b'M' => fields.message = value,
+                b'D' => fields.detail = value,
                 b'R' => fields.routine = value,
                 _ => {}
             }

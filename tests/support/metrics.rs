@@ -1,7 +1,9 @@
 //! Metrics as Prometheus reads them.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
+use std::path::Path;
 
 use super::PATIENCE;
 
@@ -46,4 +48,26 @@ pub fn sum(text: &str, name: &str, labels: &[&str]) -> f64 {
         })
         // An empty sum() is -0.
         .fold(0.0, |sum, value| sum + value)
+}
+
+/// A row of the table in the documentation.
+pub struct Row {
+    pub kind: String,
+    pub labels: BTreeSet<String>,
+}
+
+/// Every metric in `docs/metrics.md`, by name.
+pub fn documented() -> BTreeMap<String, Row> {
+    let page = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/metrics.md");
+    let page = std::fs::read_to_string(page).unwrap();
+    let rows = page.lines().filter(|line| line.starts_with("| `tidegate_"));
+    let row = |line: &str| {
+        let cells: Vec<_> = line.trim_matches('|').split('|').map(str::trim).collect();
+        let [name, kind, unit, labels, meaning, ..] = cells[..] else { panic!("five columns: {line}") };
+        assert!(!unit.is_empty() && !meaning.is_empty(), "{line}");
+        let labels = labels.split(", ").filter(|label| *label != "–");
+        let labels = labels.map(|label| label.trim_matches('`').to_owned()).collect();
+        (name.trim_matches('`').to_owned(), Row { kind: kind.to_owned(), labels })
+    };
+    rows.map(row).collect()
 }

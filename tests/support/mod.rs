@@ -16,6 +16,7 @@ pub mod balancer;
 pub mod cutting;
 pub mod faulty;
 pub mod metrics;
+pub mod otlp;
 pub mod patroni;
 pub mod proxy;
 pub mod raw;

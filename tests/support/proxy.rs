@@ -14,7 +14,7 @@ use tidegate::local::{LocalCluster, Login};
 use super::{PATIENCE, metrics};
 
 /// What Tidegate would otherwise take from the environment of the tests.
-const FOREIGN_SETTINGS: [&str; 24] = [
+const FOREIGN_SETTINGS: [&str; 27] = [
     "DATABASE_URL",
     "DATABASE_URL_FILE",
     "PGPASSFILE",
@@ -31,6 +31,9 @@ const FOREIGN_SETTINGS: [&str; 24] = [
     "TIDEGATE_LISTEN",
     "TIDEGATE_LOCALITY",
     "TIDEGATE_LOG",
+    "TIDEGATE_LOG_FORMAT",
+    "TIDEGATE_OTLP_ENDPOINT",
+    "TIDEGATE_TRACE_SAMPLE",
     "TIDEGATE_PEER_ID",
     "TIDEGATE_SSL",
     "TIDEGATE_SSL_CA_FILE",

@@ -55,7 +55,7 @@ fn parameters() {
          &tidegate_primary_read_overflow=error&tidegate_client_auth=scram&tidegate_max_clients=9\
          &tidegate_prepared_statements_per_server=8&tidegate_startup_timeout=1min&tidegate_failover_timeout=7&tidegate_query_timeout=30\
          &tidegate_idle_in_transaction_timeout=500ms&tidegate_client_idle_timeout=off&tidegate_server_lifetime=2h\
-         &tidegate_server_idle_timeout=0&tidegate_min_connections=3&tidegate_max_user_client_connections=4&tidegate_long_pin=1min&tidegate_database_connection_limit=30\
+         &tidegate_server_idle_timeout=0&tidegate_min_connections=3&tidegate_max_user_client_connections=4&tidegate_long_pin=1min&tidegate_slow_statement=200ms&tidegate_database_connection_limit=30\
          &tidegate_dns_interval=off&tidegate_patroni_interval=300ms&tidegate_discover_replicas=true&tidegate_discovered_port=6000\
          &tidegate_slow_start=5s&tidegate_max_replica_lag=2s&tidegate_max_error_percent=20&tidegate_max_latency_factor=off\
          &tidegate_max_holdback=30s",
@@ -87,6 +87,7 @@ fn parameters() {
         min_connections: 3,
         long_pin: Some(Duration::from_mins(1)),
         max_client_connections: Some(4),
+        slow_statement: Some(Duration::from_millis(200)),
     };
     assert_eq!(database.users[0].limits, limits);
     let topology = TopologySettings {

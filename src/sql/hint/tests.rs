@@ -15,7 +15,7 @@ fn own_comments() {
     assert_eq!(read("/* tidegate: intent=primary */ select 1"), Ok(intent(Intent::Primary)));
     assert_eq!(read("select 1 /*TideGate:intent = 'REPLICA' ,*/ + 2"), Ok(intent(Intent::Replica)));
     let all = "select /* tidegate: intent=primary, consistency=bounded(2s), scope=key, key='tenant 7',\
-               on_stale=wait(5ms), after=7/1/0/16B3748 */ 1";
+               on_stale=wait(5ms), after=7/1/0/16B3748, log=route */ 1";
     let expected = Hints {
         intent: Some(Intent::Primary),
         consistency: Some(Level::Bounded(Duration::from_secs(2))),
@@ -23,6 +23,8 @@ fn own_comments() {
         key: Some("tenant 7".into()),
         on_stale: Some(OnStale::Wait(Duration::from_millis(5))),
         after: Some("7/1/0/16B3748".into()),
+        log: Some(Logged::Route),
+        trace: None,
     };
     assert_eq!(read(all), Ok(expected));
     assert_eq!(read("/* tidegate: */ select 1"), Ok(Hints::default()));
@@ -36,7 +38,7 @@ fn mistakes_in_own_comments_are_reported() {
         ("/* tidegate: scope= */ select 1", "\"\" is no scope"),
         (
             "/* tidegate: intend=primary */ select 1",
-            "there is no hint \"intend\" (there are intent, consistency, scope, key, on_stale and after)",
+            "there is no hint \"intend\" (there are intent, consistency, scope, key, on_stale, after and log)",
         ),
         ("/* tidegate: primary */ select 1", "a hint must be \"key=value\", not \"primary\""),
         ("/* tidegate: intent=primary, intent=replica */ select 1", "the hint \"intent\" is given twice"),
@@ -115,4 +117,18 @@ fn mistakes_in_sqlcommenter_comments_are_reported() {
     assert_eq!(read("select 1 /*intent='writer'*/"), Err(unknown));
     assert_eq!(read("select 1 /*intent='primary',x=*/"), Err(HintError::Malformed("x=".into())));
     assert_eq!(read("select 1 /*intent='primary',intent='primary'*/"), Err(HintError::Repeated("intent")));
+}
+
+#[test]
+fn an_applications_trace_is_no_hint_and_no_mistake() {
+    let parent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let read_parent =
+        |sql: String| read(&sql).map(|hints| (hints.trace.map(|trace| trace.sampled), hints.is_empty()));
+    let route = "route='%2Fpolls',";
+    assert_eq!(read_parent(format!("select 1 /*{route}traceparent='{parent}'*/")), Ok((Some(true), true)));
+    assert_eq!(read_parent(format!("select 1 /*traceparent='{parent}' and more*/")), Ok((None, true)));
+    assert_eq!(read_parent("select 1 /*traceparent='00-x'*/".to_owned()), Ok((None, true)));
+    // Others call something a log, too.
+    assert_eq!(read("select 1 /*log='debug'*/"), Ok(Hints::default()));
+    assert_eq!(read("select 1 /*log='route'*/").unwrap().log, Some(Logged::Route));
 }
