@@ -9,6 +9,7 @@ mod admission;
 mod alike;
 mod alone;
 mod ask;
+mod averages;
 mod build;
 mod cancel;
 mod client;

@@ -165,6 +165,7 @@ impl Session {
         again: Option<Rerun>,
     ) -> Result<(), End> {
         let begun = Instant::now();
+        self.registered.slot.asks(begun);
         if u.summary.leaves.contains(Leaves::SEQUENCE) {
             Box::pin(self.forget_sequences(u.summary.leaves)).await;
         }
