@@ -114,6 +114,8 @@ mod start_up;
 mod tables;
 #[path = "promises/timeouts.rs"]
 mod timeouts;
+#[path = "promises/timing.rs"]
+mod timing;
 #[path = "promises/tls_attacks.rs"]
 mod tls_attacks;
 #[path = "promises/tls_clients.rs"]

@@ -5,6 +5,7 @@
 mod access;
 mod health;
 mod serve;
+mod times;
 
 use std::fmt::Write;
 use std::sync::Arc;
@@ -22,7 +23,6 @@ use crate::cluster;
 use crate::config::Mode;
 use crate::pool::Cause;
 use crate::session::{Database, Passage, PinView, Proxy};
-use crate::stats::HISTOGRAMS;
 
 /// Serves the admin address until the task is dropped.
 pub async fn serve(
@@ -36,6 +36,7 @@ pub async fn serve(
         .route("/metrics", get(metrics))
         .route("/report", get(report))
         .route("/pins", get(pins))
+        .route("/shapes", get(times::shapes))
         .route("/learned", get(learned).delete(forget))
         .layer(middleware::from_fn_with_state(access, guard))
         .with_state(proxy);
@@ -116,8 +117,8 @@ async fn metrics(State(proxy): State<Arc<Proxy>>) -> Response {
     for (name, value) in [("tidegate_known_shapes", shapes), ("tidegate_known_shapes_bytes", bytes)] {
         proxy.stats.gauge(name, &[]).set(value as f64);
     }
-    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], proxy.stats.render() + &histograms(&proxy))
-        .into_response()
+    let text = proxy.stats.render() + &times::render(&proxy);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4")], text).into_response()
 }
 
 /// What nodes are good for is read off at the moment somebody asks.
@@ -165,21 +166,6 @@ fn gauge_marks(proxy: &Proxy, name: &str, database: &Database) {
     let labels = [("database", name)];
     proxy.stats.gauge("tidegate_open_marks", &labels).set(open as f64);
     proxy.stats.gauge("tidegate_marks_bytes", &labels).set(cluster.marks.bytes() as f64);
-}
-
-/// The histograms of all databases, which the recorder does not keep.
-fn histograms(proxy: &Proxy) -> String {
-    let mut text = String::new();
-    let all = proxy.databases();
-    let databases: Vec<_> = all.iter().map(|(name, database)| (name, database.stats.histograms())).collect();
-    for (number, (metric, help)) in HISTOGRAMS.into_iter().enumerate() {
-        let _ = writeln!(text, "# HELP {metric} {help}\n# TYPE {metric} histogram");
-        for (database, histograms) in &databases {
-            let labels = format!("database=\"{}\"", database.replace('\\', "\\\\").replace('"', "\\\""));
-            histograms[number].write(&mut text, metric, &labels);
-        }
-    }
-    text
 }
 
 /// Decisions are tallied apart from the metrics; here they become some.

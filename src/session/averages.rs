@@ -1,4 +1,4 @@
-//! What databases have done, in PgBouncer's terms: since the start, and on average lately.
+//! What databases have done lately, on average, in PgBouncer's terms.
 //!
 //! The averages are those of the last whole period, so that whoever asks twice in between gets the same; until the first
 //! period is over, those since the start.
@@ -9,89 +9,68 @@ use std::time::{Duration, Instant};
 
 use super::lock::lock;
 use super::proxy::{Database, Proxy};
+use crate::stats::Totals;
 
 /// How long a period is: PgBouncer's `stats_period`.
 const PERIOD: Duration = Duration::from_mins(1);
 
-/// What a database has done since the start. Times are in microseconds.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(super) struct Totals {
-    /// Transactions, and statements outside one.
-    pub(super) transactions: u64,
-    pub(super) statements: u64,
-    /// Bytes from clients.
-    pub(super) received: u64,
-    /// Bytes to clients.
-    pub(super) sent: u64,
-    pub(super) transaction_micros: u64,
-    pub(super) statement_micros: u64,
-    /// What clients have waited for server connections.
-    pub(super) wait_micros: u64,
-}
-
-impl Totals {
-    pub(super) fn of(database: &Database) -> Self {
-        let statements = database.stats.tally.decisions().map(|(.., count)| count).sum();
-        Self { statements, ..Self::default() }
-    }
-
-    pub(super) fn plus(&self, other: &Self) -> Self {
-        self.with(other, u64::saturating_add)
-    }
-
-    /// What was done between `before` and this.
-    fn since(&self, before: &Self) -> Self {
-        self.with(before, u64::saturating_sub)
-    }
-
-    fn with(&self, other: &Self, join: impl Fn(u64, u64) -> u64) -> Self {
-        Self {
-            transactions: join(self.transactions, other.transactions),
-            statements: join(self.statements, other.statements),
-            received: join(self.received, other.received),
-            sent: join(self.sent, other.sent),
-            transaction_micros: join(self.transaction_micros, other.transaction_micros),
-            statement_micros: join(self.statement_micros, other.statement_micros),
-            wait_micros: join(self.wait_micros, other.wait_micros),
-        }
-    }
-
-    fn map(&self, each: impl Fn(u64) -> u64) -> Self {
-        self.with(self, |value, _| each(value))
-    }
-}
-
-/// What was done per second, and how long one of it took.
+/// What was done per second, and how long one of it took. Times are in microseconds.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(super) struct Average {
-    pub(super) per_second: Totals,
-    pub(super) transaction_micros: u64,
-    pub(super) statement_micros: u64,
+    /// Transactions per second, and statements outside one.
+    pub(super) transactions: u64,
+    /// Statements per second.
+    pub(super) statements: u64,
+    /// Bytes from clients per second.
+    pub(super) received: u64,
+    /// Bytes to clients per second.
+    pub(super) sent: u64,
+    /// What a transaction took.
+    pub(super) transaction_time: u64,
+    /// What a statement took.
+    pub(super) statement_time: u64,
+    /// What clients have waited per second.
+    pub(super) wait_time: u64,
+}
+
+/// A time in whole microseconds.
+pub(super) fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
 impl Average {
-    fn of(done: &Totals, time: Duration) -> Self {
+    /// Of what was done between two looks, so far apart.
+    fn between(before: &Totals, after: &Totals, time: Duration) -> Self {
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
-        let each = |time: u64, count: u64| time.checked_div(count).unwrap_or(0);
+        let done = |of: fn(&Totals) -> u64| of(after).saturating_sub(of(before));
+        let per_second = |of: fn(&Totals) -> u64| done(of).saturating_mul(1_000) / millis;
+        let each = |time: fn(&Totals) -> u64, of: fn(&Totals) -> u64| done(time).checked_div(done(of)).unwrap_or(0);
         Self {
-            per_second: done.map(|value| value.saturating_mul(1_000) / millis),
-            transaction_micros: each(done.transaction_micros, done.transactions),
-            statement_micros: each(done.statement_micros, done.statements),
+            transactions: per_second(|totals| totals.transactions),
+            statements: per_second(|totals| totals.statements),
+            received: per_second(|totals| totals.received),
+            sent: per_second(|totals| totals.sent),
+            transaction_time: each(|totals| micros(totals.transaction_time), |totals| totals.transactions),
+            statement_time: each(|totals| micros(totals.statement_time), |totals| totals.statements),
+            wait_time: per_second(|totals| micros(totals.wait_time)),
         }
     }
 
     /// Of several databases together.
     pub(super) fn of_all(all: &[Self]) -> Self {
-        let per_second = all.iter().fold(Totals::default(), |sum, one| sum.plus(&one.per_second));
-        let each = |time: fn(&Self) -> u64, count: fn(&Totals) -> u64| {
-            let weighed: u64 =
-                all.iter().map(|one| time(one).saturating_mul(count(&one.per_second))).sum();
-            weighed.checked_div(count(&per_second)).unwrap_or(0)
+        let sum = |of: fn(&Self) -> u64| all.iter().map(of).sum::<u64>();
+        let weighed = |time: fn(&Self) -> u64, of: fn(&Self) -> u64| {
+            let all = all.iter().map(|one| time(one).saturating_mul(of(one))).sum::<u64>();
+            all.checked_div(sum(of)).unwrap_or(0)
         };
         Self {
-            transaction_micros: each(|one| one.transaction_micros, |done| done.transactions),
-            statement_micros: each(|one| one.statement_micros, |done| done.statements),
-            per_second,
+            transactions: sum(|one| one.transactions),
+            statements: sum(|one| one.statements),
+            received: sum(|one| one.received),
+            sent: sum(|one| one.sent),
+            transaction_time: weighed(|one| one.transaction_time, |one| one.transactions),
+            statement_time: weighed(|one| one.statement_time, |one| one.statements),
+            wait_time: sum(|one| one.wait_time),
         }
     }
 }
@@ -122,7 +101,8 @@ impl Averages {
     /// What a database has done on average in the last period.
     pub(super) fn of(&self, database: &Database) -> Average {
         let last = lock(&self.windows).get(&database.settings.name).and_then(|window| window.last);
-        last.unwrap_or_else(|| Average::of(&Totals::of(database), self.begun.elapsed()))
+        let since_start = || Average::between(&Totals::default(), &database.stats.totals(), self.begun.elapsed());
+        last.unwrap_or_else(since_start)
     }
 
     /// A period is over for all databases.
@@ -132,8 +112,8 @@ impl Averages {
         *windows = all
             .map(|(name, totals)| {
                 let last = match before.get(name) {
-                    Some(window) => Average::of(&totals.since(&window.at_begin), now - window.began),
-                    None => Average::of(&totals, now - self.begun),
+                    Some(window) => Average::between(&window.at_begin, &totals, now - window.began),
+                    None => Average::between(&Totals::default(), &totals, now - self.begun),
                 };
                 (name.to_owned(), Window { began: now, at_begin: totals, last: Some(last) })
             })
@@ -149,7 +129,7 @@ pub(super) async fn keep(proxy: Arc<Proxy>) {
         tokio::select! {
             at = turns.tick() => {
                 let all = Arc::clone(&proxy.databases());
-                let totals = all.values().map(|database| (&*database.settings.name, Totals::of(database)));
+                let totals = all.values().map(|database| (&*database.settings.name, database.stats.totals()));
                 proxy.averages.turn(at.into_std(), totals);
             }
             _ = stopping.wait_for(|stop| *stop) => return,
@@ -162,7 +142,8 @@ mod tests {
     use super::*;
 
     fn totals(statements: u64, micros: u64) -> Totals {
-        Totals { statements, statement_micros: micros, received: 10 * statements, ..Totals::default() }
+        let statement_time = Duration::from_micros(micros);
+        Totals { statements, statement_time, received: 10 * statements, ..Totals::default() }
     }
 
     #[test]
@@ -171,10 +152,10 @@ mod tests {
         let last = || lock(&averages.windows)["app"].last.unwrap_or_default();
         let at = |seconds| averages.begun + Duration::from_secs(seconds);
         averages.turn(at(60), [("app", totals(600, 60_000))].into_iter());
-        assert_eq!((last().per_second.statements, last().statement_micros), (10, 100));
+        assert_eq!((last().statements, last().statement_time), (10, 100));
         averages.turn(at(120), [("app", totals(600 + 6_000, 60_000 + 120_000))].into_iter());
-        assert_eq!((last().per_second.statements, last().per_second.received), (100, 1_000));
-        assert_eq!(last().statement_micros, 20);
+        assert_eq!((last().statements, last().received), (100, 1_000));
+        assert_eq!(last().statement_time, 20);
         averages.turn(at(180), [("app", totals(6_600, 180_000))].into_iter());
         assert_eq!(last(), Average::default(), "nothing was done");
         // A database that is removed is forgotten.
@@ -184,10 +165,9 @@ mod tests {
 
     #[test]
     fn times_of_several_databases_are_weighed() {
-        let second = Duration::from_secs(1);
-        let (fast, slow) = (Average::of(&totals(90, 900), second), Average::of(&totals(10, 10_000), second));
-        let all = Average::of_all(&[fast, slow]);
-        assert_eq!((all.per_second.statements, all.statement_micros), (100, 109));
+        let of = |totals| Average::between(&Totals::default(), &totals, Duration::from_secs(1));
+        let all = Average::of_all(&[of(totals(90, 900)), of(totals(10, 10_000))]);
+        assert_eq!((all.statements, all.statement_time), (100, 109));
         assert_eq!(Average::of_all(&[]), Average::default());
     }
 }

@@ -37,6 +37,8 @@ pub(super) struct Client {
     /// Where it comes from, without the port.
     address: Peer,
     presence: Presence,
+    /// Bytes that were read from it and written to it, since that was asked for last.
+    traffic: (u64, u64),
     /// How often it was found not to have taken anything since it took something last.
     waited_for: u8,
     /// What the client has sent and is not dealt with yet.
@@ -52,6 +54,7 @@ impl Client {
             address,
             presence: Presence::Here,
             waited_for: 0,
+            traffic: (0, 0),
             inbox: BytesMut::new(),
             outbox: BytesMut::new(),
         }
@@ -173,7 +176,9 @@ impl Client {
             Presence::Deaf => Ok(0),
             Presence::Silent | Presence::Gone => return Poll::Pending,
         };
-        if !matches!(read, Ok(1..)) {
+        if let Ok(n @ 1..) = read {
+            self.traffic.0 += n as u64;
+        } else {
             self.presence = if self.is_deaf() { Presence::Gone } else { Presence::Silent };
         }
         Poll::Ready(read)
@@ -183,7 +188,7 @@ impl Client {
     pub(super) fn poll_flush(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         while !self.outbox.is_empty() {
             let n = std::task::ready!(Self::write(&mut self.stream, &mut self.presence, cx, &self.outbox));
-            self.waited_for = 0;
+            self.has_taken(n);
             self.outbox.advance(n);
         }
         shrink(&mut self.outbox);
@@ -193,10 +198,20 @@ impl Client {
     /// Sends some of `bytes`, which lie elsewhere. The outbox must be empty.
     pub(super) fn poll_write(&mut self, cx: &mut Context<'_>, bytes: &[u8]) -> Poll<usize> {
         let written = Self::write(&mut self.stream, &mut self.presence, cx, bytes);
-        if written.is_ready() {
-            self.waited_for = 0;
+        if let Poll::Ready(n) = written {
+            self.has_taken(n);
         }
         written
+    }
+
+    fn has_taken(&mut self, n: usize) {
+        self.waited_for = 0;
+        self.traffic.1 += n as u64;
+    }
+
+    /// Bytes that were read from it and written to it, encrypted or not, since this was asked last.
+    pub(super) fn take_traffic(&mut self) -> (u64, u64) {
+        std::mem::take(&mut self.traffic)
     }
 
     /// How many of the bytes that were to be sent last must be given again before any others: see [`Stream::owed`].

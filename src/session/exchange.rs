@@ -127,6 +127,11 @@ impl Exchange {
         self.unsynced && self.executing > 0
     }
 
+    /// Whether the end of everything that was run has been told, and nothing more comes until the client goes on.
+    pub(super) fn has_told_all(&self) -> bool {
+        self.unsynced && self.executing == 0
+    }
+
     /// The client has ended the COPY data it sends.
     pub(super) fn copy_ended(&mut self) {
         self.copy = Copy::None;

@@ -19,6 +19,7 @@ impl Session {
         status: TransactionStatus,
         told: bool,
     ) -> Result<(), End> {
+        self.answered(client, status, told);
         self.acknowledge(status == TransactionStatus::Idle);
         self.note_own_change(status);
         let Some(l) = &self.leased else { return Ok(()) };

@@ -8,7 +8,7 @@ use crate::cluster::catalog::Keeper;
 use crate::routing::Reason;
 use crate::sql::catalog::{Does, Tables};
 use crate::sql::{Cause, Class, Parsed, Statement};
-use crate::stats::{Blocker, Tally};
+use crate::stats::{Blocker, Ran, ShapeStats, Shapes, Tally};
 
 /// Bytes an entry of a map takes beside its value, about.
 const ENTRY: usize = 64;
@@ -19,11 +19,13 @@ pub(super) struct Told {
     parsed: Parsed,
     /// The text without its literals, for logs; cut where it is long.
     shape: Arc<str>,
+    /// Of the whole of it.
+    digest: u64,
 }
 
 impl Told {
-    pub(super) fn new(parsed: Parsed, shape: &str) -> Arc<Self> {
-        Arc::new(Self { parsed, shape: shape.into() })
+    pub(super) fn new(parsed: Parsed, shape: &str, digest: u64) -> Arc<Self> {
+        Arc::new(Self { parsed, shape: shape.into(), digest })
     }
 
     /// Whether every text of the same shape tells the same.
@@ -52,12 +54,13 @@ pub(super) struct Known {
     refused: AtomicBool,
     writes: AtomicBool,
     blocker: OnceLock<Arc<Blocker>>,
+    stats: OnceLock<Arc<ShapeStats>>,
 }
 
 impl Known {
     /// Of what was not read, or is not kept.
     pub(super) fn unread(statement: Statement) -> Arc<Self> {
-        let told = Told::new(Parsed::from(statement.clone()), "");
+        let told = Told::new(Parsed::from(statement.clone()), "", 0);
         Self::new(told, Arc::default(), statement, 0)
     }
 
@@ -71,6 +74,7 @@ impl Known {
             refused: AtomicBool::new(false),
             writes: AtomicBool::new(false),
             blocker: OnceLock::new(),
+            stats: OnceLock::new(),
         })
     }
 
@@ -156,6 +160,16 @@ impl Known {
             tally.blocker(&name, &self.shape)
         };
         (refused || named).then(|| self.blocker.get_or_init(new))
+    }
+
+    /// A statement of this shape was run, in the database whose shapes these are.
+    pub(super) fn ran(&self, shapes: &Shapes, ran: Ran) {
+        if self.shape.is_empty() {
+            // Shared by databases.
+            return shapes.ran_unshaped(ran);
+        }
+        let stats = self.stats.get_or_init(|| shapes.of(self.told.digest, &self.shape));
+        shapes.ran(stats, ran);
     }
 
     /// Forgets what was learned.

@@ -16,6 +16,7 @@ use super::names::Renamed;
 use super::pins::Pins;
 use super::statements::Prepared;
 use super::summary::{Blank, Summary};
+use super::timing::Run;
 use super::touch::Touching;
 use crate::cluster::Outstanding;
 use crate::pool::Lease;
@@ -47,6 +48,8 @@ pub(super) struct Leased {
     /// Room in the primary's budget for reads that no replica was fresh enough for.
     pub(super) room: Option<OwnedSemaphorePermit>,
     pub(super) fate: Fate,
+    /// When the first message of the transaction at hand arrived.
+    pub(super) since: Instant,
     /// The message that began a READ ONLY transaction, as long as nothing else was done in it.
     pub(super) opening: Option<Box<[u8]>>,
     pub(super) turn: Turn,
@@ -104,7 +107,10 @@ pub(super) struct Turn {
     pub(super) reported: Vec<(String, String)>,
     /// What the client is told in place of the error the server was made to give.
     pub(super) stand_in: Option<StandIn>,
+    /// When the server was sent it.
     pub(super) begun: Instant,
+    /// Until it is answered in full, and was counted.
+    pub(super) run: Option<Run>,
     /// How often the segment has been run before.
     pub(super) runs: u8,
 }
@@ -165,6 +171,7 @@ impl Leased {
         // Until a segment is sent; the clock is not looked at for it.
         let turn = Turn::begin(blank.summary, lease.created);
         Self {
+            since: lease.created,
             lease,
             node,
             serves_as,
@@ -309,6 +316,7 @@ impl Turn {
             reported: Vec::new(),
             stand_in: None,
             begun,
+            run: None,
             runs: 0,
         }
     }

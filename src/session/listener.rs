@@ -152,6 +152,7 @@ async fn leave(mut served: Box<Served>, end: End) {
         session.part().await;
     }
     farewell(client, end).await;
+    session.moved(client);
 }
 
 /// Tells the client why, if there is something to tell and it takes it.

@@ -4,6 +4,7 @@
 //! server connection that works for them. Decisions are made in `routing`; this module gathers what they need and
 //! carries them out. It must not know how servers are found or watched.
 
+mod account;
 mod accounts;
 mod admission;
 mod alike;
@@ -71,6 +72,7 @@ mod statements;
 mod stock;
 mod summary;
 mod timer;
+mod timing;
 mod told;
 mod touch;
 mod turn;

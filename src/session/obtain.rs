@@ -258,7 +258,8 @@ impl Session {
         due: String,
     ) {
         let blank = self.blanks.for_lease();
-        self.leased = Some(Leased { due, tenure, ..Leased::new(lease, node, serves_as, blank) });
+        self.leased =
+            Some(Leased { due, tenure, since: self.arrived, ..Leased::new(lease, node, serves_as, blank) });
     }
 
     /// Whether the session would find on the connection what a new server session has not.

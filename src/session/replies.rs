@@ -4,6 +4,7 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::atomic::Ordering;
 use std::task::Poll;
+use std::time::Instant;
 
 use super::client::Client;
 use super::exchange::Seen;
@@ -173,6 +174,11 @@ impl Session {
                 if l.serves_as == ServesAs::Writer && l.turn.summary.count > 1 {
                     self.mark();
                 }
+                self.statement_ended();
+            }
+            Backend::EmptyQueryResponse | Backend::PortalSuspended => {
+                l.commit(client);
+                self.statement_ended();
             }
             Backend::NotificationResponse => {
                 l.commit(client);
@@ -264,6 +270,9 @@ impl Session {
                 l.scanned += len;
             }
         }
+        if self.leased.as_ref().is_some_and(|l| l.exchange.has_told_all()) {
+            self.timed(Instant::now());
+        }
         Looked::Next
     }
 
@@ -327,6 +336,9 @@ impl Session {
         let wrote = l.serves_as == ServesAs::Writer;
         // What was kept to be run again will not be.
         l.commit(client);
+        l.turn.answer = Answer::Failed;
+        self.timed(Instant::now());
+        let Some(l) = &mut self.leased else { return Ok(()) };
         l.hand_over(client);
         let ready_owed = !l.exchange.is_ready();
         let in_pipeline = l.exchange.is_unsynced();

@@ -8,7 +8,7 @@ use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::task::{Context, Poll, Waker};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use bytes::Buf;
 
@@ -87,6 +87,8 @@ pub(super) struct Session {
     pub(super) ruled: Ruled,
     /// How the last statement was decided.
     pub(super) last_route: Option<Box<Route>>,
+    /// When the message at hand arrived.
+    pub(super) arrived: Instant,
     /// Bytes of a message of the client that are still to be passed on, or dropped.
     passing: Passing,
     /// After an error of the proxy's own in the extended protocol: everything up to Sync is skipped.
@@ -160,6 +162,7 @@ impl Session {
             standing: None,
             ruled: Ruled::default(),
             last_route: None,
+            arrived: Instant::now(),
             passing: Passing::Nothing,
             skipping: false,
             dice: rand::random(),
@@ -242,6 +245,7 @@ impl Session {
             }
             return Ok(false);
         };
+        self.arrived = Instant::now();
         match step {
             Step::Segment { len, ending } => self.take_segment(client, len, ending).await?,
             Step::Drop { .. } | Step::Large { kind: Frontend::CopyData, .. } if self.may_ask_for_copy() => {

@@ -181,9 +181,10 @@ impl Statements {
         }
         let parsed = parse(text, strings).await;
         if !parsed.belongs_to_shape() {
-            return Told::new(parsed, "");
+            return Told::new(parsed, "", 0);
         }
-        let told = Told::new(parsed, &shape_of(text, strings));
+        let (shape, digest) = shape_of(text, strings);
+        let told = Told::new(parsed, &shape, digest);
         lock(&self.told).insert(key, Arc::clone(&told), told.bytes());
         told
     }
@@ -301,11 +302,13 @@ async fn parse(text: &[u8], strings: Strings) -> Parsed {
     parsed.unwrap_or_else(|_| Parsed::from(Statement::unreadable()))
 }
 
-/// The text without its literals, as far as it is worth keeping.
-fn shape_of(text: &[u8], strings: Strings) -> String {
+/// The text without its literals, as far as it is worth keeping, and a digest of more of it: long lists of columns
+/// begin alike.
+fn shape_of(text: &[u8], strings: Strings) -> (String, u64) {
     let start = text.get(..PARSE_INLINE).unwrap_or(text);
     let redacted = std::str::from_utf8(start).map(|text| sql::redact_with(text, strings)).unwrap_or_default();
-    redacted.chars().take(SHAPE_CHARS).collect()
+    let digest = FxBuildHasher.hash_one((text.len() > start.len(), &redacted));
+    (redacted.chars().take(SHAPE_CHARS).collect(), digest)
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use super::pins::PINNING;
 use super::segment::Ending;
 use super::serve::Session;
 use super::summary::Summary;
+use super::timing::Run;
 use super::understand::Understood;
 use crate::config::Mode;
 use crate::routing::{Decision, Doubt, Held, Reason, Request, Stale, Target, Wants, route};
@@ -164,8 +165,7 @@ impl Session {
         ending: Ending,
         again: Option<Rerun>,
     ) -> Result<(), End> {
-        let begun = Instant::now();
-        self.registered.slot.asks(begun);
+        self.registered.slot.asks(self.arrived);
         if u.summary.leaves.contains(Leaves::SEQUENCE) {
             Box::pin(self.forget_sequences(u.summary.leaves)).await;
         }
@@ -183,13 +183,25 @@ impl Session {
             client.inbox.advance(len);
             return Ok(());
         }
-        self.account_for(client, &u.summary, taken);
+        let begun = Instant::now();
+        self.account_for(client, &u.summary, taken, begun);
         self.touch(&u.summary);
-        let Self { leased, items, plan, .. } = self;
+        let Self { leased, items, plan, arrived, .. } = self;
         let Some(leased) = leased else { return Ok(()) };
+        let mut run = Run {
+            arrived: *arrived,
+            sent: begun,
+            reason: taken.decision.reason,
+            statements: u.summary.count,
+            ended: 0,
+        };
+        if leased.exchange.is_settled() {
+            leased.since = *arrived;
+        }
         if leased.exchange.is_unsynced() {
             // What was sent before it, without a Sync, may have left something, and is noted with it.
             u.summary.leaves |= leased.turn.summary.leaves;
+            run = run.after(leased.turn.run);
         }
         let begins =
             u.summary.wants == Wants::ReadOnlyTransaction && ending == Ending::Query && u.summary.count == 1;
@@ -234,6 +246,7 @@ impl Session {
             reported: Vec::new(),
             stand_in,
             begun,
+            run: Some(run),
         };
         self.blanks.put_back(std::mem::replace(&mut leased.turn, turn).summary);
         Ok(())
@@ -251,55 +264,6 @@ impl Session {
         leased.exchange.began();
         self.leased = Some(leased);
         Ok(())
-    }
-
-    /// Counts a decision, keeps it for who asks, and tells the client of it where it wants to know.
-    fn account_for(&mut self, client: &mut Client, summary: &Summary, taken: Taken) {
-        let trace = self.settings.steering.trace;
-        let Some(leased) = &mut self.leased else { return };
-        if trace {
-            // What was said before comes first.
-            leased.hand_over(client);
-        }
-        let (node, reason) = (leased.node.node().id, taken.decision.reason);
-        let stats = &self.database.stats;
-        let on_replica = leased.serves_as == ServesAs::Replica;
-        stats.ran(node.0, on_replica, reason, summary.count);
-        if reason == Reason::Stale {
-            stats.prevented.increment(summary.count);
-        }
-        let now = self.database.cluster.clock.now();
-        if on_replica {
-            stats.served(now.since(leased.node.node().horizon()), summary.count);
-        }
-        self.tally(summary, taken, on_replica);
-        self.remember(summary, taken, Some(node), now);
-        if let Some(route) = self.last_route.as_ref().filter(|_| trace) {
-            let text = format!("tidegate: {}", self.headline(route));
-            encode::notice(&mut client.outbox, &text, &route.why().join("\n"));
-        }
-    }
-
-    /// Counts a decision for the report.
-    fn tally(&self, summary: &Summary, taken: Taken, on_replica: bool) {
-        let Decision { target, reason } = taken.would.unwrap_or(taken.decision);
-        let tally = &self.database.stats.tally;
-        let to_replica = match target {
-            Target::Replica(_) | Target::Wait(_) => true,
-            Target::Primary | Target::Nowhere => false,
-            Target::Held => on_replica,
-        };
-        tally.decided(to_replica, reason, summary.count);
-        if matches!(reason, Reason::Fresh | Reason::Strong | Reason::Stale) && !self.view.is_empty() {
-            let any = self.dice % self.view.len() as u64;
-            let any = usize::try_from(any).ok().and_then(|any| self.view.get(any));
-            tally.read(any.is_some_and(|replica| replica.horizon < summary.need.mark), summary.count);
-        }
-        if let Some(known) = summary.known.as_ref().filter(|_| !to_replica)
-            && let Some(blocker) = known.blocker(reason, tally)
-        {
-            blocker.add(summary.count);
-        }
     }
 
     /// The decision that is carried out: one to observe sends everything to the primary.

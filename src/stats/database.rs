@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge};
 
-use super::{Histogram, Stats, Tally};
+use super::{Histogram, ShapeView, Shapes, Stats, Tally, Timing, Totals};
 use crate::routing::Reason;
 
 /// The handles of one database.
@@ -28,6 +28,10 @@ pub struct DatabaseStats {
     pub staleness: Arc<Histogram>,
     /// Reads that waited, by for how long.
     pub waits: Arc<Histogram>,
+    /// How long its statements take.
+    pub timing: Arc<Timing>,
+    /// The same by shape.
+    pub shapes: Arc<Shapes>,
     waited: [Counter; Waited::ALL.len()],
 }
 
@@ -121,6 +125,8 @@ impl DatabaseStats {
             replication: stats.gauge("tidegate_replication_connections", &[("database", name)]),
             staleness: Arc::default(),
             waits: Arc::default(),
+            timing: Arc::default(),
+            shapes: Arc::default(),
             waited: Waited::ALL.map(|outcome| {
                 stats.counter("tidegate_waits_total", &[("database", name), ("outcome", outcome.label())])
             }),
@@ -136,6 +142,8 @@ impl DatabaseStats {
             tally: Arc::clone(&self.tally),
             staleness: Arc::clone(&self.staleness),
             waits: Arc::clone(&self.waits),
+            timing: Arc::clone(&self.timing),
+            shapes: Arc::clone(&self.shapes),
             ..Self::new(&self.stats, &self.name, nodes)
         }
     }
@@ -162,6 +170,16 @@ impl DatabaseStats {
     pub fn waited(&self, outcome: Waited, time: Duration) {
         self.waited[outcome as usize].increment(1);
         self.waits.add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX), 1);
+    }
+
+    /// What PgBouncer's `SHOW STATS` counts.
+    pub fn totals(&self) -> Totals {
+        self.timing.totals()
+    }
+
+    /// The shapes that have taken the most time, at most `limit`, the one with the most first.
+    pub fn top_shapes(&self, limit: usize) -> Vec<ShapeView> {
+        self.shapes.top(limit)
     }
 
     /// The histograms, in the order of [`super::HISTOGRAMS`].

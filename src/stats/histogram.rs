@@ -4,7 +4,9 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 /// Upper bounds of the buckets, in nanoseconds; above the last one there is one more.
-const BOUNDS: [u64; 14] = [
+const BOUNDS: [u64; 16] = [
+    100_000,
+    200_000,
     500_000,
     1_000_000,
     2_000_000,
@@ -34,6 +36,11 @@ impl Histogram {
         let bucket = BOUNDS.partition_point(|bound| *bound < nanos);
         self.buckets[bucket].fetch_add(count, Ordering::Relaxed);
         self.sum.fetch_add(nanos.saturating_mul(count), Ordering::Relaxed);
+    }
+
+    /// Whether nothing was counted.
+    pub fn is_empty(&self) -> bool {
+        self.buckets.iter().all(|bucket| bucket.load(Ordering::Relaxed) == 0)
     }
 
     /// Its series in Prometheus' text format, without the lines that describe it. `labels` is like `database="app"`.

@@ -1,6 +1,6 @@
 //! Counters and gauges: what is counted, under which name, and nothing else.
 //!
-//! Owns the names of the metrics (`docs/operations.md` lists them). Handles are made once and are plain atomics
+//! Owns the names of the metrics (`docs/metrics.md` lists them). Handles are made once and are plain atomics
 //! afterwards; there is no global recorder, so that two proxies can live in one process.
 
 mod cancels;
@@ -8,7 +8,9 @@ mod database;
 mod figures;
 mod histogram;
 mod logins;
+mod shapes;
 mod tally;
+mod timing;
 
 use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
@@ -18,7 +20,9 @@ pub use database::{DatabaseStats, Timeout, Waited};
 pub use figures::Figures;
 pub use histogram::Histogram;
 pub use logins::{LoginRefusal, Logins};
+pub use shapes::{Ran, ShapeStats, ShapeView, Shapes};
 pub use tally::{Blocker, Tally};
+pub use timing::{Timing, Took, Totals};
 
 const METADATA: Metadata<'static> = Metadata::new("tidegate", Level::INFO, None);
 
@@ -144,6 +148,26 @@ pub const HISTOGRAMS: [(&str, &str); 2] = [
         "Reads served by replicas, by how far back the replica's horizon lay: what they lacked was younger.",
     ),
     ("tidegate_wait_seconds", "Reads that waited, by for how long."),
+];
+
+/// The histograms of a database by target and reason: see [`Timing::write`].
+pub const STATEMENT_SECONDS: (&str, &str) = (
+    "tidegate_statement_seconds",
+    "Statements by how long they took, from arrival to the last byte of the answer.",
+);
+
+/// What is rendered of a database's [`Totals`], as counters.
+pub const TOTALS: [(&str, &str, fn(&Totals) -> f64); 4] = [
+    (
+        "tidegate_transaction_seconds_total",
+        "Time of transactions, and of statements outside one.",
+        |totals| totals.transaction_time.as_secs_f64(),
+    ),
+    ("tidegate_unsent_seconds_total", "Time of statements before they were sent to a server.", |totals| {
+        totals.wait_time.as_secs_f64()
+    }),
+    ("tidegate_received_bytes_total", "Bytes received from clients.", |totals| totals.received as f64),
+    ("tidegate_sent_bytes_total", "Bytes sent to clients.", |totals| totals.sent as f64),
 ];
 
 impl Stats {

@@ -283,21 +283,38 @@ fn statistics_count_what_was_done() {
     wait_both(&proxy);
     let mut ops = console(&proxy);
     let mut client = Raw::app(proxy.address());
-    let total = |ops: &mut Raw, column: &str| {
-        cell(ops, "show stats", ("database", "app"), column).parse::<u64>().unwrap()
+    let totals = |ops: &mut Raw| {
+        let rows = table(&ops.ok("show stats")).remove(0).into_iter();
+        rows.filter_map(|(name, value)| Some((name, value.parse::<u64>().ok()?))).collect::<BTreeMap<_, _>>()
     };
-    let before = total(&mut ops, "total_query_count");
+    let before = totals(&mut ops);
     client.ok(&format!("create table {s}.t (n int)"));
+    client.ok("begin");
     for _ in 0..10 {
         client.ok(&format!("insert into {s}.t values (1)"));
     }
-    assert_eq!(total(&mut ops, "total_query_count"), before + 11);
-    assert_eq!(total(&mut ops, "total_requests"), before + 11);
-    let of_totals = |ops: &mut Raw, show, column| cell(ops, show, ("database", "app"), column);
-    assert_eq!(of_totals(&mut ops, "show stats_totals", "query_count"), (before + 11).to_string());
-    assert_eq!(cell(&mut ops, "show totals", ("name", "total_query_count"), "value"), (before + 11).to_string());
+    client.ok("select pg_sleep(0.05)");
+    client.ok("commit");
+    let after = totals(&mut ops);
+    let done = |name: &str| after[name] - before[name];
+    assert_eq!((done("total_xact_count"), done("total_query_count"), done("total_requests")), (2, 14, 14));
+    assert!(done("total_received") > 10 * 30 && done("total_sent") > 10 * 20, "{after:?}");
+    assert!(done("total_xact_time") >= done("total_query_time"), "{after:?}");
+    assert!((50_000..5_000_000).contains(&done("total_query_time")), "{after:?}");
+    for (show, key, column) in [("show stats_totals", "database", "query_count"), ("show totals", "name", "value")] {
+        let wanted = if key == "name" { "total_query_count" } else { "app" };
+        assert_eq!(cell(&mut ops, show, (key, wanted), column), after["total_query_count"].to_string(), "{show}");
+    }
     // Until a minute is over, averages are of the time since the start.
-    support::wait_until("there is an average", || of_totals(&mut ops, "show stats_averages", "query_count") != "0");
+    let average = |ops: &mut Raw| cell(ops, "show stats_averages", ("database", "app"), "query_time");
+    support::wait_until("there is an average", || average(&mut ops) != "0");
+    let shapes = table(&ops.ok("show shapes"));
+    let insert = shapes.iter().find(|row| row["shape"].starts_with(&format!("insert into {s}.t"))).unwrap();
+    assert!(insert["shape"].contains("(?)"), "{insert:?}");
+    assert_eq!(["calls", "on_primary", "on_replicas", "errors"].map(|column| insert[column].as_str()), ["10", "10", "0", "0"]);
+    let [total, mean, longest] =
+        ["total_ms", "mean_ms", "longest_ms"].map(|column| insert[column].parse::<f64>().unwrap());
+    assert!(0.0 < mean && mean <= longest && longest <= total, "{insert:?}");
 }
 
 #[test]

@@ -68,6 +68,7 @@ pub(super) static TABLES: &[Table] = &[
     freshness::NODES,
     freshness::FRESHNESS,
     statements::ROUTES,
+    statements::SHAPES,
     statements::LEARNED,
     freshness::PINS,
     stats::STATS,

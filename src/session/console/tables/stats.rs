@@ -2,8 +2,9 @@
 
 use super::inventory::databases;
 use super::{Column, Proxy, Row, Table, numeric, row, text};
-use crate::session::averages::{Average, Totals};
+use crate::session::averages::{Average, micros};
 use crate::session::proxy::Database;
+use crate::stats::Totals;
 
 /// Of PgBouncer's tables, each with names of its own for the same things.
 const TOTAL_NAMES: [&str; 7] = [
@@ -60,7 +61,7 @@ pub(super) const STATS: Table = Table {
     ],
     rows: |proxy| {
         of_databases(proxy, |database| {
-            let done = Totals::of(database);
+            let done = database.stats.totals();
             let mut figures = totals(&done).to_vec();
             figures.extend(average(&proxy.averages.of(database)));
             figures.push(done.statements);
@@ -73,7 +74,7 @@ pub(super) const STATS: Table = Table {
 pub(super) const STATS_TOTALS: Table = Table {
     name: "STATS_TOTALS",
     columns: &ONE_KIND,
-    rows: |proxy| of_databases(proxy, |database| totals(&Totals::of(database)).to_vec()),
+    rows: |proxy| of_databases(proxy, |database| totals(&database.stats.totals()).to_vec()),
     meaning: "the totals alone",
 };
 
@@ -89,9 +90,12 @@ pub(super) const TOTALS: Table = Table {
     columns: &[text("name"), numeric("value")],
     rows: |proxy| {
         let all = databases(proxy);
-        let sum = all.iter().fold(Totals::default(), |sum, database| sum.plus(&Totals::of(database)));
+        let sum = all.iter().fold([0; 7], |sum, database| {
+            let more = totals(&database.stats.totals());
+            std::array::from_fn(|index| sum[index] + more[index])
+        });
         let lately: Vec<_> = all.iter().map(|database| proxy.averages.of(database)).collect();
-        let totals = TOTAL_NAMES.into_iter().zip(totals(&sum));
+        let totals = TOTAL_NAMES.into_iter().zip(sum);
         let averages = AVERAGE_NAMES.into_iter().zip(average(&Average::of_all(&lately)));
         totals.chain(averages).map(|(name, value)| row![name, value]).collect()
     },
@@ -113,21 +117,14 @@ fn totals(totals: &Totals) -> [u64; 7] {
         totals.statements,
         totals.received,
         totals.sent,
-        totals.transaction_micros,
-        totals.statement_micros,
-        totals.wait_micros,
+        micros(totals.transaction_time),
+        micros(totals.statement_time),
+        micros(totals.wait_time),
     ]
 }
 
 fn average(average: &Average) -> [u64; 7] {
-    let Average { per_second, transaction_micros, statement_micros } = average;
-    [
-        per_second.transactions,
-        per_second.statements,
-        per_second.received,
-        per_second.sent,
-        *transaction_micros,
-        *statement_micros,
-        per_second.wait_micros,
-    ]
+    let Average { transactions, statements, received, sent, transaction_time, statement_time, wait_time } =
+        *average;
+    [transactions, statements, received, sent, transaction_time, statement_time, wait_time]
 }
