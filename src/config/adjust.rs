@@ -78,23 +78,36 @@ const ADJUSTABLE: [(&str, Takes); 18] = [
     ("upgrade_timeout", top_time!(upgrade_timeout)),
     ("mode", Takes::Database(|database, value| keep(&mut database.mode, word(value)))),
     ("on_stale", Takes::Database(|database, value| keep(&mut database.on_stale, word(value)))),
-    ("primary_read_limit", Takes::Database(|database, value| {
-        let most = count(value, 0, MOST)?;
-        database.primary_read_limit = Some(most).filter(|most| *most > 0);
-        Ok(())
-    })),
-    ("connection_limit", Takes::Database(|database, value| {
-        // More than a server of PostgreSQL can have makes no sense.
-        keep(&mut database.pool.connection_limit, count(value, 1, 262_143))
-    })),
-    ("max_clients", Takes::Database(|database, value| keep(&mut database.max_clients, count(value, 1, MOST)))),
-    ("pool_timeout", Takes::Database(|database, value| {
-        database.pool.pool_timeout = Some(duration(value)?).filter(|time: &Duration| !time.is_zero());
-        Ok(())
-    })),
-    ("failover_timeout", Takes::Database(|database, value| {
-        keep(&mut database.pool.failover_timeout, duration(value))
-    })),
+    (
+        "primary_read_limit",
+        Takes::Database(|database, value| {
+            let most = count(value, 0, MOST)?;
+            database.primary_read_limit = Some(most).filter(|most| *most > 0);
+            Ok(())
+        }),
+    ),
+    (
+        "connection_limit",
+        Takes::Database(|database, value| {
+            // More than a server of PostgreSQL can have makes no sense.
+            keep(&mut database.pool.connection_limit, count(value, 1, 262_143))
+        }),
+    ),
+    (
+        "max_clients",
+        Takes::Database(|database, value| keep(&mut database.max_clients, count(value, 1, MOST))),
+    ),
+    (
+        "pool_timeout",
+        Takes::Database(|database, value| {
+            database.pool.pool_timeout = Some(duration(value)?).filter(|time: &Duration| !time.is_zero());
+            Ok(())
+        }),
+    ),
+    (
+        "failover_timeout",
+        Takes::Database(|database, value| keep(&mut database.pool.failover_timeout, duration(value))),
+    ),
     ("query_timeout", time!(query_timeout)),
     ("idle_in_transaction_timeout", time!(idle_in_transaction_timeout)),
     ("client_idle_timeout", time!(client_idle_timeout)),
@@ -154,7 +167,10 @@ impl Settings {
 
     fn no_database(&self, name: &str) -> Problem {
         let names: Vec<&str> = self.databases.iter().map(|database| database.name.as_str()).collect();
-        Problem::new(format!("there is no database {}", quoted(name)), format!("There are: {}", names.join(", ")))
+        Problem::new(
+            format!("there is no database {}", quoted(name)),
+            format!("There are: {}", names.join(", ")),
+        )
     }
 }
 
@@ -164,7 +180,10 @@ fn unknown(key: &str) -> Problem {
     let is_setting = keys::file_keys().chain(top::KEYS).chain(top::SECRETS).any(|known| known == key);
     if is_setting {
         let problem = format!("{key} cannot be changed by SET");
-        return Problem::new(problem, format!("Change it in the file and say RELOAD; SET changes {}", listed()));
+        return Problem::new(
+            problem,
+            format!("Change it in the file and say RELOAD; SET changes {}", listed()),
+        );
     }
     let advice = match nearest(key, adjustable()) {
         Some(near) => format!("Did you mean {near}?"),

@@ -53,9 +53,10 @@ pub fn listing(settings: &Settings) -> Vec<Listed> {
         all.extend(items.map(|(key, value)| listed(key, name(key), value, find(&of_defaults, key))));
         for user in &database.users {
             let name = |key: &str| format!("database.{}.user.{}.{key}", database.name, user.name);
-            all.extend(of_user(database, user).map(|(key, value, of_database)| {
-                listed(key, name(key), value, Some(of_database))
-            }));
+            all.extend(
+                of_user(database, user)
+                    .map(|(key, value, of_database)| listed(key, name(key), value, Some(of_database))),
+            );
         }
     }
     all
@@ -133,7 +134,10 @@ fn of_database(database: &DatabaseSettings) -> Vec<Item> {
         ("passfile", text("passfile")),
         ("application_name", application.first().map(|(_, value)| value.clone()).unwrap_or_default()),
         // A setting of an application's own may hold anything.
-        ("options", options.iter().map(|(name, _)| format!("-c {name}={HIDDEN}")).collect::<Vec<_>>().join(" ")),
+        (
+            "options",
+            options.iter().map(|(name, _)| format!("-c {name}={HIDDEN}")).collect::<Vec<_>>().join(" "),
+        ),
         ("sslmode", server_tls.mode.to_string()),
         ("channel_binding", server_tls.channel_binding.to_string()),
         ("sslnegotiation", server_tls.negotiation.to_string()),
@@ -207,7 +211,8 @@ fn of_user(
     ];
     let promised = promised.into_iter().filter_map(|(key, own, of_all)| Some((key, own?, of_all)));
     let own = limits(&user.limits).into_iter().zip(limits(&database.limits));
-    promised.chain(own.filter(|(own, of_all)| own != of_all).map(|((key, own), (_, of_all))| (key, own, of_all)))
+    promised
+        .chain(own.filter(|(own, of_all)| own != of_all).map(|((key, own), (_, of_all))| (key, own, of_all)))
 }
 
 /// Those of how servers' connections are encrypted that only their effect is kept of.

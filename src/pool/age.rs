@@ -147,7 +147,10 @@ mod tests {
         assert_eq!((age.outdated(), age.is_outdated(opened)), (0, false));
         age.retire();
         let after = age.join(age.generation());
-        assert_eq!((age.outdated(), age.is_outdated(opened), age.is_outdated(Instant::now())), (2, true, false));
+        assert_eq!(
+            (age.outdated(), age.is_outdated(opened), age.is_outdated(Instant::now())),
+            (2, true, false)
+        );
         drop(before);
         assert_eq!(age.outdated(), 0);
         age.retire();

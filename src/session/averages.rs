@@ -44,7 +44,8 @@ impl Average {
         let millis = u64::try_from(time.as_millis()).unwrap_or(u64::MAX).max(1);
         let done = |of: fn(&Totals) -> u64| of(after).saturating_sub(of(before));
         let per_second = |of: fn(&Totals) -> u64| done(of).saturating_mul(1_000) / millis;
-        let each = |time: fn(&Totals) -> u64, of: fn(&Totals) -> u64| done(time).checked_div(done(of)).unwrap_or(0);
+        let each =
+            |time: fn(&Totals) -> u64, of: fn(&Totals) -> u64| done(time).checked_div(done(of)).unwrap_or(0);
         Self {
             transactions: per_second(|totals| totals.transactions),
             statements: per_second(|totals| totals.statements),
@@ -101,7 +102,8 @@ impl Averages {
     /// What a database has done on average in the last period.
     pub(super) fn of(&self, database: &Database) -> Average {
         let last = lock(&self.windows).get(&database.settings.name).and_then(|window| window.last);
-        let since_start = || Average::between(&Totals::default(), &database.stats.totals(), self.begun.elapsed());
+        let since_start =
+            || Average::between(&Totals::default(), &database.stats.totals(), self.begun.elapsed());
         last.unwrap_or_else(since_start)
     }
 

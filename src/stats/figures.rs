@@ -19,7 +19,8 @@ impl Figures {
         let has = |figure: &Figure, (key, value): &(&str, &str)| {
             figure.labels.iter().any(|(k, v)| k == key && v == value)
         };
-        let is_meant = |figure: &&Figure| figure.name == name && labels.iter().all(|label| has(figure, label));
+        let is_meant =
+            |figure: &&Figure| figure.name == name && labels.iter().all(|label| has(figure, label));
         let sum: f64 = self.0.iter().filter(is_meant).map(|figure| figure.value).sum();
         // Floats are converted to the nearest number there is.
         sum.round() as u64

@@ -221,9 +221,10 @@ mod tests {
         let all_binary = read(&[&parameters[..], &[0, 1, 0, 1]].concat());
         assert!(all_binary.is_ok_and(|formats| formats.is_binary(0) && formats.is_binary(9)));
         let second = read(&[&parameters[..], &[0, 2, 0, 0, 0, 1]].concat());
-        assert!(second.is_ok_and(|formats| !formats.is_binary(0)
-            && formats.is_binary(1)
-            && !formats.is_binary(2)));
+        assert!(
+            second
+                .is_ok_and(|formats| !formats.is_binary(0) && formats.is_binary(1) && !formats.is_binary(2))
+        );
         for torn in [&[][..], &[0], &[0, 0], &[0, 0, 0, 1], &[0, 0, 0, 1, 0, 0, 0, 9, 1], &[0; 5], &[0; 7]] {
             assert_eq!(read(torn), Err(MALFORMED_BIND), "{torn:?}");
         }

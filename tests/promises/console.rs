@@ -253,6 +253,9 @@ fn tables_tell_what_is_there() {
     assert_eq!((&at_work["ptr"], &*at_work["application_name"]), (&mine["link"], "it's me"));
     let primary = format!("127.0.0.1:{}", shared().primary().port());
     assert_eq!((&at_work["node"], &mine["node"]), (&primary, &primary));
+    support::wait_until("nobody else is there", || {
+        cell(&mut ops, "show pools", ("user", "app"), "cl_active") == "1"
+    });
     let pools = table(&ops.ok("show pools"));
     assert_eq!((pools.len(), &*pools[0]["database"], &*pools[0]["user"]), (1, "app", "app"));
     assert_eq!((&*pools[0]["sv_active"], &*pools[0]["cl_active"], &*pools[0]["nodes"]), ("1", "1", "3"));

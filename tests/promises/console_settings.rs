@@ -10,7 +10,8 @@ use super::{own_with_facts, shared, wait_both};
 /// SHOW CONFIG, by key: value, default, and whether it can be changed.
 fn settings(ops: &mut Raw) -> BTreeMap<String, [String; 3]> {
     let rows = table(&ops.ok("show config")).into_iter();
-    rows.map(|row| (row["key"].clone(), ["value", "default", "changeable"].map(|name| row[name].clone()))).collect()
+    rows.map(|row| (row["key"].clone(), ["value", "default", "changeable"].map(|name| row[name].clone())))
+        .collect()
 }
 
 fn error(answer: &Answer) -> [String; 3] {
@@ -39,10 +40,17 @@ fn settings_are_shown_with_their_defaults() {
         ("pool_mode", ["transaction", "transaction", "yes"]),
         ("listen_port", ["0", "6432", "no"]),
     ] {
-        assert_eq!(all.get(key).unwrap_or_else(|| panic!("no {key}")).each_ref().map(String::as_str), wanted, "{key}");
+        assert_eq!(
+            all.get(key).unwrap_or_else(|| panic!("no {key}")).each_ref().map(String::as_str),
+            wanted,
+            "{key}"
+        );
     }
     let nodes = &all["database.app.nodes"][0];
-    assert!(nodes.contains(&shared().primary().port().to_string()) && nodes.split(", ").count() == 3, "{nodes}");
+    assert!(
+        nodes.contains(&shared().primary().port().to_string()) && nodes.split(", ").count() == 3,
+        "{nodes}"
+    );
     assert!(all.values().all(|[value, ..]| !value.contains("secret")), "{all:?}");
 }
 
@@ -84,8 +92,18 @@ fn what_cannot_be_set_is_refused_with_what_can() {
     let mut ops = console(&proxy);
     let before = settings(&mut ops);
     for (command, code, message, hint) in [
-        ("set query_timeut = 1", "22023", "there is no setting \"query_timeut\"", "Did you mean query_timeout?"),
-        ("set listen = '0.0.0.0:1'", "22023", "listen cannot be changed by SET", "say RELOAD; SET changes log,"),
+        (
+            "set query_timeut = 1",
+            "22023",
+            "there is no setting \"query_timeut\"",
+            "Did you mean query_timeout?",
+        ),
+        (
+            "set listen = '0.0.0.0:1'",
+            "22023",
+            "listen cannot be changed by SET",
+            "say RELOAD; SET changes log,",
+        ),
         ("set console_password = x", "22023", "console_password cannot be changed by SET", "RELOAD"),
         ("set query_timeout = soon", "22023", "\"soon\" is not a duration", "Write seconds (20)"),
         ("set max_clients = 0", "22023", "is not a whole number from 1", "Write digits only."),

@@ -23,7 +23,12 @@ impl Exporter {
         let address = proxy.address();
         let child = Command::new(EXPORTER)
             .args(["--host", "127.0.0.1", "--port", &own.port().to_string()])
-            .args(["--pgbouncer-host", &address.ip().to_string(), "--pgbouncer-port", &address.port().to_string()])
+            .args([
+                "--pgbouncer-host",
+                &address.ip().to_string(),
+                "--pgbouncer-port",
+                &address.port().to_string(),
+            ])
             .args(["--pgbouncer-user", "app"])
             .env("PGPASSWORD", "secret")
             .stdout(Stdio::null())
@@ -94,7 +99,8 @@ fn the_exporter_of_debian_works_unchanged() {
 fn tools_are_told_a_version_they_can_read() {
     let proxy = with_console("");
     let parameters = [("user", "app"), ("database", "pgbouncer")];
-    let mut tool = Raw::log_in(proxy.address(), super::support::raw::V3_0, &parameters, "secret").ok().unwrap();
+    let mut tool =
+        Raw::log_in(proxy.address(), super::support::raw::V3_0, &parameters, "secret").ok().unwrap();
     let ours = format!("Tidegate {}", env!("CARGO_PKG_VERSION"));
     assert_eq!(tool.ok("SHOW VERSION;").value(), format!("PgBouncer 1.18.0 ({ours})"));
     assert_eq!(console(&proxy).ok("show version").value(), ours);
@@ -105,9 +111,13 @@ struct Whole(u64);
 
 impl<'a> FromSql<'a> for Whole {
     fn from_sql(_: &Type, raw: &'a [u8]) -> Result<Self, Box<dyn std::error::Error + Sync + Send>> {
-        let words: Vec<u64> = raw.chunks(2).map(|word| u64::from(u16::from_be_bytes([word[0], word[1]]))).collect();
+        let words: Vec<u64> =
+            raw.chunks(2).map(|word| u64::from(u16::from_be_bytes([word[0], word[1]]))).collect();
         let [count, weight, 0, 0, digits @ ..] = &words[..] else { return Err("not a whole number".into()) };
-        assert!(usize::try_from(*count)? == digits.len() && (*count == 0 || *weight + 1 == *count), "{words:?}");
+        assert!(
+            usize::try_from(*count)? == digits.len() && (*count == 0 || *weight + 1 == *count),
+            "{words:?}"
+        );
         Ok(Self(digits.iter().fold(0, |number, digit| number * 10_000 + digit)))
     }
 
@@ -125,7 +135,10 @@ fn drivers_get_numbers() {
     block_on(async {
         let client = connect(&url).await;
         let pools = client.query("SHOW POOLS;", &[]).await.unwrap();
-        assert_eq!((pools[0].get::<_, String>("database"), pools[0].get::<_, i32>("pool_size")), ("app".to_owned(), 7));
+        assert_eq!(
+            (pools[0].get::<_, String>("database"), pools[0].get::<_, i32>("pool_size")),
+            ("app".to_owned(), 7)
+        );
         let databases = client.query("show databases", &[]).await.unwrap();
         assert_eq!(databases[0].get::<_, Option<String>>("force_user"), None);
         assert_eq!(databases[0].get::<_, i32>("max_client_connections"), 10_000);
@@ -141,7 +154,10 @@ fn drivers_get_numbers() {
         let statement = client.prepare("show lists").await.unwrap();
         for _ in 0..3 {
             let lists = client.query(&statement, &[]).await.unwrap();
-            assert_eq!((lists[0].get::<_, String>(0), lists[0].get::<_, i32>(1)), ("databases".to_owned(), 1));
+            assert_eq!(
+                (lists[0].get::<_, String>(0), lists[0].get::<_, i32>(1)),
+                ("databases".to_owned(), 1)
+            );
         }
     });
 }

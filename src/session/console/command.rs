@@ -176,7 +176,9 @@ fn words(text: &str) -> Result<Vec<Word>, Mistake> {
             }
             _ => {
                 let mut bare = String::new();
-                while let Some(c) = chars.next_if(|c| !c.is_whitespace() && !matches!(c, ';' | '=' | '"' | '\'')) {
+                while let Some(c) =
+                    chars.next_if(|c| !c.is_whitespace() && !matches!(c, ';' | '=' | '"' | '\''))
+                {
                     bare.push(c);
                 }
                 words.push(Word::Bare(bare));
@@ -284,10 +286,7 @@ fn unknown(words: &[Word]) -> Mistake {
     let help = "SHOW HELP lists what there is.";
     let hint = match nearest(&verb, verbs()) {
         None => help.to_owned(),
-        Some("SHOW") => match said
-            .get(1)
-            .and_then(|table| nearest(&table.to_ascii_uppercase(), names()))
-        {
+        Some("SHOW") => match said.get(1).and_then(|table| nearest(&table.to_ascii_uppercase(), names())) {
             Some(table) => format!("Did you mean SHOW {table}? {help}"),
             None => format!("SHOW can show {}.", names().collect::<Vec<_>>().join(", ")),
         },

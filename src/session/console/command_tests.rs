@@ -49,7 +49,10 @@ fn what_is_understood() {
         ("set query_timeout = 5s", vec![set("query_timeout", "5s", None)]),
         ("SET Query_Timeout='5 s';", vec![set("Query_Timeout", "5 s", None)]),
         ("set mode to observe of app", vec![set("mode", "observe", Some("app"))]),
-        ("set log = 'warn,a=debug'; set log=info", vec![set("log", "warn,a=debug", None), set("log", "info", None)]),
+        (
+            "set log = 'warn,a=debug'; set log=info",
+            vec![set("log", "warn,a=debug", None), set("log", "info", None)],
+        ),
         ("SET extra_float_digits = 3", vec![Command::SetForSession]),
         ("SET DateStyle = ISO, MDY", vec![Command::SetForSession]),
     ];

@@ -8,7 +8,9 @@ use super::command::{Command, parse};
 use super::{Console, Stopped, readable};
 use crate::session::client::Client;
 use crate::session::failure::End;
-use crate::wire::{self, Bind, Describe, Frontend, Kind, ResultFormats, TransactionStatus, encode, parse_message};
+use crate::wire::{
+    self, Bind, Describe, Frontend, Kind, ResultFormats, TransactionStatus, encode, parse_message,
+};
 
 /// Most statements, and portals, that are kept for a client.
 const MOST: usize = 1_000;

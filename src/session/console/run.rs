@@ -203,7 +203,8 @@ async fn wait_close(proxy: &Proxy, name: Option<&str>) -> Result<(), Refusal> {
     loop {
         // A database may be removed meanwhile, and then has none.
         let databases = chosen(proxy, name).unwrap_or_default();
-        let outdated = |database: &Arc<Database>| pools(database).iter().any(|share| share.pool.outdated() > 0);
+        let outdated =
+            |database: &Arc<Database>| pools(database).iter().any(|share| share.pool.outdated() > 0);
         if !databases.iter().any(outdated) {
             return Ok(());
         }

@@ -34,6 +34,8 @@ fn of_pgbouncer(settings: &Settings) -> Vec<Row> {
         ("max_client_conn", Some(clients.to_string()), "10000", "yes"),
         ("pool_mode", agreed(|database| database.pool.mode.to_string()), "transaction", "yes"),
     ];
-    let row = |(key, value, default, changeable)| Some(row![key, Option::<String>::Some(value?), default, changeable]);
+    let row = |(key, value, default, changeable)| {
+        Some(row![key, Option::<String>::Some(value?), default, changeable])
+    };
     all.into_iter().filter_map(row).collect()
 }

@@ -147,8 +147,7 @@ fn of_tide(database: &Database, node: &Node, figures: &Figures) -> Row {
     let (name, cluster) = (&database.settings.name, &database.cluster);
     let is_replica = node.state() == State::Replica;
     let of_database = [("database", name.as_str())];
-    let of_node =
-        [("database", name.as_str()), ("node", node.name.as_str()), ("target", "replica")];
+    let of_node = [("database", name.as_str()), ("node", node.name.as_str()), ("target", "replica")];
     let behind = |horizon: Tick| cluster.marks.newest().since(horizon);
     let replica = |value: u64| if is_replica { Cell::from(value) } else { Cell::Null };
     row![
