@@ -53,6 +53,8 @@ for task in "$@"; do
         [ "$(uname -m)" != x86_64 ] || have valgrind || want valgrind
         # a name that leads elsewhere: the system's resolver, told by a file
         compgen -G '/usr/lib/*/libnss_wrapper.so' >/dev/null || want libnss-wrapper
+        # a program for PgBouncer's console, at ours; 0.7 MB
+        want_daemon prometheus-pgbouncer-exporter prometheus-pgbouncer-exporter
         # a cluster that Patroni looks after
         want_daemon patroni patroni
         want_daemon etcd etcd-server etcd

@@ -24,6 +24,12 @@ mod console;
 mod console_operations;
 #[path = "promises/console_pause.rs"]
 mod console_pause;
+#[path = "promises/console_settings.rs"]
+mod console_settings;
+#[path = "promises/console_tables.rs"]
+mod console_tables;
+#[path = "promises/console_tools.rs"]
+mod console_tools;
 #[path = "promises/cuts.rs"]
 mod cuts;
 #[path = "promises/cuts_server.rs"]

@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use tidegate::config::{Given, Secret, Settings, Sources, load};
+use tidegate::config::{Given, Secret, Settings, Sources, listing, load};
 
 fn shipped() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("config/tidegate.toml")
@@ -51,4 +51,29 @@ fn file_as_shipped_changes_nothing() {
     let file = Some(shipped());
     let loaded = load(&Sources { file, env: from_url(), ..Sources::default() }).unwrap();
     assert_eq!(loaded, defaults);
+}
+
+/// What the console shows is complete: every name of the file is in it, but for those that only place something.
+#[test]
+fn every_setting_of_the_file_is_listed() {
+    const PLACES: [&str; 6] =
+        ["url", "password_file", "admin_token_file", "console_password_file", "cert_file", "key_file"];
+    let settings = load(&Sources { env: from_url(), ..Sources::default() }).unwrap();
+    let listed: Vec<String> = listing(&settings).into_iter().map(|item| item.key).collect();
+    let text = fs::read_to_string(shipped()).unwrap();
+    // What stands behind the sections of users and rules has been named before, or is no setting.
+    let (text, _) = text.split_once("# More users of this database").unwrap();
+    let name = |line: &str| {
+        let (name, _) = line.trim_start_matches(['#', ' ']).split_once(" = ")?;
+        let is_name =
+            line.starts_with('#') && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_');
+        is_name.then(|| name.to_owned())
+    };
+    let names: Vec<String> =
+        text.lines().filter_map(name).filter(|name| !PLACES.contains(&name.as_str())).collect();
+    assert!(names.len() > 60, "{names:?}");
+    for name in names {
+        let of_database = format!("database.app.{name}");
+        assert!(listed.contains(&name) || listed.contains(&of_database), "SHOW CONFIG has no {name}");
+    }
 }

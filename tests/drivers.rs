@@ -50,6 +50,14 @@ fn node_postgres_through_tidegate() {
     run_driver(&tools().node_script("check.mjs"), &proxy.url());
 }
 
+#[test]
+fn drivers_at_the_console() {
+    let proxy = Tidegate::before(support::cluster()).args(["--console-users", "app"]).start();
+    let url = format!("postgres://app:secret@{}/pgbouncer", proxy.address());
+    run_driver(&tools().python_script("tests/drivers/console_check.py"), &url);
+    run_driver(&tools().node_script("console.mjs"), &url);
+}
+
 /// Each as strict as it can be about whom it talks to. libpq 17, which psycopg brings along, begins with TLS at once.
 #[test]
 fn drivers_in_tls() {

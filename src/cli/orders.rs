@@ -4,10 +4,11 @@ use super::reload::Reloader;
 use super::signals::Asked;
 use crate::session::{Control, Order, Orders, Proxy, Reply};
 
-impl From<Control> for Asked {
-    fn from(control: Control) -> Self {
+impl From<&Control> for Asked {
+    fn from(control: &Control) -> Self {
         match control {
             Control::Reload => Self::Reload,
+            Control::Set(_) => Self::Set,
             Control::Shutdown => Self::Stop,
             Control::ShutdownNow => Self::StopNow,
         }
@@ -41,4 +42,17 @@ pub(super) async fn reload(reloader: &mut Reloader, proxy: &std::sync::Arc<Proxy
             Err(refusal.to_string())
         }
     }
+}
+
+/// Gives a setting the value that was asked for, until the configuration is read again. Cancel safe.
+pub(super) async fn set(
+    reloader: &mut Reloader,
+    proxy: &std::sync::Arc<Proxy>,
+    order: Option<&Order>,
+) -> Reply {
+    let Some(Control::Set(wanted)) = order.map(|order| &order.control) else { return Ok(Vec::new()) };
+    reloader.adjust(proxy, wanted).await.map_err(|refusal| refusal.to_string())?;
+    let said = format!("{} = {} until the next RELOAD or restart", wanted.key, wanted.value);
+    tracing::info!("set at the console: {said}");
+    Ok(vec![said])
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use super::logging::Filter;
 use super::nodes::Followers;
-use crate::config::{Mistakes, Settings, Sources, load};
+use crate::config::{Adjustment, Mistakes, NotAdjusted, Settings, Sources, load};
 use crate::session::{Encryption, Proxy, Unreadable};
 use crate::topology;
 
@@ -30,6 +30,12 @@ pub enum Refusal {
     /// A certificate, a key or a list of certificates cannot be used.
     #[error("{0}")]
     Tls(#[from] Unreadable),
+    /// A setting cannot have a value.
+    #[error("{0}")]
+    Setting(#[from] NotAdjusted),
+    /// The log filter cannot be changed.
+    #[error("{0}")]
+    Filter(String),
 }
 
 /// What a reload has done, in sentences.
@@ -98,12 +104,31 @@ impl Reloader {
             outcome.changed.push("certificates: changed".to_owned());
         }
         proxy.encrypt(encryption);
-        proxy.reload(&located);
-        self.follow(proxy, &located);
+        self.take_over(proxy, new, &located);
+        Ok(outcome)
+    }
+
+    /// Gives a setting another value, until the sources are read again. Cancel safe.
+    pub(super) async fn adjust(&mut self, proxy: &Arc<Proxy>, wanted: &Adjustment) -> Result<(), Refusal> {
+        let mut new = self.settings.clone();
+        new.adjust(wanted)?;
+        let located = topology::located(&new, |database| proxy.nodes_in_use(database)).await;
+        let located = located.map_err(Refusal::Nodes)?;
+        if new.log != self.settings.log {
+            self.filter.change(&new.log).map_err(Refusal::Filter)?;
+        }
+        self.take_over(proxy, new, &located);
+        Ok(())
+    }
+
+    /// Goes by `new` from now on; `located` is the same with the nodes there are.
+    fn take_over(&mut self, proxy: &Arc<Proxy>, new: Settings, located: &Settings) {
+        proxy.reload(located);
+        self.follow(proxy, located);
         // What needs a restart is still what it was.
         let Settings { listen, admin, workers, peer_id, log_format, spans, .. } = self.settings.clone();
         self.settings = Settings { listen, admin, workers, peer_id, log_format, spans, ..new };
-        Ok(outcome)
+        proxy.shows(&self.settings);
     }
 }
 

@@ -134,7 +134,7 @@ async fn live(mut running: Running, reloader: &mut Reloader, signals: &mut Signa
     let is_hurried = loop {
         let (asked, order) = tokio::select! {
             asked = signals.next() => (asked, None),
-            order = orders::next(&mut orders) => (Asked::from(order.control), Some(order)),
+            order = orders::next(&mut orders) => (Asked::from(&order.control), Some(order)),
         };
         let mut reply = Ok(Vec::new());
         let stop = match asked {
@@ -148,6 +148,14 @@ async fn live(mut running: Running, reloader: &mut Reloader, signals: &mut Signa
                 };
                 running.follow(&reloader.settings);
                 notifier.reloaded(&status(&running.proxy));
+                None
+            }
+            Asked::Set => {
+                reply = tokio::select! {
+                    reply = orders::set(reloader, &running.proxy, order.as_ref()) => reply,
+                    () = signals.stop() => break false,
+                };
+                running.follow(&reloader.settings);
                 None
             }
             Asked::Upgrade => match upgrade(&running, signals).await {

@@ -21,6 +21,8 @@ pub(super) enum Asked {
     StopNow,
     /// SIGHUP: to read the configuration again.
     Reload,
+    /// To give a setting another value; no signal says that.
+    Set,
     /// SIGUSR2: to have another process take its place.
     Upgrade,
 }

@@ -9,6 +9,7 @@ use super::health;
 use super::layer::{DatabaseLayer, RuleLayer, Tuning, UserLayer};
 use super::limits::LimitSettings;
 use super::listen::{ListenAddress, check_directory, clash};
+use super::listing;
 use super::mistake::{Findings, Origin, Problem};
 use super::node::{NodeSettings, Role};
 use super::passfile::{Fallback, Login};
@@ -36,6 +37,7 @@ pub(super) fn settings(
     let tls = tls::settings(&mut top, findings);
     let access = access::read(&top, findings);
     let is_ruled = top.hba_file.is_some();
+    let said = listing::said_of_top(&top);
     let admission = AdmissionSettings::of(&top);
     let listen = top.listen.unwrap_or_else(|| vec![ListenAddress::Tcp(DEFAULT_LISTEN)]);
     let admin = match top.admin.unwrap_or(Admin::At(DEFAULT_ADMIN)) {
@@ -88,6 +90,7 @@ pub(super) fn settings(
         tls,
         access,
         admission,
+        said,
     }
 }
 
@@ -181,6 +184,7 @@ fn database(
     let health = health::limits(&tuning);
     let server_tls = server_tls(&tuning, &origin, findings);
     let limits = LimitSettings::of(&tuning);
+    let kept = listing::said_of_database(&tuning);
     let server_settings = server_settings(&origin, tuning.application_name, tuning.options, findings);
     let defaults = PoolSettings::default();
     DatabaseSettings {
@@ -216,6 +220,7 @@ fn database(
         health,
         server_settings,
         rules: rules.into_iter().map(|layer| layer.rule).collect(),
+        said: kept,
     }
 }
 

@@ -10,6 +10,7 @@
 
 mod access;
 mod accounts;
+mod adjust;
 mod admin;
 mod admission;
 mod check;
@@ -23,6 +24,7 @@ mod keys;
 mod layer;
 mod limits;
 mod listen;
+mod listing;
 mod load;
 mod mistake;
 mod node;
@@ -48,6 +50,7 @@ mod tests;
 
 pub use access::AccessRules;
 pub use accounts::AccountSettings;
+pub use adjust::{Adjustment, NotAdjusted, adjustable};
 pub use admin::AdminOpen;
 pub use admission::{AdmissionSettings, FailureLimits};
 pub use consistency::{Level, Lockable, Locked, OnStale, Overflow, Scope};
@@ -55,6 +58,7 @@ pub use console::{CONSOLE_NAMES, ConsoleUser};
 pub use endpoint::{Endpoint, NoEndpoint, Share};
 pub use limits::LimitSettings;
 pub use listen::{ListenAddress, socket_path};
+pub use listing::{Listed, listing};
 #[cfg(fuzzing)]
 pub use load::load_text;
 pub use load::{Given, Sources, load};

@@ -79,6 +79,8 @@ pub struct Settings {
     pub access: Option<AccessRules>,
     /// What those may do who have not logged in yet.
     pub admission: AdmissionSettings,
+    /// Settings of which only the effect is kept, as they were said, for people.
+    pub said: Vec<(&'static str, String)>,
 }
 
 /// One database as clients see it, and the cluster behind it.
@@ -131,6 +133,8 @@ pub struct DatabaseSettings {
     pub health: Limits,
     /// What the operator says about where statements go; of two that say something, the first counts.
     pub rules: Vec<RuleSettings>,
+    /// Settings of which only the effect is kept, as they were said, for people.
+    pub said: Vec<(&'static str, String)>,
 }
 
 /// Someone who may connect to a database.

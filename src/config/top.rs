@@ -199,7 +199,7 @@ impl TopLayer {
 }
 
 /// Checks a log filter. A lone misspelt level would otherwise be taken for the name of a module.
-fn filter(text: &str) -> Result<String, Problem> {
+pub(super) fn filter(text: &str) -> Result<String, Problem> {
     const LEVELS: [&str; 6] = ["off", "error", "warn", "info", "debug", "trace"];
     const ADVICE: &str =
         "Write a level (off, error, warn, info, debug, trace) or target=level, joined by commas";

@@ -9,6 +9,7 @@ mod unix;
 
 use std::cell::RefCell;
 use std::io;
+use std::net::IpAddr;
 use std::os::fd::AsRawFd;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -43,7 +44,42 @@ pub enum Stream {
     Memory(DuplexStream),
 }
 
+/// The two ends of a TCP connection.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ends {
+    /// The other one's address.
+    pub peer: IpAddr,
+    /// And its port.
+    pub peer_port: u16,
+    /// Ours.
+    pub local: IpAddr,
+    /// And its port.
+    pub local_port: u16,
+}
+
 impl Stream {
+    /// Its two ends; `None`: it is no connection of TCP, or none any more.
+    pub fn ends(&self) -> Option<Ends> {
+        let stream = match self {
+            Self::Tcp(stream) => stream,
+            Self::Tls(tls) => tls.socket()?,
+            Self::Unix(_) | Self::Memory(_) => return None,
+        };
+        let (peer, local) = (stream.peer_addr().ok()?, stream.local_addr().ok()?);
+        Some(Ends {
+            peer: peer.ip().to_canonical(),
+            peer_port: peer.port(),
+            local: local.ip().to_canonical(),
+            local_port: local.port(),
+        })
+    }
+
+    /// The number of the peer's process; `None`: it does not come by a Unix socket, or the system does not say.
+    pub fn peer_process(&self) -> Option<u32> {
+        let Self::Unix(stream) = self else { return None };
+        u32::try_from(stream.peer_cred().ok()?.pid()?).ok()
+    }
+
     /// Takes a TCP connection to a server; small messages must not wait for each other's acknowledgements.
     pub fn tcp(stream: TcpStream) -> io::Result<Self> {
         stream.set_nodelay(true)?;

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use deadpool::managed::{self, Metrics, RecycleError, RecycleResult};
 
-use super::age::Age;
+use super::age::{Age, Member};
 use super::quota::{Room, Share};
 use crate::server::{ConnectError, Connection, Endpoint};
 
@@ -59,7 +59,7 @@ pub struct Pooled {
     /// The pool's clock: what is lent and given back need not ask for the pool.
     age: Arc<Age>,
     ends: u64,
-    generation: u64,
+    member: Member,
     pub(super) used: u64,
     /// Given back when the connection is closed.
     _room: Option<Room>,
@@ -74,7 +74,7 @@ impl Pooled {
 
     /// Why it must not be lent again, if it must not.
     pub(super) fn objection(&self, now: u64) -> Option<Cause> {
-        if self.generation != self.age.generation() {
+        if self.member.generation != self.age.generation() {
             return Some(Cause::Retired);
         }
         (now >= self.ends).then_some(Cause::Lifetime)
@@ -107,7 +107,8 @@ impl Manager {
         let generation = self.age.generation();
         let connection = Box::new(self.endpoint.connect().await?);
         let (now, ends) = self.age.begin();
-        Ok(Pooled { connection, age: Arc::clone(&self.age), ends, generation, used: now, _room: room })
+        let member = self.age.join(generation);
+        Ok(Pooled { connection, age: Arc::clone(&self.age), ends, member, used: now, _room: room })
     }
 
     /// Connections that were opened ahead and have not been lent yet.

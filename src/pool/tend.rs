@@ -43,6 +43,16 @@ impl Pool {
         self.tend();
     }
 
+    /// How many connections are to go and have not yet, because they are in use.
+    pub fn outdated(&self) -> usize {
+        self.inner.manager().age.outdated()
+    }
+
+    /// Whether a connection of its has to go when it is given back, because all there were had to.
+    pub fn is_outdated(&self, key: &ServerKey) -> bool {
+        self.inner.manager().age.is_outdated(key.opened)
+    }
+
     /// Whether it has no connection, and nobody is about to get one.
     pub fn is_empty(&self) -> bool {
         let (open, _, waiting) = self.counts();

@@ -1,6 +1,7 @@
 //! Asking a server to cancel what a connection runs.
 
 use std::io;
+use std::time::{Instant, SystemTime};
 
 use bytes::BytesMut;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -8,7 +9,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use super::open::open_plain;
 use super::{ConnectError, Endpoint};
 use crate::config::Host;
-use crate::net::Stream;
+use crate::net::{Ends, Stream};
 use crate::wire::{CancelKey, encode};
 
 /// What lets a connection's statements be cancelled, by a request that is encrypted if the connection is.
@@ -18,6 +19,14 @@ pub struct ServerKey {
     pub pid: u32,
     /// What encrypts the connection, for people: `TLSv1.3/TLS_AES_256_GCM_SHA384`.
     pub tls: Option<Box<str>>,
+    /// The two ends of the connection, if it is one of TCP.
+    pub ends: Option<Ends>,
+    /// The number of the proxy's file that the connection is.
+    pub file: Option<u64>,
+    /// When it was opened, for people.
+    pub since: SystemTime,
+    /// When it was opened.
+    pub opened: Instant,
     key: CancelKey,
 }
 
@@ -28,7 +37,15 @@ impl ServerKey {
             let (version, suite) = tls.described();
             format!("{version}/{suite}").into()
         });
-        Self { pid: key.pid, tls, key }
+        Self {
+            pid: key.pid,
+            tls,
+            ends: stream.ends(),
+            file: stream.file_number(),
+            since: SystemTime::now(),
+            opened: Instant::now(),
+            key,
+        }
     }
 }
 

@@ -85,6 +85,11 @@ impl Admission {
         self.terms.store(Arc::new(Terms::of(settings)));
     }
 
+    /// How many have not logged in yet.
+    pub(super) fn unproven(&self) -> usize {
+        self.unproven.count()
+    }
+
     /// By what clients are let in at this moment.
     pub(super) fn terms(&self) -> Arc<Terms> {
         self.terms.load_full()

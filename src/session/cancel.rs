@@ -5,10 +5,10 @@
 
 use std::collections::HashMap;
 use std::future::poll_fn;
-use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, OnceLock};
-
 use std::task::{Poll, Waker};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
@@ -28,7 +28,7 @@ enum Running {
     Nothing,
     On(Arc<Pool>, Arc<ServerKey>),
     /// A cancel request is under way.
-    Cancelling,
+    Cancelling(Arc<Pool>, Arc<ServerKey>),
     /// A command of the console, which a cancel request gives up.
     Command(Arc<Notify>),
 }
@@ -53,8 +53,11 @@ pub(super) struct Slot {
     done: Notify,
     /// When the session is to end: 0, or one of [`Ends`]; it only grows.
     ends: AtomicU8,
-    /// It waits for something before a server can work for it.
-    is_waiting: AtomicBool,
+    begun: Instant,
+    /// Since when it waits for something before a server can work for it, in nanoseconds from its beginning; 0: it does not.
+    waits: AtomicU64,
+    /// When it was last asked for something, likewise; 0: not yet.
+    asked: AtomicU64,
     /// Wakes the session to see that it is to end.
     waker: Mutex<Option<Waker>>,
     /// Who it is; once it has logged in.
@@ -66,7 +69,7 @@ pub(super) struct Waiting<'a>(&'a Slot);
 
 impl Drop for Waiting<'_> {
     fn drop(&mut self) {
-        self.0.is_waiting.store(false, Ordering::Relaxed);
+        self.0.waits.store(0, Ordering::Relaxed);
     }
 }
 
@@ -131,8 +134,33 @@ impl Slot {
 
     /// The session waits until what is returned is dropped.
     pub(super) fn waits(&self) -> Waiting<'_> {
-        self.is_waiting.store(true, Ordering::Relaxed);
+        self.waits.store(self.since_begun(Instant::now()), Ordering::Relaxed);
         Waiting(self)
+    }
+
+    /// The client has asked for something at this instant.
+    pub(super) fn asks(&self, at: Instant) {
+        self.asked.store(self.since_begun(at), Ordering::Relaxed);
+    }
+
+    /// How long ago the client has asked for something; `None`: it has not yet.
+    pub(super) fn asked(&self) -> Option<Duration> {
+        self.ago(&self.asked)
+    }
+
+    /// For how long it has waited for something before a server can work for it; `None`: it does not.
+    pub(super) fn waited(&self) -> Option<Duration> {
+        self.ago(&self.waits)
+    }
+
+    fn ago(&self, instant: &AtomicU64) -> Option<Duration> {
+        let at = Some(instant.load(Ordering::Relaxed)).filter(|at| *at > 0)?;
+        Some(self.begun.elapsed().saturating_sub(Duration::from_nanos(at)))
+    }
+
+    /// In nanoseconds, and never 0.
+    fn since_begun(&self, at: Instant) -> u64 {
+        u64::try_from(at.saturating_duration_since(self.begun).as_nanos()).unwrap_or(u64::MAX).max(1)
     }
 
     /// The session has logged in.
@@ -146,16 +174,18 @@ impl Slot {
         self.entry.get().map(Box::as_ref)
     }
 
-    /// Whether it waits for something before a server can work for it.
-    pub(super) fn is_waiting(&self) -> bool {
-        self.is_waiting.load(Ordering::Relaxed)
+    /// Whether a request to cancel what it runs is under way.
+    pub(super) fn is_cancelling(&self) -> bool {
+        matches!(*lock(&self.running), Running::Cancelling(..))
     }
 
     /// The pool of the connection that works for it, and the server process.
     pub(super) fn link(&self) -> Option<(Arc<Pool>, Arc<ServerKey>)> {
         match &*lock(&self.running) {
-            Running::On(pool, key) => Some((Arc::clone(pool), Arc::clone(key))),
-            _ => None,
+            Running::On(pool, key) | Running::Cancelling(pool, key) => {
+                Some((Arc::clone(pool), Arc::clone(key)))
+            }
+            Running::Nothing | Running::Command(_) => None,
         }
     }
 
@@ -180,7 +210,7 @@ impl Slot {
     /// The session lets go of the connection, unless a cancel request is under way.
     fn free_at_once(&self) -> bool {
         let mut running = lock(&self.running);
-        let is_free = !matches!(*running, Running::Cancelling);
+        let is_free = !matches!(*running, Running::Cancelling(..));
         if is_free {
             *running = Running::Nothing;
         }
@@ -191,7 +221,7 @@ impl Slot {
     pub(super) async fn quiet(&self) {
         loop {
             let done = self.done.notified();
-            if !matches!(*lock(&self.running), Running::Cancelling) {
+            if !matches!(*lock(&self.running), Running::Cancelling(..)) {
                 return;
             }
             done.await;
@@ -231,9 +261,9 @@ impl UnderWay {
                 cancelled.notify_one();
                 return None;
             }
-            Running::Nothing | Running::Cancelling => return None,
+            Running::Nothing | Running::Cancelling(..) => return None,
         };
-        *running = Running::Cancelling;
+        *running = Running::Cancelling(Arc::clone(&pool), Arc::clone(&key));
         drop(running);
         Some(Self { slot, pool, key })
     }
@@ -278,7 +308,9 @@ impl Cancels {
             running: Mutex::default(),
             done: Notify::new(),
             ends: AtomicU8::new(0),
-            is_waiting: AtomicBool::new(false),
+            begun: Instant::now(),
+            waits: AtomicU64::new(0),
+            asked: AtomicU64::new(0),
             waker: Mutex::default(),
             entry: OnceLock::new(),
         });

@@ -8,7 +8,7 @@ use bytes::{Buf, BytesMut};
 use tokio::io::AsyncWriteExt;
 use tokio::net::TcpStream;
 
-use crate::net::{Peer, Stream, Tls};
+use crate::net::{Ends, Peer, Stream, Tls};
 use crate::tls::{PeerIdentity, peer_identity};
 use crate::wire::{Frontend, WireError, frontend_message};
 
@@ -63,6 +63,21 @@ impl Client {
     /// Where it comes from, without the port.
     pub(super) fn address(&self) -> Peer {
         self.address
+    }
+
+    /// The two ends of its connection, if it comes by TCP.
+    pub(super) fn ends(&self) -> Option<Ends> {
+        self.stream.ends()
+    }
+
+    /// The number of the process's file that its connection is.
+    pub(super) fn file(&self) -> Option<u32> {
+        self.stream.file_number().and_then(|number| u32::try_from(number).ok())
+    }
+
+    /// The number of its process, if it comes by a Unix socket and the system says.
+    pub(super) fn process(&self) -> Option<u32> {
+        self.stream.peer_process()
     }
 
     /// What a SCRAM proof of its is bound to, where it may be bound to something.

@@ -5,15 +5,18 @@ use std::sync::Mutex;
 use tokio::sync::{mpsc, oneshot};
 
 use super::lock::lock;
+use crate::config::Adjustment;
 
 /// Orders that may wait for the one before.
 const WAITING: usize = 8;
 
 /// Something the program is asked to do.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Control {
     /// Read the configuration again.
     Reload,
+    /// Give a setting another value.
+    Set(Adjustment),
     /// Stop when clients have finished their transactions, as at SIGTERM.
     Shutdown,
     /// Stop at once.

@@ -5,6 +5,7 @@ use std::time::{Duration, Instant};
 
 use tokio::time::MissedTickBehavior;
 
+use super::averages;
 use super::gate::Gate;
 use super::pins::PinList;
 use super::proxy::{Database, Proxy};
@@ -23,6 +24,7 @@ const GUESTS: Duration = Duration::from_secs(1);
 pub fn keep(proxy: &Arc<Proxy>) {
     tokio::spawn(watch_pins(Arc::clone(&proxy.pins)));
     tokio::spawn(tend_guests(Arc::clone(proxy)));
+    tokio::spawn(averages::keep(Arc::clone(proxy)));
     for database in proxy.databases().values() {
         for (node, pool) in database.users.values().flat_map(|user| &user.pools) {
             keep_pool(proxy, database, *node, pool);

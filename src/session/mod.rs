@@ -10,6 +10,7 @@ mod admission;
 mod alike;
 mod alone;
 mod ask;
+mod averages;
 mod build;
 mod cancel;
 mod client;

@@ -34,7 +34,7 @@ const RANDOM_BITS: u32 = 21;
 /// Marks a request that a peer passes on.
 const PASSED_ON: u32 = 1 << 31;
 /// Requests on their way to one peer at a time. More wait for as long as one may take.
-const AT_ONCE: usize = 32;
+pub(super) const AT_ONCE: usize = 32;
 /// How long a request may take on its way to a peer, and there. The client that sent it waits for as long.
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -83,6 +83,11 @@ impl Peers {
         };
         let others = list.iter().filter(|settings| Some(settings.id) != self.own);
         self.others.store(Arc::new(others.map(peer).collect()));
+    }
+
+    /// All of them.
+    pub(super) fn all(&self) -> Vec<PeerSettings> {
+        self.others.load().iter().map(|peer| peer.settings.clone()).collect()
     }
 
     /// Passes a request on to the instance that its key names, if that is a peer, and waits until it has dealt with it.

@@ -9,6 +9,7 @@ use tokio::sync::watch;
 
 use super::accounts::Accounts;
 use super::admission::Admission;
+use super::averages::Averages;
 use super::cancel::Cancels;
 use super::console::Administrators;
 use super::control::Controls;
@@ -62,6 +63,10 @@ pub struct Proxy {
     pub(super) encryption: ArcSwap<Encryption>,
     /// What the console asks of the program.
     pub controls: Controls,
+    /// What is in force, as the console shows it.
+    pub(super) settings: ArcSwap<Settings>,
+    /// What databases have done lately.
+    pub(super) averages: Averages,
     /// Becomes true when the proxy is to stop: idle sessions end at once, the others when they are idle.
     pub(super) stopping: watch::Sender<bool>,
     /// Whether clients come in.
@@ -167,6 +172,8 @@ impl Proxy {
             salts: Arc::new(salts),
             encryption: ArcSwap::from_pointee(Encryption::unread(&settings.tls)),
             controls: Controls::default(),
+            settings: ArcSwap::from_pointee(settings.clone()),
+            averages: Averages::default(),
             stopping: watch::Sender::new(false),
             door: Door::default(),
         };
@@ -215,6 +222,16 @@ impl Proxy {
     /// How many shapes of statements are known, and the bytes they take, about.
     pub fn known_shapes(&self) -> (usize, usize) {
         self.statements.size()
+    }
+
+    /// How many texts of prepared statements are known, and the bytes they take, about.
+    pub(super) fn known_texts(&self) -> (usize, usize) {
+        self.statements.texts()
+    }
+
+    /// Goes by these settings, as the console shows them.
+    pub fn shows(&self, settings: &Settings) {
+        self.settings.store(Arc::new(settings.clone()));
     }
 
     /// Asks every session to end as soon as it is outside a transaction.

@@ -6,8 +6,9 @@ use std::time::SystemTime;
 use super::cancel::Registered;
 use super::client::Client;
 use super::proxy::Database;
+use super::replication::Kind;
 use super::user::User;
-use crate::net::Peer;
+use crate::net::{Ends, Peer};
 use crate::wire::StartupParameters;
 
 /// Whose session it is.
@@ -27,7 +28,14 @@ pub(super) struct Entry {
     /// What it called itself at login.
     pub(super) application: Box<str>,
     pub(super) since: SystemTime,
-    pub(super) replicates: bool,
+    /// The two ends of its connection, if it comes by TCP.
+    pub(super) ends: Option<Ends>,
+    /// The number of the proxy's file that its connection is.
+    pub(super) file: Option<u32>,
+    /// The number of its process, if it comes by a Unix socket and the system says.
+    pub(super) process: Option<u32>,
+    /// How it replicates, if it does.
+    pub(super) replication: Option<Kind>,
     /// Version of TLS and cipher suite, if it is encrypted.
     pub(super) tls: Option<Box<str>>,
 }
@@ -40,7 +48,10 @@ impl Entry {
             tls: client.tls(),
             application: parameters.get("application_name").unwrap_or_default().into(),
             since: SystemTime::now(),
-            replicates: parameters.get("replication").is_some(),
+            ends: client.ends(),
+            file: client.file(),
+            process: client.process(),
+            replication: Kind::asked(parameters).ok().flatten(),
         }
     }
 

@@ -268,6 +268,11 @@ impl Statements {
         (known.0, told.1 + known.1)
     }
 
+    /// How many texts of prepared statements are known, and the bytes they take, about.
+    pub(super) fn texts(&self) -> (usize, usize) {
+        lock(&self.texts).size()
+    }
+
     /// What servers have prepared for this statement no longer fits the tables: whoever prepares its text from now
     /// on gets a new one.
     pub(super) fn retire(&self, prepared: &Prepared) {

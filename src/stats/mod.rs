@@ -5,6 +5,7 @@
 
 mod cancels;
 mod database;
+mod figures;
 mod histogram;
 mod logins;
 mod shapes;
@@ -16,6 +17,7 @@ use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, Prometheu
 
 pub use cancels::{CancelOutcome, CancelSource, CancelStats};
 pub use database::{DatabaseStats, Timeout, Waited};
+pub use figures::Figures;
 pub use histogram::Histogram;
 pub use logins::{LoginRefusal, Logins};
 pub use shapes::{Ran, ShapeStats, ShapeView, Shapes};

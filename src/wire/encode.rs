@@ -278,30 +278,60 @@ pub fn terminate(out: &mut BytesMut) {
     message(out, b'X', |_| ());
 }
 
-/// `RowDescription` of text columns.
-pub fn text_columns(out: &mut BytesMut, names: &[&str]) {
+/// What a column of the proxy's own rows is, as the catalog of PostgreSQL knows it.
+/// <https://www.postgresql.org/docs/current/catalog-pg-type.html>
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ColumnType {
+    /// The OID of its type.
+    pub oid: u32,
+    /// Bytes that a value takes; -1: as many as it has.
+    pub len: i16,
+}
+
+impl ColumnType {
+    /// `text`
+    pub const TEXT: Self = Self { oid: 25, len: -1 };
+}
+
+/// `RowDescription`: of each column its name, what it is, and whether its values come in binary.
+pub fn columns<'a>(out: &mut BytesMut, columns: impl ExactSizeIterator<Item = (&'a str, ColumnType, bool)>) {
     message(out, b'T', |out| {
-        out.put_u16(u16::try_from(names.len()).unwrap_or(0));
-        for name in names {
+        out.put_u16(u16::try_from(columns.len()).unwrap_or(0));
+        for (name, column, is_binary) in columns {
             cstr(out, name.as_bytes());
             out.put_slice(&[0, 0, 0, 0, 0, 0]); // no table, no column
-            out.put_u32(25); // text
-            out.put_i16(-1);
+            out.put_u32(column.oid);
+            out.put_i16(column.len);
             out.put_i32(-1);
-            out.put_u16(0);
+            out.put_u16(u16::from(is_binary));
         }
     });
 }
 
-/// `DataRow` of text values.
-pub fn text_row(out: &mut BytesMut, values: &[&str]) {
+/// `DataRow`; `None` is NULL.
+pub fn row<'a>(out: &mut BytesMut, values: impl ExactSizeIterator<Item = Option<&'a [u8]>>) {
     message(out, b'D', |out| {
         out.put_u16(u16::try_from(values.len()).unwrap_or(0));
         for value in values {
-            out.put_u32(u32::try_from(value.len()).unwrap_or(0));
-            out.put_slice(value.as_bytes());
+            match value {
+                None => out.put_i32(-1),
+                Some(value) => {
+                    out.put_u32(u32::try_from(value.len()).unwrap_or(0));
+                    out.put_slice(value);
+                }
+            }
         }
     });
+}
+
+/// `RowDescription` of text columns.
+pub fn text_columns(out: &mut BytesMut, names: &[&str]) {
+    columns(out, names.iter().map(|name| (*name, ColumnType::TEXT, false)));
+}
+
+/// `DataRow` of text values.
+pub fn text_row(out: &mut BytesMut, values: &[&str]) {
+    row(out, values.iter().map(|value| Some(value.as_bytes())));
 }
 
 /// `EmptyQueryResponse`.

@@ -112,6 +112,53 @@ impl<'a> Bind<'a> {
     }
 }
 
+/// In which form the values of a portal's rows are wanted.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ResultFormats(Vec<bool>);
+
+impl ResultFormats {
+    /// Reads what stands at the end of a complete Bind body.
+    pub fn read(body: &[u8]) -> Result<Self, WireError> {
+        let rest = body.get(Bind::read(body)?.names_len()..).unwrap_or_default();
+        let (_, mut rest) = codes(rest)?;
+        for _ in 0..number(&mut rest)? {
+            let [a, b, c, d, values @ ..] = rest else { return Err(MALFORMED_BIND) };
+            // -1 is NULL, which has no bytes.
+            let len = usize::try_from(i32::from_be_bytes([*a, *b, *c, *d])).unwrap_or(0);
+            rest = values.get(len..).ok_or(MALFORMED_BIND)?;
+        }
+        match codes(rest)? {
+            (formats, []) => Ok(Self(formats)),
+            _ => Err(MALFORMED_BIND),
+        }
+    }
+
+    /// Whether the values of this column, counted from 0, are wanted in binary.
+    pub fn is_binary(&self, column: usize) -> bool {
+        match self.0[..] {
+            [all] => all,
+            _ => self.0.get(column).copied().unwrap_or(false),
+        }
+    }
+}
+
+const MALFORMED_BIND: WireError = WireError::Malformed("Bind");
+
+/// A number of 16 bits at the front.
+fn number(bytes: &mut &[u8]) -> Result<u16, WireError> {
+    let [a, b, rest @ ..] = *bytes else { return Err(MALFORMED_BIND) };
+    let number = u16::from_be_bytes([*a, *b]);
+    *bytes = rest;
+    Ok(number)
+}
+
+/// Format codes with their count, and what is behind them.
+fn codes(mut bytes: &[u8]) -> Result<(Vec<bool>, &[u8]), WireError> {
+    let count = number(&mut bytes)?;
+    let codes: Result<_, _> = (0..count).map(|_| number(&mut bytes).map(|code| code == 1)).collect();
+    Ok((codes?, bytes))
+}
+
 /// The body of a Describe or Close message.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Describe<'a> {
@@ -158,4 +205,28 @@ pub fn sasl_initial(body: &[u8]) -> Result<(&[u8], &[u8]), WireError> {
     let (mechanism, rest) = cstr(body)?;
     let [_, _, _, _, data @ ..] = rest else { return Err(WireError::Malformed("SASLInitialResponse")) };
     Ok((mechanism, data))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn formats_of_results_stand_behind_the_parameters() {
+        let read = |rest: &[u8]| ResultFormats::read(&[b"portal\0statement\0", rest].concat());
+        let all_text = read(&[0, 0, 0, 0, 0, 0]);
+        assert_eq!(all_text, Ok(ResultFormats::default()));
+        // Two formats of parameters, a parameter of three bytes, and NULL.
+        let parameters = [0, 2, 0, 1, 0, 0, 0, 2, 0, 0, 0, 3, 7, 7, 7, 255, 255, 255, 255];
+        let all_binary = read(&[&parameters[..], &[0, 1, 0, 1]].concat());
+        assert!(all_binary.is_ok_and(|formats| formats.is_binary(0) && formats.is_binary(9)));
+        let second = read(&[&parameters[..], &[0, 2, 0, 0, 0, 1]].concat());
+        assert!(
+            second
+                .is_ok_and(|formats| !formats.is_binary(0) && formats.is_binary(1) && !formats.is_binary(2))
+        );
+        for torn in [&[][..], &[0], &[0, 0], &[0, 0, 0, 1], &[0, 0, 0, 1, 0, 0, 0, 9, 1], &[0; 5], &[0; 7]] {
+            assert_eq!(read(torn), Err(MALFORMED_BIND), "{torn:?}");
+        }
+    }
 }

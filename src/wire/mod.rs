@@ -15,11 +15,11 @@ mod startup;
 pub use backend::{
     Authentication, Backend, ErrorFields, TransactionStatus, backend_message, data_row, parameter_status,
 };
-pub use encode::Severity;
+pub use encode::{ColumnType, Severity};
 pub use error::WireError;
 pub use frontend::{
-    Bind, Describe, Frontend, Kind, Parse, execute_portal, frontend_message, parse_message, password_text,
-    query_text, sasl_initial,
+    Bind, Describe, Frontend, Kind, Parse, ResultFormats, execute_portal, frontend_message, parse_message,
+    password_text, query_text, sasl_initial,
 };
 pub use startup::{CancelKey, SslAnswer, Startup, StartupParameters, startup_packet};
 

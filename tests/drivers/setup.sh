@@ -51,7 +51,7 @@ if [ ! -e "$modules/complete" ]; then
     touch "$modules/complete"
 fi
 # node looks for modules next to the script that asks for them. Another test may be running the old one.
-for script in "$here/node-postgres/check.mjs" "$here/../soak_drivers/sessions.mjs"; do
+for script in "$here/node-postgres/check.mjs" "$here/node-postgres/console.mjs" "$here/../soak_drivers/sessions.mjs"; do
     cp "$script" "$modules/.new" && mv "$modules/.new" "$modules/$(basename "$script")"
 done
 

@@ -27,7 +27,7 @@ fn log_in(proxy: &RunningProxy, user: &str, database: &str, password: &str) -> R
     Raw::log_in(proxy.address(), V3_0, &[("user", user), ("database", database)], password)
 }
 
-/// The rows of an answer, each cell by the name of its column.
+/// The rows of an answer, each cell by the name of its column; NULL is empty.
 pub fn table(answer: &Answer) -> Vec<std::collections::BTreeMap<String, String>> {
     let head = answer.0.iter().find(|m| m.tag == b'T').unwrap_or_else(|| panic!("no columns: {answer:?}"));
     let (mut names, mut rest) = (Vec::new(), &head.body[2..]);
@@ -37,7 +37,7 @@ pub fn table(answer: &Answer) -> Vec<std::collections::BTreeMap<String, String>>
     }
     let row = |cells: Vec<Option<String>>| {
         assert_eq!(cells.len(), names.len());
-        names.iter().cloned().zip(cells.into_iter().map(Option::unwrap)).collect()
+        names.iter().cloned().zip(cells.into_iter().map(Option::unwrap_or_default)).collect()
     };
     answer.rows().into_iter().map(row).collect()
 }
@@ -211,7 +211,8 @@ fn psql_shows_everything() {
         ("show help", vec!["PAUSE [db]", "SHOW NODES"]),
         ("SHOW VERSION;", vec![concat!("Tidegate ", env!("CARGO_PKG_VERSION"))]),
         ("show databases", vec!["current_connections", "app", "open"]),
-        ("show pools", vec!["cl_waiting", "sv_active", "127.0.0.1:", "transaction"]),
+        ("show pools", vec!["cl_waiting", "sv_active", "maxwait", "transaction"]),
+        ("show node_pools", vec!["cl_waiting", "sv_active", "127.0.0.1:"]),
         ("show clients", vec!["shown", "active", "127.0.0.1", "psql"]),
         ("show servers", vec!["link", "active", "idle"]),
         ("show nodes", vec!["primary", "replica", "up", "replayed_lsn"]),
@@ -243,21 +244,28 @@ fn tables_tell_what_is_there() {
     let clients = table(&ops.ok("show clients"));
     let mine = clients.iter().find(|row| row["id"] == client.pid.to_string()).expect("the client");
     assert_eq!((&*mine["user"], &*mine["database"], &*mine["state"]), ("app", "app", "active"));
-    assert_eq!((&*mine["application_name"], &*mine["remote_pid"]), ("it's me", &*server));
+    assert_eq!((&*mine["application_name"], &*mine["server_pid"]), ("it's me", &*server));
     let own = clients.iter().find(|row| row["id"] == ops.pid.to_string()).expect("the console");
     assert_eq!((&*own["user"], &*own["database"]), ("app", "tidegate"));
     let servers = table(&ops.ok("show servers"));
     let at_work = servers.iter().find(|row| row["remote_pid"] == server).expect("the server");
-    assert_eq!((&*at_work["state"], &*at_work["link"]), ("active", &*client.pid.to_string()));
+    assert_eq!((&*at_work["state"], &at_work["link"]), ("active", &mine["ptr"]));
+    assert_eq!((&at_work["ptr"], &*at_work["application_name"]), (&mine["link"], "it's me"));
     let primary = format!("127.0.0.1:{}", shared().primary().port());
     assert_eq!((&at_work["node"], &mine["node"]), (&primary, &primary));
+    support::wait_until("nobody else is there", || {
+        cell(&mut ops, "show pools", ("user", "app"), "cl_active") == "1"
+    });
     let pools = table(&ops.ok("show pools"));
+    assert_eq!((pools.len(), &*pools[0]["database"], &*pools[0]["user"]), (1, "app", "app"));
+    assert_eq!((&*pools[0]["sv_active"], &*pools[0]["cl_active"], &*pools[0]["nodes"]), ("1", "1", "3"));
+    let pools = table(&ops.ok("show node_pools"));
     let pool = pools.iter().find(|row| row["node"] == primary).expect("the primary's pool");
-    assert_eq!((&*pool["sv_active"], &*pool["cl_active"], &*pool["pool_size"]), ("1", "1", "7"));
+    assert_eq!((&*pool["sv_active"], &*pool["cl_waiting"], &*pool["pool_size"]), ("1", "0", "7"));
     client.ok("commit");
     let clients = table(&ops.ok("show clients"));
     let mine = clients.iter().find(|row| row["id"] == client.pid.to_string()).expect("the client");
-    assert_eq!((&*mine["state"], &*mine["remote_pid"], &*mine["node"]), ("idle", "", ""));
+    assert_eq!((&*mine["state"], &*mine["server_pid"], &*mine["node"]), ("idle", "", ""));
     let databases = table(&ops.ok("show databases"));
     assert_eq!(databases.len(), 1);
     let row = &databases[0];
@@ -289,7 +297,7 @@ fn drivers_can_use_it() {
         let rows = client.query("show databases", &[]).await.unwrap();
         assert_eq!(rows[0].get::<_, String>("name"), "app");
         assert_eq!(client.execute("disable app", &[]).await.unwrap(), 0);
-        assert_eq!(client.query("show databases", &[]).await.unwrap()[0].get::<_, String>("disabled"), "1");
+        assert_eq!(client.query("show databases", &[]).await.unwrap()[0].get::<_, i32>("disabled"), 1);
         client.batch_execute("enable app; show help").await.unwrap();
         let error = client.query("enable app", &[]).await.unwrap_err();
         let error = error.as_db_error().unwrap();

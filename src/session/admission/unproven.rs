@@ -32,6 +32,11 @@ pub(in crate::session) struct Place {
 }
 
 impl Unproven {
+    /// How many there are.
+    pub(super) fn count(&self) -> usize {
+        lock(&self.0).waiting.len()
+    }
+
     /// One more, where `most` may be; `makes_room`: another one must go in any case.
     pub(super) fn enter(self: &Arc<Self>, most: usize, makes_room: bool, crowded: Option<Crowded>) -> Place {
         let must_go = Arc::new(Notify::new());

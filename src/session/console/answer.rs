@@ -4,15 +4,15 @@ use std::borrow::Cow;
 
 use bytes::BytesMut;
 
+use super::cell::{Column, Row, text};
 use super::command::{Command, Mistake};
-use super::show;
-use crate::wire::{Severity, encode};
+use crate::wire::{ResultFormats, Severity, encode};
 
 /// What a command gives.
 #[derive(Debug, Default)]
 pub(super) struct Answer {
     /// As many cells each as the command [has columns](columns).
-    pub(super) rows: Vec<Vec<String>>,
+    pub(super) rows: Vec<Row>,
     /// Remarks for people.
     pub(super) notices: Vec<String>,
 }
@@ -47,30 +47,40 @@ impl From<Mistake> for Refusal {
 }
 
 /// The columns of the rows that a command gives; none if it gives no rows.
-pub(super) fn columns(command: &Command) -> &'static [&'static str] {
+pub(super) fn columns(command: &Command) -> Cow<'static, [Column]> {
     match command {
-        Command::Show(table) => show::columns(*table),
-        _ => &[],
+        Command::Show(table) => Cow::Borrowed(table.columns),
+        Command::ShowParameter(name, _) => Cow::Owned(vec![text(name)]),
+        _ => Cow::Borrowed(&[]),
     }
 }
 
-/// What the rows are like.
-pub(super) fn describe(out: &mut BytesMut, columns: &[&str]) {
+/// What the rows are like, and the forms of their values.
+pub(super) fn describe(out: &mut BytesMut, columns: &[Column], formats: &ResultFormats) {
     if columns.is_empty() {
-        encode::no_data(out);
-    } else {
-        encode::text_columns(out, columns);
+        return encode::no_data(out);
     }
+    let columns = columns.iter().enumerate();
+    encode::columns(
+        out,
+        columns.map(|(index, column)| (column.name, column.kind.of_wire(), formats.is_binary(index))),
+    );
 }
 
-/// The rows, and that this is all.
-pub(super) fn write(out: &mut BytesMut, answer: &Answer, tag: &str) {
+/// The rows of a command, and that this is all.
+pub(super) fn write(out: &mut BytesMut, answer: &Answer, command: &Command, formats: &ResultFormats) {
     for notice in &answer.notices {
         encode::notice(out, notice, "");
     }
+    let columns = columns(command);
     for row in &answer.rows {
-        let cells: Vec<&str> = row.iter().map(String::as_str).collect();
-        encode::text_row(out, &cells);
+        let cells: Vec<_> = columns
+            .iter()
+            .zip(row)
+            .enumerate()
+            .map(|(index, (column, cell))| cell.bytes(column.kind, formats.is_binary(index)))
+            .collect();
+        encode::row(out, cells.iter().map(Option::as_deref));
     }
-    encode::command_complete(out, tag);
+    encode::command_complete(out, command.tag());
 }

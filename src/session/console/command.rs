@@ -1,11 +1,18 @@
 //! What can be said at the console. Pure: text in, commands out.
 
-use crate::config::nearest;
+use super::REPORTED;
+use super::tables::{self, TABLES, Table};
+use crate::config::{Adjustment, nearest};
 
 /// Something to be done.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) enum Command {
-    Show(Table),
+    Show(&'static Table),
+    /// What clients are told at login: name and value.
+    ShowParameter(&'static str, &'static str),
+    Set(Adjustment),
+    /// Something of PostgreSQL's that a driver sets for its session.
+    SetForSession,
     /// A database, or all.
     Pause(Option<String>),
     Resume(Option<String>),
@@ -16,23 +23,22 @@ pub(super) enum Command {
     /// A database, or all.
     Reconnect(Option<String>),
     ReconnectNode(NodeName),
+    /// A database, or all.
+    WaitClose(Option<String>),
     Kill(String),
     KillClient(u32),
     Reload,
     Shutdown,
     ShutdownNow,
+    /// What PgBouncer does and this proxy does not.
+    Foreign(Foreign),
 }
 
-/// Something to be shown.
+/// Commands of PgBouncer's without a counterpart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Table {
-    Help,
-    Version,
-    Databases,
-    Pools,
-    Clients,
-    Servers,
-    Nodes,
+pub(super) enum Foreign {
+    Suspend,
+    ShutdownWait,
 }
 
 /// A node, in one database or wherever it is.
@@ -49,15 +55,8 @@ pub(super) struct Mistake {
     pub(super) hint: String,
 }
 
-/// How each command is written, and what it does.
-pub(super) const COMMANDS: [(&str, &str); 19] = [
-    ("SHOW HELP", "these commands"),
-    ("SHOW VERSION", "the version of Tidegate"),
-    ("SHOW DATABASES", "databases, and whether they are paused or disabled"),
-    ("SHOW POOLS", "server connections of each user and node, and who waits for one"),
-    ("SHOW CLIENTS", "clients, and the server connection that works for each"),
-    ("SHOW SERVERS", "server connections, and the client that each works for"),
-    ("SHOW NODES", "nodes, their roles and how far they are, and why one is not in use"),
+/// How each command but SHOW is written, and what it does.
+pub(super) const COMMANDS: [(&str, &str); 14] = [
     (
         "PAUSE [db]",
         "waits until transactions are over and closes the server connections; statements wait until RESUME",
@@ -69,21 +68,27 @@ pub(super) const COMMANDS: [(&str, &str); 19] = [
     ("ENABLE NODE name [OF db]", "takes it back"),
     ("RECONNECT [db]", "closes server connections when they are not in use, so that new ones are made"),
     ("RECONNECT NODE name [OF db]", "the same for one node"),
+    ("WAIT_CLOSE [db]", "waits until those that RECONNECT or RELOAD has left in use are closed"),
     ("KILL db", "disconnects its clients, closes its server connections, and pauses it"),
     ("KILL CLIENT id", "disconnects a client"),
+    ("SET key = value [OF db]", "changes a setting until the next RELOAD or restart"),
     ("RELOAD", "reads the configuration again"),
     ("SHUTDOWN [NOW]", "stops when clients have finished their transactions, or at once"),
 ];
 
-/// What can be shown.
-const TABLES: [(&str, Table); 7] = [
-    ("HELP", Table::Help),
-    ("VERSION", Table::Version),
-    ("DATABASES", Table::Databases),
-    ("POOLS", Table::Pools),
-    ("CLIENTS", Table::Clients),
-    ("SERVERS", Table::Servers),
-    ("NODES", Table::Nodes),
+/// What PostgreSQL's drivers set when they connect. There is nothing here that goes by it.
+const OF_SESSIONS: [&str; 11] = [
+    "application_name",
+    "client_encoding",
+    "client_min_messages",
+    "datestyle",
+    "extra_float_digits",
+    "idle_in_transaction_session_timeout",
+    "intervalstyle",
+    "lock_timeout",
+    "standard_conforming_strings",
+    "statement_timeout",
+    "timezone",
 ];
 
 /// Most characters of what somebody wrote that are repeated to them.
@@ -93,16 +98,24 @@ impl Command {
     /// What an answer's end calls it.
     pub(super) fn tag(&self) -> &'static str {
         match self {
-            Self::Show(_) => "SHOW",
+            Self::Show(_) | Self::ShowParameter(..) => "SHOW",
+            Self::Set(_) | Self::SetForSession => "SET",
             Self::Pause(_) => "PAUSE",
             Self::Resume(_) => "RESUME",
             Self::Disable(_) | Self::DisableNode(_) => "DISABLE",
             Self::Enable(_) | Self::EnableNode(_) => "ENABLE",
             Self::Reconnect(_) | Self::ReconnectNode(_) => "RECONNECT",
+            Self::WaitClose(_) => "WAIT_CLOSE",
             Self::Kill(_) | Self::KillClient(_) => "KILL",
             Self::Reload => "RELOAD",
-            Self::Shutdown | Self::ShutdownNow => "SHUTDOWN",
+            Self::Foreign(Foreign::Suspend) => "SUSPEND",
+            Self::Shutdown | Self::ShutdownNow | Self::Foreign(Foreign::ShutdownWait) => "SHUTDOWN",
         }
+    }
+
+    /// Whether it changes something.
+    pub(super) fn is_act(&self) -> bool {
+        !matches!(self, Self::Show(_) | Self::ShowParameter(..) | Self::SetForSession)
     }
 }
 
@@ -118,6 +131,8 @@ enum Word {
     Bare(String),
     /// Never a keyword.
     Quoted(String),
+    /// An equals sign.
+    Equals,
     /// A semicolon.
     End,
 }
@@ -126,6 +141,7 @@ impl Word {
     fn text(&self) -> &str {
         match self {
             Self::Bare(text) | Self::Quoted(text) => text,
+            Self::Equals => "=",
             Self::End => ";",
         }
     }
@@ -150,13 +166,19 @@ fn words(text: &str) -> Result<Vec<Word>, Mistake> {
                 chars.next();
                 words.push(Word::End);
             }
+            '=' => {
+                chars.next();
+                words.push(Word::Equals);
+            }
             '"' | '\'' => {
                 chars.next();
                 words.push(Word::Quoted(quoted(&mut chars, c)?));
             }
             _ => {
                 let mut bare = String::new();
-                while let Some(c) = chars.next_if(|c| !c.is_whitespace() && !matches!(c, ';' | '"' | '\'')) {
+                while let Some(c) =
+                    chars.next_if(|c| !c.is_whitespace() && !matches!(c, ';' | '=' | '"' | '\''))
+                {
                     bare.push(c);
                 }
                 words.push(Word::Bare(bare));
@@ -189,7 +211,8 @@ fn one(words: &[Word]) -> Result<Command, Mistake> {
     let name = |at: usize| words[at].text().to_owned();
     let node = |database: Option<usize>| NodeName { node: name(2), database: database.map(name) };
     Ok(match keys[..] {
-        ["SHOW", table] => Command::Show(named(table).ok_or_else(|| unknown(words))?),
+        ["SHOW", wanted] => shows(wanted).ok_or_else(|| unknown(words))?,
+        ["SET", ..] => set(words).ok_or_else(|| unknown(words))?,
         ["PAUSE"] => Command::Pause(None),
         ["PAUSE", _] => Command::Pause(Some(name(1))),
         ["RESUME"] => Command::Resume(None),
@@ -205,6 +228,8 @@ fn one(words: &[Word]) -> Result<Command, Mistake> {
         ["ENABLE", _] => Command::Enable(name(1)),
         ["RECONNECT"] => Command::Reconnect(None),
         ["RECONNECT", _] => Command::Reconnect(Some(name(1))),
+        ["WAIT_CLOSE"] => Command::WaitClose(None),
+        ["WAIT_CLOSE", _] => Command::WaitClose(Some(name(1))),
         ["KILL", "CLIENT", _] => Command::KillClient(number(&name(2))?),
         // As PgBouncer writes it.
         ["KILL_CLIENT", _] => Command::KillClient(number(&name(1))?),
@@ -212,12 +237,36 @@ fn one(words: &[Word]) -> Result<Command, Mistake> {
         ["RELOAD"] => Command::Reload,
         ["SHUTDOWN"] => Command::Shutdown,
         ["SHUTDOWN", "NOW"] => Command::ShutdownNow,
+        ["SHUTDOWN", "WAIT_FOR_SERVERS" | "WAIT_FOR_CLIENTS"] => Command::Foreign(Foreign::ShutdownWait),
+        ["SUSPEND"] => Command::Foreign(Foreign::Suspend),
         _ => return Err(unknown(words)),
     })
 }
 
-fn named(table: &str) -> Option<Table> {
-    TABLES.iter().find(|(name, _)| *name == table).map(|(_, table)| *table)
+/// A table, or something that clients are told at login.
+fn shows(wanted: &str) -> Option<Command> {
+    let parameter = || {
+        let (name, value) = REPORTED.iter().find(|(name, _)| name.eq_ignore_ascii_case(wanted))?;
+        Some(Command::ShowParameter(name, value))
+    };
+    tables::named(wanted).map(Command::Show).or_else(parameter)
+}
+
+/// `SET key = value`, or `TO` in the place of the sign; `OF db` may follow.
+fn set(words: &[Word]) -> Option<Command> {
+    let [_, Word::Bare(key), rest @ ..] = words else { return None };
+    if OF_SESSIONS.contains(&key.to_ascii_lowercase().as_str()) && !rest.is_empty() {
+        return Some(Command::SetForSession);
+    }
+    let (sign, value, database) = match rest {
+        [sign, value] => (sign, value, None),
+        [sign, value, of, database] if of.key() == "OF" => (sign, value, Some(database.text().to_owned())),
+        _ => return None,
+    };
+    if *sign != Word::Equals && sign.key() != "TO" || *value == Word::Equals {
+        return None;
+    }
+    Some(Command::Set(Adjustment { key: key.clone(), value: value.text().to_owned(), database }))
 }
 
 fn number(text: &str) -> Result<u32, Mistake> {
@@ -231,17 +280,15 @@ fn number(text: &str) -> Result<u32, Mistake> {
 fn unknown(words: &[Word]) -> Mistake {
     let said: Vec<&str> = words.iter().map(Word::text).collect();
     let message = format!("there is no command {}", shown(&said.join(" ")));
-    let verbs = || COMMANDS.iter().filter_map(|(usage, _)| usage.split(' ').next());
+    let verbs = || COMMANDS.iter().filter_map(|(usage, _)| usage.split(' ').next()).chain(["SHOW"]);
     let verb = said.first().map(|verb| verb.to_ascii_uppercase()).unwrap_or_default();
+    let names = || TABLES.iter().map(|table| table.name);
     let help = "SHOW HELP lists what there is.";
     let hint = match nearest(&verb, verbs()) {
         None => help.to_owned(),
-        Some("SHOW") => match said
-            .get(1)
-            .and_then(|table| nearest(&table.to_ascii_uppercase(), TABLES.iter().map(|(name, _)| *name)))
-        {
+        Some("SHOW") => match said.get(1).and_then(|table| nearest(&table.to_ascii_uppercase(), names())) {
             Some(table) => format!("Did you mean SHOW {table}? {help}"),
-            None => format!("SHOW can show {}.", TABLES.map(|(name, _)| name).join(", ")),
+            None => format!("SHOW can show {}.", names().collect::<Vec<_>>().join(", ")),
         },
         Some(verb) => {
             let is_of = |usage: &&str| usage.split(' ').next() == Some(verb);

@@ -6,12 +6,21 @@ fn node(node: &str, database: Option<&str>) -> NodeName {
     NodeName { node: node.to_owned(), database: database.map(str::to_owned) }
 }
 
+fn show(table: &str) -> Command {
+    Command::Show(tables::named(table).unwrap_or_else(|| panic!("no table {table}")))
+}
+
+fn set(key: &str, value: &str, database: Option<&str>) -> Command {
+    let (key, value) = (key.to_owned(), value.to_owned());
+    Command::Set(Adjustment { key, value, database: database.map(str::to_owned) })
+}
+
 #[test]
 fn what_is_understood() {
     let app = || "app".to_owned();
     let table = [
-        ("show pools", vec![Command::Show(Table::Pools)]),
-        ("  SHOW\n\tHelp ; ", vec![Command::Show(Table::Help)]),
+        ("show pools", vec![show("POOLS")]),
+        ("  SHOW\n\tHelp ; ", vec![show("HELP")]),
         ("", vec![]),
         (" ;; ", vec![]),
         ("pause", vec![Command::Pause(None)]),
@@ -31,6 +40,21 @@ fn what_is_understood() {
         ("kill \"client\"", vec![Command::Kill("client".to_owned())]),
         ("reload; shutdown", vec![Command::Reload, Command::Shutdown]),
         ("shutdown now", vec![Command::ShutdownNow]),
+        ("SHUTDOWN WAIT_FOR_CLIENTS", vec![Command::Foreign(Foreign::ShutdownWait)]),
+        ("suspend;", vec![Command::Foreign(Foreign::Suspend)]),
+        ("wait_close; WAIT_CLOSE app", vec![Command::WaitClose(None), Command::WaitClose(Some(app()))]),
+        ("Show Dns_Hosts;", vec![show("DNS_HOSTS")]),
+        ("show client_encoding", vec![Command::ShowParameter("client_encoding", "UTF8")]),
+        ("SHOW datestyle", vec![Command::ShowParameter("DateStyle", "ISO")]),
+        ("set query_timeout = 5s", vec![set("query_timeout", "5s", None)]),
+        ("SET Query_Timeout='5 s';", vec![set("Query_Timeout", "5 s", None)]),
+        ("set mode to observe of app", vec![set("mode", "observe", Some("app"))]),
+        (
+            "set log = 'warn,a=debug'; set log=info",
+            vec![set("log", "warn,a=debug", None), set("log", "info", None)],
+        ),
+        ("SET extra_float_digits = 3", vec![Command::SetForSession]),
+        ("SET DateStyle = ISO, MDY", vec![Command::SetForSession]),
     ];
     for (text, commands) in table {
         assert_eq!(parse(text), Ok(commands), "{text}");
@@ -53,6 +77,10 @@ fn mistakes_say_what_may_have_been_meant() {
         ("kill client x", "\"x\" is not the id of a client", "SHOW CLIENTS"),
         ("kill client -1", "\"-1\" is not the id", "SHOW CLIENTS"),
         ("select 1", "\"select 1\"", "SHOW HELP lists what there is."),
+        ("set", "\"set\"", "SET is written SET key = value [OF db]."),
+        ("set query_timeout 5", "\"set query_timeout 5\"", "SET is written SET key = value [OF db]."),
+        ("set query_timeout = =", "\"set query_timeout = =\"", "SET is written"),
+        ("set query_timeout = 5 in app", "5 in app", "SET is written"),
         ("\"pause\"", "\"pause\"", "PAUSE is written"),
         ("pause \"app", "a quotation mark is not closed: \"\"app\"", "Close it with \""),
         ("pause app; nonsense", "\"nonsense\"", "SHOW HELP"),
@@ -75,8 +103,8 @@ fn every_command_of_the_help_is_understood() {
             assert!(parse(&text).is_ok_and(|commands| commands.len() == 1), "{text}");
         }
     }
-    for (name, table) in TABLES {
-        assert_eq!(parse(&format!("show {name}")), Ok(vec![Command::Show(table)]));
+    for table in TABLES {
+        assert_eq!(parse(&format!("show {}", table.name)), Ok(vec![Command::Show(table)]));
     }
 }
 

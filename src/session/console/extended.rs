@@ -8,7 +8,9 @@ use super::command::{Command, parse};
 use super::{Console, Stopped, readable};
 use crate::session::client::Client;
 use crate::session::failure::End;
-use crate::wire::{self, Bind, Describe, Frontend, Kind, TransactionStatus, encode, parse_message};
+use crate::wire::{
+    self, Bind, Describe, Frontend, Kind, ResultFormats, TransactionStatus, encode, parse_message,
+};
 
 /// Most statements, and portals, that are kept for a client.
 const MOST: usize = 1_000;
@@ -16,11 +18,14 @@ const MOST: usize = 1_000;
 /// A statement; `None` is the empty one.
 type Statement = Option<Command>;
 
+/// A statement, and the forms in which its values are wanted.
+type Portal = (Statement, ResultFormats);
+
 /// What a client has prepared.
 #[derive(Debug, Default)]
 pub(super) struct Desk {
     statements: HashMap<Box<[u8]>, Statement>,
-    portals: HashMap<Box<[u8]>, Statement>,
+    portals: HashMap<Box<[u8]>, Portal>,
     /// After an error, everything up to Sync is skipped.
     is_skipping: bool,
 }
@@ -31,26 +36,26 @@ impl Desk {
         self.is_skipping = false;
     }
 
-    fn find(&self, kind: Kind, name: &[u8]) -> Result<&Statement, Refusal> {
-        let (known, code, what) = match kind {
-            Kind::Statement => (&self.statements, "26000", "prepared statement"),
-            Kind::Portal => (&self.portals, "34000", "portal"),
-        };
-        let name_shown = String::from_utf8_lossy(name);
-        known.get(name).ok_or_else(|| Refusal::new(code, format!("{what} \"{name_shown}\" does not exist")))
+    fn statement(&self, name: &[u8]) -> Result<&Statement, Refusal> {
+        self.statements.get(name).ok_or_else(|| none("26000", "prepared statement", name))
     }
 
-    fn keep(&mut self, kind: Kind, name: &[u8], statement: Statement) -> Result<(), Refusal> {
-        let known = match kind {
-            Kind::Statement => &mut self.statements,
-            Kind::Portal => &mut self.portals,
-        };
-        if known.len() >= MOST && !known.contains_key(name) {
-            return Err(Refusal::new("54000", format!("there are {MOST} of them already")));
-        }
-        known.insert(name.into(), statement);
-        Ok(())
+    fn portal(&self, name: &[u8]) -> Result<&Portal, Refusal> {
+        self.portals.get(name).ok_or_else(|| none("34000", "portal", name))
     }
+}
+
+fn none(code: &'static str, what: &str, name: &[u8]) -> Refusal {
+    Refusal::new(code, format!("{what} \"{}\" does not exist", String::from_utf8_lossy(name)))
+}
+
+/// Keeps something under a name, if there are not too many of its kind.
+fn keep<T>(known: &mut HashMap<Box<[u8]>, T>, name: &[u8], value: T) -> Result<(), Refusal> {
+    if known.len() >= MOST && !known.contains_key(name) {
+        return Err(Refusal::new("54000", format!("there are {MOST} of them already")));
+    }
+    known.insert(name.into(), value);
+    Ok(())
 }
 
 impl Console {
@@ -99,17 +104,17 @@ impl Console {
                 let text = "cannot insert multiple commands into a prepared statement";
                 return Err(Refusal::new("42601", text));
             }
-            self.desk.keep(Kind::Statement, message.name, commands.pop())?;
+            keep(&mut self.desk.statements, message.name, commands.pop())?;
             encode::parse_complete(&mut client.outbox);
             Ok(())
         }))
     }
 
     fn bind(&mut self, client: &mut Client, body: &[u8]) -> Result<Result<(), Refusal>, End> {
-        let names = Bind::read(body)?;
-        let found = self.desk.find(Kind::Statement, names.statement).cloned();
+        let (names, formats) = (Bind::read(body)?, ResultFormats::read(body)?);
+        let found = self.desk.statement(names.statement).cloned();
         Ok(found.and_then(|statement| {
-            self.desk.keep(Kind::Portal, names.portal, statement)?;
+            keep(&mut self.desk.portals, names.portal, (statement, formats))?;
             encode::bind_complete(&mut client.outbox);
             Ok(())
         }))
@@ -117,12 +122,19 @@ impl Console {
 
     fn describe(&self, client: &mut Client, body: &[u8]) -> Result<Result<(), Refusal>, End> {
         let wanted = Describe::read(body)?;
-        Ok(self.desk.find(wanted.kind, wanted.name).map(|statement| {
-            if wanted.kind == Kind::Statement {
+        // The forms of a statement's values are not known before it is bound, and said to be text.
+        let found = match wanted.kind {
+            Kind::Statement => self.desk.statement(wanted.name).map(|statement| {
                 encode::no_parameters(&mut client.outbox);
+                (statement, ResultFormats::default())
+            }),
+            Kind::Portal => {
+                self.desk.portal(wanted.name).map(|(statement, formats)| (statement, formats.clone()))
             }
+        };
+        Ok(found.map(|(statement, formats)| {
             let columns = statement.as_ref().map(answer::columns).unwrap_or_default();
-            answer::describe(&mut client.outbox, columns);
+            answer::describe(&mut client.outbox, &columns, &formats);
         }))
     }
 
@@ -138,12 +150,12 @@ impl Console {
 
     async fn execute(&mut self, client: &mut Client, body: &[u8]) -> Result<(), Stopped> {
         let portal = wire::execute_portal(body).map_err(|error| Stopped::Ended(error.into()))?;
-        let Some(command) = self.desk.find(Kind::Portal, portal)?.clone() else {
+        let (Some(command), formats) = self.desk.portal(portal)?.clone() else {
             encode::empty_query(&mut client.outbox);
             return Ok(());
         };
         let answer = self.run(client, &command).await?;
-        answer::write(&mut client.outbox, &answer, command.tag());
+        answer::write(&mut client.outbox, &answer, &command, &formats);
         Ok(())
     }
 }

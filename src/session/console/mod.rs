@@ -1,14 +1,15 @@
 //! The console: a database of the proxy's own, in which administrators say what is to be done.
 //!
 //! Owns who may do that, and the protocol as far as it takes. It works when no node does, and when a database has all
-//! the clients it may have. What can be said is in `command`, what is done in `run`, what is shown in `show`.
+//! the clients it may have. What can be said is in `command`, what is done in `run`, what is shown in `tables`.
 
 mod answer;
+mod cell;
 mod command;
 mod extended;
 mod inventory;
 mod run;
-mod show;
+mod tables;
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -32,7 +33,7 @@ use crate::auth::{Salts, Verifier};
 use crate::config::{CONSOLE_NAMES, ConsoleUser};
 use crate::stats::LoginRefusal;
 use crate::wire::{
-    self, Frontend, StartupParameters, TransactionStatus, encode, frontend_message, query_text,
+    self, Frontend, ResultFormats, StartupParameters, TransactionStatus, encode, frontend_message, query_text,
 };
 
 /// The longest message that is taken, in bytes.
@@ -76,6 +77,8 @@ impl Administrators {
 /// Somebody at the console.
 pub(super) struct Console {
     proxy: Arc<Proxy>,
+    /// By which name it was asked for.
+    name: Box<str>,
     registered: Registered,
     desk: Desk,
 }
@@ -122,7 +125,8 @@ impl Console {
         }
         encode::backend_key(&mut client.outbox, &registered.key);
         encode::ready(&mut client.outbox, TransactionStatus::Idle);
-        Ok(Box::new(Self { proxy: Arc::clone(proxy), registered, desk: Desk::default() }))
+        let name = parameters.get("database").unwrap_or_default().into();
+        Ok(Box::new(Self { proxy: Arc::clone(proxy), name, registered, desk: Desk::default() }))
     }
 
     /// Serves the client until it goes, or is sent away.
@@ -191,10 +195,11 @@ impl Console {
         for command in &commands {
             let answer = self.run(client, command).await?;
             let columns = answer::columns(command);
+            let as_text = ResultFormats::default();
             if !columns.is_empty() {
-                answer::describe(&mut client.outbox, columns);
+                answer::describe(&mut client.outbox, &columns, &as_text);
             }
-            answer::write(&mut client.outbox, &answer, command.tag());
+            answer::write(&mut client.outbox, &answer, command, &as_text);
         }
         Ok(())
     }
@@ -203,12 +208,12 @@ impl Console {
     async fn run(&self, client: &mut Client, command: &Command) -> Result<Answer, Stopped> {
         let slot = &self.registered.slot;
         let cancelled = slot.begins_command();
-        if !matches!(command, Command::Show(_)) {
+        if command.is_act() {
             tracing::warn!(client = self.registered.key.pid, ?command, "said at the console");
         }
         let outcome = tokio::select! {
             biased;
-            answer = run::run(&self.proxy, command) => answer.map_err(Stopped::from),
+            answer = run::run(&self.proxy, &self.name, command) => answer.map_err(Stopped::from),
             () = cancelled.notified() => {
                 Err(Refusal::new("57014", "canceling statement due to user request").into())
             }

@@ -4,9 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::answer::{Answer, Refusal};
-use super::command::{Command, NodeName};
+use super::cell::row;
+use super::command::{Command, Foreign, NodeName};
 use super::inventory::{chosen, database, nodes, pools};
-use super::show;
+use super::tables;
+use crate::config::{Adjustment, NotAdjusted, Settings};
 use crate::session::control::Control;
 use crate::session::gate::{Gate, Passage};
 use crate::session::proxy::{Database, Proxy};
@@ -16,12 +18,18 @@ const LOOK: Duration = Duration::from_millis(5);
 /// How long clients that were told to go, and their servers, are waited for.
 const GOES: Duration = Duration::from_secs(10);
 
-/// Carries out a command. Cancel safe: a pause that has not come to its end is taken back.
-pub(super) async fn run(proxy: &Proxy, command: &Command) -> Result<Answer, Refusal> {
+/// Carries out a command, said at the console by this name. Cancel safe: a pause that has not come to its end is taken back.
+pub(super) async fn run(proxy: &Proxy, console: &str, command: &Command) -> Result<Answer, Refusal> {
     match command {
         Command::Show(table) => {
-            return Ok(Answer { rows: show::rows(proxy, *table), ..Answer::default() });
+            return Ok(Answer { rows: tables::rows(table, proxy, console), ..Answer::default() });
         }
+        Command::ShowParameter(_, value) => {
+            return Ok(Answer { rows: vec![row![*value]], ..Answer::default() });
+        }
+        Command::SetForSession => {}
+        Command::Set(wanted) => return set(proxy, wanted).await,
+        Command::Foreign(foreign) => return Err(no_such(*foreign)),
         Command::Pause(name) => pause(&chosen(proxy, name.as_deref())?).await?,
         Command::Resume(name) => resume(&chosen(proxy, name.as_deref())?)?,
         Command::Disable(name) => {
@@ -44,6 +52,7 @@ pub(super) async fn run(proxy: &Proxy, command: &Command) -> Result<Answer, Refu
                 shares.for_each(|share| share.pool.retire());
             }
         }
+        Command::WaitClose(name) => wait_close(proxy, name.as_deref()).await?,
         Command::Kill(name) => {
             let database = database(proxy, name)?;
             return Ok(kill(proxy, &database).await);
@@ -176,6 +185,46 @@ fn take_back(proxy: &Proxy, name: &NodeName) -> Result<(), Refusal> {
         database.cluster.enable(&node);
     }
     Ok(())
+}
+
+/// Gives a setting another value. What is wrong with that is said before anybody is asked.
+async fn set(proxy: &Proxy, wanted: &Adjustment) -> Result<Answer, Refusal> {
+    let mut settings = Settings::clone(&proxy.settings.load());
+    settings.adjust(wanted).map_err(|NotAdjusted { problem, advice }| {
+        let stop = if advice.ends_with('?') { "" } else { "." };
+        Refusal::new("22023", problem).with_hint(format!("{advice}{stop}"))
+    })?;
+    order(proxy, Control::Set(wanted.clone())).await
+}
+
+/// Waits until all connections are closed that are only there because they are in use.
+async fn wait_close(proxy: &Proxy, name: Option<&str>) -> Result<(), Refusal> {
+    chosen(proxy, name)?;
+    loop {
+        // A database may be removed meanwhile, and then has none.
+        let databases = chosen(proxy, name).unwrap_or_default();
+        let outdated =
+            |database: &Arc<Database>| pools(database).iter().any(|share| share.pool.outdated() > 0);
+        if !databases.iter().any(outdated) {
+            return Ok(());
+        }
+        tokio::time::sleep(LOOK).await;
+    }
+}
+
+/// What is to be done in the place of a command of PgBouncer's.
+fn no_such(foreign: Foreign) -> Refusal {
+    let (text, hint) = match foreign {
+        Foreign::Suspend => (
+            "there is no SUSPEND",
+            "PAUSE lets statements wait. To replace the process without losing a client, send it SIGUSR2.",
+        ),
+        Foreign::ShutdownWait => (
+            "SHUTDOWN waits for clients to finish their transactions, up to shutdown_timeout, and for nothing else",
+            "Say SHUTDOWN. To wait for longer, say SET shutdown_timeout = '1h' before.",
+        ),
+    };
+    Refusal::new("0A000", text).with_hint(hint)
 }
 
 /// Has the program do something.
