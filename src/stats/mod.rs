@@ -4,6 +4,7 @@
 //! afterwards; there is no global recorder, so that two proxies can live in one process.
 
 mod cancels;
+mod count;
 mod database;
 mod histogram;
 mod logins;
@@ -15,12 +16,15 @@ use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 pub use cancels::{CancelOutcome, CancelSource, CancelStats};
-pub use database::{DatabaseStats, Timeout, Waited};
+pub use count::Count;
+pub use database::{DatabaseStats, Timeout, Waited, Work};
 pub use histogram::Histogram;
 pub use logins::{LoginRefusal, Logins};
 pub use shapes::{Ran, ShapeStats, ShapeView, Shapes};
 pub use tally::{Blocker, Tally};
 pub use timing::{Timing, Took, Totals};
+
+use count::Counts;
 
 const METADATA: Metadata<'static> = Metadata::new("tidegate", Level::INFO, None);
 
@@ -28,6 +32,7 @@ const METADATA: Metadata<'static> = Metadata::new("tidegate", Level::INFO, None)
 pub struct Stats {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
+    counts: Counts,
 }
 
 impl std::fmt::Debug for Stats {
@@ -40,7 +45,7 @@ impl Default for Stats {
     fn default() -> Self {
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
-        let stats = Self { recorder, handle };
+        let stats = Self { recorder, handle, counts: Counts::default() };
         for (name, text) in COUNTERS {
             stats.recorder.describe_counter((*name).into(), None, (*text).into());
         }
@@ -174,6 +179,11 @@ impl Stats {
         self.recorder.register_counter(&key(name, labels), &METADATA)
     }
 
+    /// A counter with these labels that can be read.
+    pub fn count(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Count {
+        self.counts.of(key(name, labels), |key| self.recorder.register_counter(key, &METADATA))
+    }
+
     /// A gauge with these labels.
     pub fn gauge(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Gauge {
         self.recorder.register_gauge(&key(name, labels), &METADATA)
@@ -181,6 +191,7 @@ impl Stats {
 
     /// Everything in Prometheus' text format.
     pub fn render(&self) -> String {
+        self.counts.publish();
         self.handle.run_upkeep();
         self.handle.render()
     }
