@@ -205,6 +205,11 @@ impl Proxy {
         self.statements.size()
     }
 
+    /// How many clients wait for something before a server can work for them, by database.
+    pub fn waiting_clients(&self) -> HashMap<String, usize> {
+        self.cancels.waiting()
+    }
+
     /// Asks every session to end as soon as it is outside a transaction.
     pub fn stop(&self) {
         self.door.close();
