@@ -53,6 +53,9 @@ for task in "$@"; do
         [ "$(uname -m)" != x86_64 ] || have valgrind || want valgrind
         # a name that leads elsewhere: the system's resolver, told by a file
         compgen -G '/usr/lib/*/libnss_wrapper.so' >/dev/null || want libnss-wrapper
+        # the dashboard, in a browser without a screen
+        [ -n "${TIDEGATE_TEST_WITHOUT_BROWSER:-}" ] || have chromium || have chromium-browser || have google-chrome ||
+            want chromium fonts-dejavu-core
         # a cluster that Patroni looks after
         want_daemon patroni patroni
         want_daemon etcd etcd-server etcd

@@ -28,6 +28,8 @@ mod console_pause;
 mod cuts;
 #[path = "promises/cuts_server.rs"]
 mod cuts_server;
+#[path = "promises/dashboard.rs"]
+mod dashboard;
 #[path = "promises/drain.rs"]
 mod drain;
 #[path = "promises/explain.rs"]
@@ -124,6 +126,8 @@ mod tls_servers;
 mod tls_traffic;
 #[path = "promises/tokens.rs"]
 mod tokens;
+#[path = "promises/top.rs"]
+mod top;
 #[path = "promises/topology.rs"]
 mod topology;
 #[path = "promises/unix_socket.rs"]
