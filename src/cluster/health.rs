@@ -87,7 +87,10 @@ impl Cluster {
         }
         if now.is_empty() && !before.is_empty() && node.state() == State::Replica {
             tracing::info!(node = %node.name, "replica let in again");
-            self.chronicle.note(&node.name, What::LetIn, "");
+            // What was lost and is back has been noted where it was seen.
+            if before.iter().any(Cause::is_soft) {
+                self.chronicle.note(&node.name, What::LetIn, "");
+            }
         }
     }
 }

@@ -116,7 +116,8 @@ impl Follow {
         self.publish(cluster, node);
         if node.seen() != State::Replica {
             node.set_state(State::Replica);
-            cluster.chronicle.note(&node.name, What::Replica, format!("timeline {}", term.timeline));
+            let timeline = node.identity().map_or(term.timeline, |identity| identity.timeline);
+            cluster.chronicle.note(&node.name, What::Replica, format!("timeline {timeline}"));
             cluster.arrivals.notify_one();
         }
         self.nudge(cluster);

@@ -17,6 +17,8 @@ use super::support::raw::Raw;
 use super::support::{PATIENCE, wait_until};
 use super::{own_with_facts, proxy, shared, wait_both};
 
+/// Names the folder for pictures, if some are wanted.
+const PICTURES: &str = "TIDEGATE_TEST_PICTURES";
 const TOKEN: &str = "d7a0c5e9b1f3428d";
 
 fn status(proxy: &RunningProxy) -> Value {
@@ -238,6 +240,10 @@ fn the_page_shows_it_and_says_when_the_proxy_is_gone() {
     browser.wait("document.querySelector('#kept').innerText.includes('it writes')");
     assert_ne!(figure(&mut browser, open, "reads/s"), "0");
     assert!(figure(&mut browser, paused, "behind by").ends_with('s'));
+    if std::env::var_os(PICTURES).is_some() {
+        // Something to look at in the curves.
+        browser.wait("past.get(chosen).length >= 15");
+    }
     pictures(&mut browser, "load");
     for (width, height) in [(1440, 900), (375, 800)] {
         browser.looks(width, height, "light");
@@ -308,9 +314,9 @@ fn attack_of_names_that_are_markup() {
     assert!(browser.said.is_empty(), "{:?}", browser.said);
 }
 
-/// Pictures of the page in the folder that `TIDEGATE_TEST_PICTURES` names, for people to look at.
+/// Pictures of the page in the folder that [`PICTURES`] names, for people to look at.
 fn pictures(browser: &mut Browser, name: &str) {
-    let Some(folder) = std::env::var_os("TIDEGATE_TEST_PICTURES") else { return };
+    let Some(folder) = std::env::var_os(PICTURES) else { return };
     for (width, scheme) in [(1440, "light"), (1440, "dark"), (375, "light"), (375, "dark")] {
         browser.looks(width, 900, scheme);
         browser.wait(&format!("innerWidth === {width}"));

@@ -257,10 +257,12 @@ function showFigures(database) {
     ? `of the statements of the last seconds ran on replicas${reads}`
     : "of all statements since the start ran on replicas");
   say($("prevented"), whole.format(prevented.total));
-  say($("prevented-about"), `${rate(prevented.per_second)} per second: reads that went to the primary instead`);
+  const lately = prevented.per_second === null ? "" : `${rate(prevented.per_second)} per second: `;
+  say($("prevented-about"), `${lately}reads that went to the primary instead`);
   const [primary, replica] = [statements.primary_per_second, statements.replica_per_second];
   say($("rate"), primary === null ? "–" : rate(primary + replica));
-  say($("rate-about"), `${rate(replica)} on replicas, ${rate(primary)} on the primary`);
+  say($("rate-about"), primary === null
+    ? "measured from the next second on" : `${rate(replica)} on replicas, ${rate(primary)} on the primary`);
   say($("clients"), whole.format(clients.now));
   say($("clients-about"), `${clients.waiting ? plural(clients.waiting, "waits", "wait") : "none waits"}; at most ${whole.format(clients.limit)}`);
 }
