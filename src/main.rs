@@ -4,7 +4,7 @@
 use std::process::ExitCode;
 
 use tidegate::cli::args::{Invocation, parse_from};
-use tidegate::cli::{EXIT_MISTAKES, check, demo, explain, remote, run, verify};
+use tidegate::cli::{EXIT_MISTAKES, check, demo, explain, remote, run, top, verify};
 use tidegate::config::{Settings, Sources, load};
 
 fn main() -> ExitCode {
@@ -19,6 +19,7 @@ fn main() -> ExitCode {
         }
         Ok(Invocation::Report(args)) => remote::report(&args),
         Ok(Invocation::Learned(args)) => remote::learned(&args),
+        Ok(Invocation::Top(args)) => top::top(&args),
         Ok(Invocation::Demo(args)) => demo::demo(&args),
         Ok(Invocation::Verify(args)) => verify::verify(&args),
         Err(refusal) if refusal.exit_code == 0 => {

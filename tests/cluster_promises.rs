@@ -34,6 +34,8 @@ mod console_tools;
 mod cuts;
 #[path = "promises/cuts_server.rs"]
 mod cuts_server;
+#[path = "promises/dashboard.rs"]
+mod dashboard;
 #[path = "promises/drain.rs"]
 mod drain;
 #[path = "promises/explain.rs"]
@@ -136,6 +138,8 @@ mod tls_servers;
 mod tls_traffic;
 #[path = "promises/tokens.rs"]
 mod tokens;
+#[path = "promises/top.rs"]
+mod top;
 #[path = "promises/topology.rs"]
 mod topology;
 #[path = "promises/unix_socket.rs"]

@@ -15,8 +15,10 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD as BASE64;
+use tokio::sync::watch;
 use zeroize::Zeroizing;
 
+use super::pages;
 use crate::auth::same;
 use crate::config::{AdminOpen, Secret, Settings};
 
@@ -33,9 +35,11 @@ const LONGEST: usize = 4096;
 pub struct Access {
     rule: ArcSwap<Rule>,
     failures: Mutex<Failures>,
+    /// Told when something else is shown to whom.
+    changes: watch::Sender<()>,
 }
 
-#[derive(Debug)]
+#[derive(Debug, PartialEq)]
 struct Rule {
     open: AdminOpen,
     token: Option<Secret>,
@@ -62,12 +66,25 @@ enum Shown {
 impl Access {
     /// What these settings say of an admin address that is reached here.
     pub fn new(address: SocketAddr, settings: &Settings) -> Self {
-        Self { rule: ArcSwap::from_pointee(Rule::new(address, settings)), failures: Mutex::default() }
+        Self::by(Rule::new(address, settings))
+    }
+
+    fn by(rule: Rule) -> Self {
+        let changes = watch::Sender::new(());
+        Self { rule: ArcSwap::from_pointee(rule), failures: Mutex::default(), changes }
     }
 
     /// Goes by these settings from now on.
     pub fn follow(&self, address: SocketAddr, settings: &Settings) {
-        self.rule.store(Arc::new(Rule::new(address, settings)));
+        let rule = Arc::new(Rule::new(address, settings));
+        if self.rule.swap(Arc::clone(&rule)) != rule {
+            self.changes.send_replace(());
+        }
+    }
+
+    /// Told when something else is shown to whom: who was let in before may not be any more.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// What credentials are worth that come from this address.
@@ -92,6 +109,8 @@ impl Access {
         let is_open = match path {
             "/healthz" | "/readyz" => true,
             "/metrics" => rule.open != AdminOpen::Health,
+            // It asks for the token itself, and says nothing without.
+            path if pages::is_one(path) => rule.open == AdminOpen::All || rule.token.is_some(),
             _ => rule.open == AdminOpen::All,
         };
         match shown {
@@ -203,8 +222,7 @@ mod tests {
     const PEER: IpAddr = IpAddr::V4(std::net::Ipv4Addr::new(192, 0, 2, 1));
 
     fn access(open: AdminOpen, token: Option<&str>) -> Access {
-        let rule = Rule { open, token: token.map(Secret::new) };
-        Access { rule: ArcSwap::from_pointee(rule), failures: Mutex::default() }
+        Access::by(Rule { open, token: token.map(Secret::new) })
     }
 
     fn headers(value: &str) -> HeaderMap {
@@ -218,16 +236,17 @@ mod tests {
         use StatusCode as Code;
         let (wanted, closed) = (Some(Code::UNAUTHORIZED), Some(Code::FORBIDDEN));
         let table = [
-            (Health, Some(TOKEN), [None, None, wanted, wanted, wanted]),
-            (Metrics, Some(TOKEN), [None, None, None, wanted, wanted]),
-            (All, None, [None; 5]),
-            (Health, None, [None, None, closed, closed, closed]),
-            (Metrics, None, [None, None, None, closed, closed]),
+            (Health, Some(TOKEN), [None, None, None, wanted, wanted, wanted, wanted]),
+            (Metrics, Some(TOKEN), [None, None, None, None, wanted, wanted, wanted]),
+            (All, None, [None; 7]),
+            (Health, None, [None, None, closed, closed, closed, closed, closed]),
+            (Metrics, None, [None, None, closed, None, closed, closed, closed]),
         ];
         for (open, token, expected) in table {
             let access = access(open, token);
-            for (path, expected) in
-                ["/healthz", "/readyz", "/metrics", "/report", "/nothing"].into_iter().zip(expected)
+            for (path, expected) in ["/healthz", "/readyz", "/", "/metrics", "/report", "/events", "/nothing"]
+                .into_iter()
+                .zip(expected)
             {
                 for shown in [Shown::Nothing, Shown::Wrong] {
                     assert_eq!(access.refuse(path, shown), expected, "{open:?} {path}");

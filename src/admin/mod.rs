@@ -1,10 +1,12 @@
-//! The admin address: health, readiness and metrics over HTTP.
+//! The admin address: health, readiness, metrics, the status document and the dashboard over HTTP.
 //!
 //! Owns what is shown there. It must not know sessions' insides: it reads counters, nodes and pools.
 
 mod access;
 mod health;
+mod pages;
 mod serve;
+pub mod status;
 mod times;
 
 use std::fmt::Write;
@@ -19,6 +21,7 @@ use axum::{Extension, middleware};
 
 pub use self::access::Access;
 use self::access::{Trusted, guard};
+use self::status::Feed;
 use crate::cluster;
 use crate::config::Mode;
 use crate::pool::Cause;
@@ -30,6 +33,8 @@ pub async fn serve(
     access: Arc<Access>,
     listener: tokio::net::TcpListener,
 ) -> std::io::Result<()> {
+    let feed = Arc::new(Feed::new(Arc::clone(&proxy), Arc::clone(&access)));
+    let _open = feed.open();
     let router = Router::new()
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
@@ -38,6 +43,10 @@ pub async fn serve(
         .route("/pins", get(pins))
         .route("/shapes", get(times::shapes))
         .route("/learned", get(learned).delete(forget))
+        .route("/status", get(status::status))
+        .route("/events", get(status::events))
+        .merge(pages::router())
+        .layer(Extension(feed))
         .layer(middleware::from_fn_with_state(access, guard))
         .with_state(proxy);
     serve::serve(listener, router).await

@@ -2,14 +2,14 @@
 
 use std::io;
 use std::sync::Arc;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::{Extension, Router};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, watch};
 
 use super::access::Caller;
 
@@ -19,10 +19,44 @@ const CONNECTIONS: usize = 256;
 const HEAD: Duration = Duration::from_secs(5);
 /// Longest time for a request and its answer.
 const REQUEST: Duration = Duration::from_secs(30);
+/// What the system keeps for a peer that does not read, in bytes: it soon shows that it does not.
+const UNREAD: usize = 32 * 1024;
 /// The longest head of a request, in bytes.
 const HEAD_BYTES: usize = 16 * 1024;
 /// Pause after the system had no socket to give.
 const PAUSE: Duration = Duration::from_secs(1);
+
+/// How long a connection may last.
+#[derive(Clone, Debug)]
+pub(super) struct Life(Arc<watch::Sender<Instant>>);
+
+impl Life {
+    fn new(lasts: Duration) -> Self {
+        Self(Arc::new(watch::Sender::new(Instant::now() + lasts)))
+    }
+
+    /// It may last for so long from now on.
+    pub(super) fn lasts(&self, longer: Duration) {
+        self.0.send_replace(Instant::now() + longer);
+    }
+
+    /// It ends at once, whatever is under way.
+    pub(super) fn ends(&self) {
+        self.lasts(Duration::ZERO);
+    }
+
+    /// Waits until it is over. Cancel safe.
+    async fn is_over(&self) {
+        let mut ends = self.0.subscribe();
+        loop {
+            let end = *ends.borrow_and_update();
+            tokio::select! {
+                () = tokio::time::sleep_until(end.into()) => return,
+                _ = ends.changed() => {}
+            }
+        }
+    }
+}
 
 /// Answers a request per connection, until the task is dropped.
 pub(super) async fn serve(listener: TcpListener, router: Router) -> io::Result<()> {
@@ -38,10 +72,15 @@ pub(super) async fn serve(listener: TcpListener, router: Router) -> io::Result<(
             }
         };
         let Ok(place) = Arc::clone(&room).try_acquire_owned() else { continue };
-        let router = router.clone().layer(Extension(Caller(peer.ip())));
+        let _ = socket2::SockRef::from(&stream).set_send_buffer_size(UNREAD);
+        let life = Life::new(REQUEST);
+        let router = router.clone().layer(Extension(Caller(peer.ip()))).layer(Extension(life.clone()));
         tokio::spawn(async move {
             let _place = place;
-            let _ = tokio::time::timeout(REQUEST, answer(stream, router)).await;
+            tokio::select! {
+                () = answer(stream, router) => {}
+                () = life.is_over() => {}
+            }
         });
     }
 }

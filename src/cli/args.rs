@@ -58,6 +58,8 @@ pub enum Command {
     Report(AdminArgs),
     /// Show the statements that a running proxy no longer tries on replicas, because one has refused them.
     Learned(LearnedArgs),
+    /// Watch a running proxy in the terminal: nodes, gates, reads and writes, pools, reasons, pins. Keys: ? for help.
+    Top(TopArgs),
     /// Show it at work: a primary, two replicas, the proxy and a workload, all on this machine.
     ///
     /// The servers live in a temporary folder and are gone afterwards.
@@ -191,6 +193,18 @@ pub struct LearnedArgs {
     pub admin: AdminArgs,
 }
 
+/// How a proxy is watched.
+#[derive(Clone, Debug, Args)]
+pub struct TopArgs {
+    /// Print one frame as text and end. It takes a second, over which the figures per second are averaged.
+    #[arg(long)]
+    pub once: bool,
+
+    /// Which proxy is watched.
+    #[command(flatten)]
+    pub admin: AdminArgs,
+}
+
 /// How the demonstration runs.
 #[derive(Clone, Debug, Args)]
 pub struct DemoArgs {
@@ -239,6 +253,8 @@ pub enum Invocation {
     Report(AdminArgs),
     /// Ask a running proxy for what it has learned.
     Learned(LearnedArgs),
+    /// Watch a running proxy.
+    Top(TopArgs),
     /// Run the demonstration.
     Demo(DemoArgs),
     /// Verify what a running proxy promises.
@@ -272,6 +288,7 @@ pub fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Invocation
         Command::Learned(LearnedArgs { clear, admin }) => {
             Invocation::Learned(LearnedArgs { clear, admin: admin.with_token() })
         }
+        Command::Top(TopArgs { once, admin }) => Invocation::Top(TopArgs { once, admin: admin.with_token() }),
         Command::Demo(args) => Invocation::Demo(args),
         Command::Verify(args) => {
             Invocation::Verify(VerifyArgs { pg_password: secret(SecretVariable::PgPassword), ..args })

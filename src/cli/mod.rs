@@ -20,6 +20,7 @@ pub mod running;
 mod signals;
 mod sockets;
 mod takeover;
+pub mod top;
 mod upgrade;
 pub mod verify;
 mod worker;

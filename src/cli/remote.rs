@@ -1,6 +1,6 @@
 //! `tidegate report` and `tidegate learned`: questions to the admin address of a running proxy.
 
-use std::io::{self, Read, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -13,6 +13,8 @@ use crate::config::{Secret, SecretVariable, read_variable_file};
 
 /// Longest wait for the proxy.
 const PATIENCE: Duration = Duration::from_secs(5);
+/// The longest head of an answer, and the longest refusal, that is read, in bytes.
+const LONGEST: u64 = 16 * 1024;
 
 /// Prints what a running proxy has decided.
 pub fn report(args: &AdminArgs) -> ExitCode {
@@ -43,18 +45,24 @@ fn show(args: &AdminArgs, method: &str, path: &str, if_empty: &str) -> ExitCode 
         Ok(text) if text.is_empty() => println!("{if_empty}"),
         Ok(text) => print!("{text}"),
         Err(error) => {
-            eprintln!(
-                "tidegate: the proxy cannot be asked at {admin}: {error}. Is it running, and is this its admin address \
-                 (--admin)?"
-            );
+            eprintln!("tidegate: {}", complaint(admin, &error));
             return ExitCode::FAILURE;
         }
     }
     ExitCode::SUCCESS
 }
 
+/// What to tell whoever has asked, and what to do.
+pub(super) fn complaint(admin: SocketAddr, error: &io::Error) -> String {
+    let advice = match error.kind() {
+        io::ErrorKind::PermissionDenied => "",
+        _ => ". Is it running, and is this its admin address (--admin)?",
+    };
+    format!("the proxy cannot be asked at {admin}: {error}{advice}")
+}
+
 /// What is to be shown to the proxy.
-fn token(token: &Token) -> Result<Option<Secret>, String> {
+pub(super) fn token(token: &Token) -> Result<Option<Secret>, String> {
     const VARIABLE: SecretVariable = SecretVariable::AdminToken;
     match token {
         Token::None => Ok(None),
@@ -66,8 +74,21 @@ fn token(token: &Token) -> Result<Option<Secret>, String> {
     }
 }
 
-/// One request of HTTP/1.0, after which the connection ends: all that is needed here.
+/// The whole answer to a request.
 fn ask(admin: SocketAddr, token: Option<&Secret>, method: &str, path: &str) -> io::Result<String> {
+    let mut answer = String::new();
+    open(admin, token, method, path)?.read_to_string(&mut answer)?;
+    Ok(answer)
+}
+
+/// One request of HTTP/1.0, after which the connection ends: all that is needed here. What is returned is where the
+/// answer's body begins; nothing that comes later than [`PATIENCE`] after what came before is waited for.
+pub(super) fn open(
+    admin: SocketAddr,
+    token: Option<&Secret>,
+    method: &str,
+    path: &str,
+) -> io::Result<BufReader<TcpStream>> {
     let mut stream = TcpStream::connect_timeout(&admin, PATIENCE)?;
     stream.set_read_timeout(Some(PATIENCE))?;
     let mut request = Zeroizing::new(String::with_capacity(2048));
@@ -78,17 +99,37 @@ fn ask(admin: SocketAddr, token: Option<&Secret>, method: &str, path: &str) -> i
     }
     request.push_str("\r\n");
     stream.write_all(request.as_bytes())?;
-    let mut answer = String::new();
-    stream.read_to_string(&mut answer)?;
-    let malformed = || io::Error::new(io::ErrorKind::InvalidData, "that is no answer of a proxy");
-    let (head, body) = answer.split_once("\r\n\r\n").ok_or_else(malformed)?;
-    let status = head.split_whitespace().nth(1).ok_or_else(malformed)?;
-    match status {
-        "200" => Ok(body.to_owned()),
-        "401" => Err(io::Error::other(
-            "it wants its token, and was shown none or a wrong one: set TIDEGATE_ADMIN_TOKEN or TIDEGATE_ADMIN_TOKEN_FILE",
-        )),
-        "403" | "429" => Err(io::Error::other(body.trim().to_owned())),
-        status => Err(io::Error::other(format!("HTTP status {status}"))),
+    let mut answer = BufReader::new(stream);
+    let status = status(&mut answer)?;
+    if status == "200" {
+        return Ok(answer);
     }
+    let mut body = String::new();
+    answer.take(LONGEST).read_to_string(&mut body)?;
+    Err(match status.as_str() {
+        "401" => io::Error::new(
+            io::ErrorKind::PermissionDenied,
+            "it wants its token, and was shown none or a wrong one: set TIDEGATE_ADMIN_TOKEN or TIDEGATE_ADMIN_TOKEN_FILE",
+        ),
+        "403" | "429" => io::Error::new(io::ErrorKind::PermissionDenied, body.trim().to_owned()),
+        "503" => io::Error::other(body.trim().to_owned()),
+        status => io::Error::other(format!("HTTP status {status}")),
+    })
+}
+
+/// Reads the head of an answer. Returns its status.
+fn status(answer: &mut BufReader<TcpStream>) -> io::Result<String> {
+    let malformed = || io::Error::new(io::ErrorKind::InvalidData, "that is no answer of a proxy");
+    let mut head = String::new();
+    let mut limited = answer.take(LONGEST);
+    while !head.ends_with("\r\n\r\n") {
+        if limited.read_line(&mut head)? == 0 {
+            return Err(malformed());
+        }
+    }
+    Some(&head)
+        .filter(|head| head.starts_with("HTTP/"))
+        .and_then(|head| head.split_whitespace().nth(1))
+        .map(str::to_owned)
+        .ok_or_else(malformed)
 }

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use super::identity::OLDEST_VERSION;
 use super::roles::{Claim, Evidence, Holder, Verdict, judge};
-use super::{Cluster, Identity, Node, State, Term};
+use super::{Cluster, Identity, Node, State, Term, What};
 
 /// How long the first node that takes itself for the primary waits until the others were heard of: a former primary may be
 /// the first to answer.
@@ -76,6 +76,7 @@ impl Cluster {
         let is_news = node.seen() != State::Refused || !node.is_out_because(objection);
         if is_news {
             tracing::error!(node = %node.name, "node refused: {objection}");
+            self.chronicle.note(&node.name, What::Refused, objection);
         }
         let was_primary = self.holds_office(node);
         self.resign_as(node, State::Refused);
@@ -200,8 +201,10 @@ impl Cluster {
         let before = self.primary.swap(Some(Arc::clone(node)));
         let is_new = before.as_ref().is_none_or(|before| before.id != node.id);
         let mut office = self.office();
+        let mut detail = format!("timeline {timeline}");
         if let Some(since) = office.vacant.take() {
             let seconds = since.elapsed().as_secs_f64();
+            detail = format!("{detail}, after {seconds:.1} s without a primary");
             tracing::warn!(node = %node.name, timeline, seconds, "there is a primary again");
         } else if is_new {
             tracing::info!(node = %node.name, timeline, "primary");
@@ -209,6 +212,10 @@ impl Cluster {
         let changed = office.holder.as_ref().is_some_and(|holder| holder.name != node.name);
         if changed {
             self.failovers.fetch_add(1, Ordering::Relaxed);
+        }
+        if is_new {
+            let what = if changed { What::Failover } else { What::Primary };
+            self.chronicle.note(&node.name, what, detail);
         }
         office.holder = Some(Holder { name: node.name.clone(), timeline, flushed: identity.position });
         drop(office);

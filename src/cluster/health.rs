@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use tokio::time::MissedTickBehavior;
 
-use super::{Cluster, Node, State};
+use super::{Cluster, Node, State, What};
 use crate::health::{Cause, Causes, Health, LOOK, Limits, Panel};
 
 /// Looks at the replicas' health until the runtime ends.
@@ -44,7 +44,7 @@ impl Cluster {
                 // Reads may be waiting for it.
                 self.progressed();
             }
-            tell(node, before, health.causes());
+            self.tell(node, before, health.causes());
             if health.is_in_doubt() && node.state() == State::Replica {
                 // Its next answer tells.
                 node.wake();
@@ -73,19 +73,24 @@ impl Cluster {
             tracing::info!(reason = cause.label(), "no longer too many replicas at once");
         }
     }
-}
 
-/// Logs what nobody else has: that a node is lost or refused is the monitor's to say.
-fn tell(node: &Node, before: Causes, now: Causes) {
-    for cause in now.without(before).iter().filter(|cause| cause.is_soft()) {
-        let node = &node.name;
-        if cause == Cause::Flapping {
-            tracing::warn!(%node, "replica held back: it was lost again and again");
-        } else {
-            tracing::warn!(%node, reason = cause.label(), "replica taken out");
+    /// Logs what nobody else has: that a node is lost or refused is the monitor's to say.
+    fn tell(&self, node: &Node, before: Causes, now: Causes) {
+        for cause in now.without(before).iter().filter(|cause| cause.is_soft()) {
+            let node = &node.name;
+            if cause == Cause::Flapping {
+                tracing::warn!(%node, "replica held back: it was lost again and again");
+            } else {
+                tracing::warn!(%node, reason = cause.label(), "replica taken out");
+            }
+            self.chronicle.note(node, What::TakenOut, cause.label());
         }
-    }
-    if now.is_empty() && !before.is_empty() && node.state() == State::Replica {
-        tracing::info!(node = %node.name, "replica let in again");
+        if now.is_empty() && !before.is_empty() && node.state() == State::Replica {
+            tracing::info!(node = %node.name, "replica let in again");
+            // What was lost and is back has been noted where it was seen.
+            if before.iter().any(Cause::is_soft) {
+                self.chronicle.note(&node.name, What::LetIn, "");
+            }
+        }
     }
 }

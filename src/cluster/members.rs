@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use super::{Cluster, Control, Node};
+use super::{Cluster, Control, Node, What};
 use crate::config::NodeSettings;
 use crate::routing::NodeId;
 
@@ -44,11 +44,13 @@ impl Cluster {
         let is_in = |list: &Members, node: &Arc<Node>| list.iter().any(|other| other.id == node.id);
         for gone in before.iter().filter(|node| !is_in(members, node)) {
             tracing::info!(node = %gone.name, "node removed");
+            self.chronicle.note(&gone.name, What::Removed, "");
             gone.retire();
             self.resign(gone);
         }
         for new in members.iter().filter(|node| !is_in(&before, node)) {
             tracing::info!(node = %new.name, "node added");
+            self.chronicle.note(&new.name, What::Added, "");
             if self.control.load().is_some() {
                 super::monitor::begin(self, new);
             }

@@ -6,6 +6,7 @@
 mod accounts;
 mod admit;
 pub mod catalog;
+mod chronicle;
 mod clock;
 mod health;
 mod history;
@@ -34,6 +35,7 @@ use arc_swap::{ArcSwap, ArcSwapOption};
 use tokio::sync::{Notify, watch};
 
 pub use accounts::{AskError, Inquiry};
+pub use chronicle::{Chronicle, Event, KEPT, What};
 pub use clock::Clock;
 pub use history::Lost;
 pub use identity::Identity;
@@ -45,7 +47,7 @@ pub use survey::{Finding, Survey};
 pub use under_way::UnderWay;
 
 use crate::config::DatabaseSettings;
-use crate::freshness::{Flights, Footprint, Group, Marks, Sample, Tick};
+use crate::freshness::{Flights, Footprint, Group, Lsn, Marks, Sample, Tick};
 use crate::health::Limits;
 use crate::routing::{NodeId, ReplicaView};
 use crate::sql::catalog::Tables;
@@ -81,6 +83,8 @@ pub struct Cluster {
     serializable: AtomicBool,
     office: std::sync::Mutex<admit::Office>,
     failovers: AtomicU64,
+    /// What has happened to the nodes of late.
+    pub chronicle: Chronicle,
     /// Told when a node becomes the primary: those who wait for one go on in the order in which they came.
     crowned: Notify,
     /// Told when something is heard of a node for the first time.
@@ -137,6 +141,7 @@ impl Cluster {
             serializable: AtomicBool::new(false),
             office: std::sync::Mutex::default(),
             failovers: AtomicU64::new(0),
+            chronicle: Chronicle::default(),
             crowned: Notify::new(),
             heard: watch::Sender::new(()),
             abandoned: watch::Sender::new(()),
@@ -162,11 +167,13 @@ impl Cluster {
     /// Takes a node out by hand: it gets nothing new until it is enabled. It is watched as before.
     pub fn disable(&self, node: &Node) {
         node.set_disabled(true);
+        self.chronicle.note(&node.name, What::Disabled, "");
     }
 
     /// Takes back a node that was taken out by hand.
     pub fn enable(&self, node: &Node) {
         node.set_disabled(false);
+        self.chronicle.note(&node.name, What::Enabled, "");
         // Somebody may wait for just this one.
         self.crowned.notify_waiters();
         self.progressed();
@@ -274,8 +281,20 @@ impl Cluster {
         node.failed();
         node.is_out(why);
         if node.suspect() {
+            self.note_loss(&node, why);
             tracing::warn!(node = %node.name, error = %why, "connection lost, node taken out until it is seen healthy");
         }
+    }
+
+    /// A node that was in use is lost, for this reason.
+    fn note_loss(&self, node: &Node, why: &dyn std::fmt::Display) {
+        let what = if self.holds_office(node) { What::PrimaryLost } else { What::Lost };
+        self.chronicle.note(&node.name, what, why.to_string());
+    }
+
+    /// The newest position that the primary was seen to have flushed; `None` before the first.
+    pub fn flushed(&self) -> Option<Lsn> {
+        self.samples.borrow().sample.map(|sample| sample.flushed)
     }
 
     /// Whether some healthy replica has yet to reach the newest instant that is wanted.

@@ -82,6 +82,9 @@ async fn watch(cluster: &Cluster, node: &Arc<Node>) {
             Err(error) => error,
         };
         node.vitals.unlinked();
+        if matches!(node.seen(), State::Primary | State::Replica) {
+            cluster.note_loss(node, &error);
+        }
         cluster.resign(node);
         cluster.hear(node);
         node.is_out(&error);

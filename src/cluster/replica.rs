@@ -10,7 +10,7 @@ use super::monitor::ROLE_TRUST;
 use super::pace::Budget;
 use super::probe::{ANSWER, ProbeError, bounded};
 use super::wait_for::WaitFor;
-use super::{Cluster, Node, State, Term};
+use super::{Cluster, Node, State, Term, What};
 use crate::freshness::{Horizon, Lsn, Tick};
 use crate::routing::NodeId;
 
@@ -116,6 +116,8 @@ impl Follow {
         self.publish(cluster, node);
         if node.seen() != State::Replica {
             node.set_state(State::Replica);
+            let timeline = node.identity().map_or(term.timeline, |identity| identity.timeline);
+            cluster.chronicle.note(&node.name, What::Replica, format!("timeline {timeline}"));
             cluster.arrivals.notify_one();
         }
         self.nudge(cluster);

@@ -122,6 +122,26 @@ impl Reason {
     }
 }
 
+impl Reason {
+    /// Whether what went somewhere for this reason was a read for certain.
+    pub fn is_read(self) -> bool {
+        matches!(
+            self,
+            Self::Fresh
+                | Self::Eventual
+                | Self::Bounded
+                | Self::Strong
+                | Self::IntentReplica
+                | Self::ReadOnlyTransaction
+                | Self::RefusedBefore
+                | Self::Serializable
+                | Self::LevelPrimary
+                | Self::Stale
+                | Self::NoReplica
+        )
+    }
+}
+
 impl fmt::Display for Reason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.label())

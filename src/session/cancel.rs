@@ -354,6 +354,17 @@ impl Cancels {
         known.map(|(pid, slot)| (*pid, Arc::clone(slot))).collect()
     }
 
+    /// How many wait for something before a server can work for them, by database.
+    pub(super) fn waiting(&self) -> HashMap<String, usize> {
+        let mut waiting = HashMap::new();
+        for entry in
+            lock(&self.slots).values().filter(|slot| slot.waited().is_some()).filter_map(|slot| slot.entry())
+        {
+            *waiting.entry(entry.names().1.to_owned()).or_default() += 1;
+        }
+        waiting
+    }
+
     /// The session that was told this process number.
     pub(super) fn find(&self, pid: u32) -> Option<Arc<Slot>> {
         lock(&self.slots).get(&pid).cloned().filter(|slot| slot.entry().is_some())

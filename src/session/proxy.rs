@@ -234,6 +234,11 @@ impl Proxy {
         self.settings.store(Arc::new(settings.clone()));
     }
 
+    /// How many clients wait for something before a server can work for them, by database.
+    pub fn waiting_clients(&self) -> HashMap<String, usize> {
+        self.cancels.waiting()
+    }
+
     /// Asks every session to end as soon as it is outside a transaction.
     pub fn stop(&self) {
         self.door.close();

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use metrics::{Counter, Gauge};
 
-use super::{Histogram, ShapeView, Shapes, Stats, Tally, Timing, Totals};
+use super::{Count, Histogram, ShapeView, Shapes, Stats, Tally, Timing, Totals};
 use crate::routing::Reason;
 
 /// The handles of one database.
@@ -17,7 +17,7 @@ pub struct DatabaseStats {
     /// What a report says of it.
     pub tally: Arc<Tally>,
     /// Reads that no replica was fresh enough for.
-    pub prevented: Counter,
+    pub prevented: Count,
     /// Clients logged in.
     pub clients: Gauge,
     /// Statements that wait for a primary.
@@ -41,7 +41,7 @@ struct NodeStats {
     number: usize,
     name: String,
     /// By role and reason.
-    statements: [Vec<Counter>; 2],
+    statements: [Vec<Count>; 2],
     transactions: Counter,
 }
 
@@ -51,7 +51,7 @@ impl NodeStats {
             let counter = |reason: &Reason| {
                 let labels =
                     [("database", database), ("node", name), ("target", target), ("reason", reason.label())];
-                stats.counter("tidegate_statements_total", &labels)
+                stats.count("tidegate_statements_total", &labels)
             };
             Reason::ALL.iter().map(counter).collect::<Vec<_>>()
         };
@@ -61,6 +61,53 @@ impl NodeStats {
             statements: [of_role("primary"), of_role("replica")],
             transactions: stats
                 .counter("tidegate_transactions_total", &[("database", database), ("node", name)]),
+        }
+    }
+}
+
+/// Statements that have run on a node.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Work {
+    /// All of them.
+    pub all: u64,
+    /// Those that were [reads](Reason::is_read) for certain.
+    pub reads: u64,
+    /// Those that wrote for certain.
+    pub writes: u64,
+    /// Those that it ran as a replica.
+    pub as_replica: u64,
+    /// The reads among those.
+    pub reads_as_replica: u64,
+}
+
+impl Work {
+    fn add(&mut self, on_replica: bool, reason: Reason, count: u64) {
+        self.all += count;
+        self.reads += if reason.is_read() { count } else { 0 };
+        self.writes += if reason == Reason::Write { count } else { 0 };
+        self.as_replica += if on_replica { count } else { 0 };
+        self.reads_as_replica += if on_replica && reason.is_read() { count } else { 0 };
+    }
+
+    /// What both have run.
+    #[must_use]
+    pub fn plus(self, other: &Self) -> Self {
+        self.with(other, u64::wrapping_add)
+    }
+
+    /// What has run since there was `before`; nothing where there was more then, as of nodes that are gone.
+    #[must_use]
+    pub fn minus(self, before: &Self) -> Self {
+        self.with(before, u64::saturating_sub)
+    }
+
+    fn with(self, other: &Self, of: fn(u64, u64) -> u64) -> Self {
+        Self {
+            all: of(self.all, other.all),
+            reads: of(self.reads, other.reads),
+            writes: of(self.writes, other.writes),
+            as_replica: of(self.as_replica, other.as_replica),
+            reads_as_replica: of(self.reads_as_replica, other.reads_as_replica),
         }
     }
 }
@@ -119,7 +166,7 @@ impl DatabaseStats {
         Self {
             nodes: nodes.into_iter().map(|node| NodeStats::new(stats, name, node)).collect(),
             tally: Arc::default(),
-            prevented: stats.counter("tidegate_stale_reads_prevented_total", &[("database", name)]),
+            prevented: stats.count("tidegate_stale_reads_prevented_total", &[("database", name)]),
             clients: stats.gauge("tidegate_clients", &[("database", name)]),
             without_primary: stats.gauge("tidegate_waiting_for_primary", &[("database", name)]),
             replication: stats.gauge("tidegate_replication_connections", &[("database", name)]),
@@ -159,6 +206,18 @@ impl DatabaseStats {
         {
             counter.increment(count);
         }
+    }
+
+    /// What has run on a node so far, by the role it had; whose number is unknown has run nothing.
+    pub fn work_of(&self, node: usize) -> Work {
+        let Some(node) = self.node(node) else { return Work::default() };
+        let mut ran = Work::default();
+        for (counts, on_replica) in node.statements.iter().zip([false, true]) {
+            for (reason, count) in Reason::ALL.into_iter().zip(counts) {
+                ran.add(on_replica, reason, count.get());
+            }
+        }
+        ran
     }
 
     /// `count` reads were served by a replica whose horizon lay `nanos` back.

@@ -4,6 +4,7 @@
 //! afterwards; there is no global recorder, so that two proxies can live in one process.
 
 mod cancels;
+mod count;
 mod database;
 mod figures;
 mod histogram;
@@ -16,7 +17,8 @@ use metrics::{Counter, Gauge, Key, Label, Level, Metadata, Recorder};
 use metrics_exporter_prometheus::{PrometheusBuilder, PrometheusHandle, PrometheusRecorder};
 
 pub use cancels::{CancelOutcome, CancelSource, CancelStats};
-pub use database::{DatabaseStats, Timeout, Waited};
+pub use count::Count;
+pub use database::{DatabaseStats, Timeout, Waited, Work};
 pub use figures::Figures;
 pub use histogram::Histogram;
 pub use logins::{LoginRefusal, Logins};
@@ -24,12 +26,15 @@ pub use shapes::{Ran, ShapeStats, ShapeView, Shapes};
 pub use tally::{Blocker, Tally};
 pub use timing::{Timing, Took, Totals};
 
+use count::Counts;
+
 const METADATA: Metadata<'static> = Metadata::new("tidegate", Level::INFO, None);
 
 /// Every metric of one proxy.
 pub struct Stats {
     recorder: PrometheusRecorder,
     handle: PrometheusHandle,
+    counts: Counts,
 }
 
 impl std::fmt::Debug for Stats {
@@ -42,7 +47,7 @@ impl Default for Stats {
     fn default() -> Self {
         let recorder = PrometheusBuilder::new().build_recorder();
         let handle = recorder.handle();
-        let stats = Self { recorder, handle };
+        let stats = Self { recorder, handle, counts: Counts::default() };
         for (name, text) in COUNTERS {
             stats.recorder.describe_counter((*name).into(), None, (*text).into());
         }
@@ -192,6 +197,11 @@ impl Stats {
         self.recorder.register_counter(&key(name, labels), &METADATA)
     }
 
+    /// A counter with these labels that can be read.
+    pub fn count(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Count {
+        self.counts.of(key(name, labels), |key| self.recorder.register_counter(key, &METADATA))
+    }
+
     /// A gauge with these labels.
     pub fn gauge(&self, name: &'static str, labels: &[(&'static str, &str)]) -> Gauge {
         self.recorder.register_gauge(&key(name, labels), &METADATA)
@@ -199,6 +209,7 @@ impl Stats {
 
     /// Everything in Prometheus' text format.
     pub fn render(&self) -> String {
+        self.counts.publish();
         self.handle.run_upkeep();
         self.handle.render()
     }

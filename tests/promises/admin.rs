@@ -43,7 +43,18 @@ fn a_token_is_asked_for_but_not_by_probes() {
     let file = folder.path().join("token");
     let proxy = with_token(&file);
     let admin = proxy.admin();
-    for path in ["/metrics", "/report", "/pins", "/learned", "/nothing", "/", "/healthz/", "//healthz"] {
+    for path in [
+        "/metrics",
+        "/report",
+        "/pins",
+        "/learned",
+        "/status",
+        "/events",
+        "/nothing",
+        "/dashboard",
+        "/healthz/",
+        "//healthz",
+    ] {
         let (head, _) = get_with(admin, path, "");
         assert!(
             head.contains(" 401 ") && head.to_lowercase().contains("www-authenticate: bearer"),

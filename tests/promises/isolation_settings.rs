@@ -228,7 +228,8 @@ fn a_setting_whose_reset_is_taken_back_does_not_reach_a_neighbour() {
     wait_both(&proxy);
     let mut neighbour = Raw::app(proxy.address());
     let before = row(&mut neighbour, STATE);
-    for (set, reset) in [("set work_mem = '7MB'", "reset work_mem"), ("set app.x = 'theirs'", "reset app.x")] {
+    for (set, reset) in [("set work_mem = '7MB'", "reset work_mem"), ("set app.x = 'theirs'", "reset app.x")]
+    {
         let mut attacker = Raw::app(proxy.address());
         attacker.ok(set);
         let own = row(&mut attacker, STATE);

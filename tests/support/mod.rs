@@ -13,6 +13,7 @@
 
 pub mod authority;
 pub mod balancer;
+pub mod browser;
 pub mod cutting;
 pub mod faulty;
 pub mod metrics;

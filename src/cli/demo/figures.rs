@@ -54,7 +54,7 @@ impl NodeFigures {
         let reads = |target| {
             Reason::ALL
                 .into_iter()
-                .filter(|reason| is_read(*reason))
+                .filter(|reason| reason.is_read())
                 .map(|reason| statements(metrics, &node.name, target, reason))
                 .sum()
         };
@@ -89,27 +89,6 @@ impl Figures {
         let on_replicas: u64 = self.nodes.iter().map(|node| node.reads_as_replica).sum();
         (all > 0).then(|| 100.0 * on_replicas as f64 / all as f64)
     }
-}
-
-/// Whether a statement that went somewhere for this reason was a read for certain.
-fn is_read(reason: Reason) -> bool {
-    use Reason::{
-        Bounded, Eventual, Fresh, IntentReplica, LevelPrimary, NoReplica, ReadOnlyTransaction, RefusedBefore,
-        Stale, Strong,
-    };
-    matches!(
-        reason,
-        Fresh
-            | Eventual
-            | Bounded
-            | Strong
-            | IntentReplica
-            | ReadOnlyTransaction
-            | RefusedBefore
-            | LevelPrimary
-            | Stale
-            | NoReplica
-    )
 }
 
 fn statements(metrics: &str, node: &str, target: &str, reason: Reason) -> u64 {
