@@ -42,7 +42,7 @@ for task in "$@"; do
     building
     case $task in
     check) ;;
-    site) tools+=(mdbook@0.5.2) ;;
+    site) tools+=(mdbook@0.5.4) ;;
     deb)
         tools+=(cargo-deb@3.8.0)
         # says which libraries the program needs
