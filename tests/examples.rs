@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use support::proxy::{RunningProxy, Tidegate};
 use support::tools::{installed_by, run};
-use tidegate::local::LocalCluster;
+use tidegate::local::{LocalCluster, Login};
 
 /// How far the replicas are held back: a read that goes to one right after a write misses it.
 const HELD_BACK: Duration = Duration::from_millis(200);
@@ -68,6 +68,16 @@ fn check(proxy: &RunningProxy, printed: &str) {
     );
 }
 
+/// Nothing in an example needs Tidegate: the address alone decides.
+fn check_direct(printed: &str) {
+    assert!(printed.lines().next().is_some_and(|line| line.ends_with(": 0 not seen")), "{printed}");
+    assert!(printed.contains("to: PostgreSQL itself, no Tidegate here"), "{printed}");
+}
+
+fn direct_url() -> String {
+    cluster().url(Login::App)
+}
+
 fn check_last_line(printed: &str, begin: &str) {
     assert!(printed.lines().last().is_some_and(|line| line.starts_with(begin)), "{printed}");
 }
@@ -103,20 +113,20 @@ fn sqlalchemy_reads_what_it_wrote() {
     let printed = run(&mut python(&installed().sqlalchemy, script, &proxy.url()));
     check(&proxy, &printed);
     check_last_line(&printed, "a READ ONLY transaction: to: replica ");
+    check_direct(&run(&mut python(&installed().sqlalchemy, script, &direct_url())));
 }
 
 #[test]
 fn django_reads_what_it_wrote() {
     let proxy = proxy();
     let manage =
-        |command: &str| run(python(&installed().django, "django/manage.py", &proxy.url()).arg(command));
-    manage("migrate");
-    let printed = manage("place_orders");
+        |url: &str, command: &[&str]| run(python(&installed().django, "django/manage.py", url).args(command));
+    manage(&proxy.url(), &["migrate"]);
+    let printed = manage(&proxy.url(), &["place_orders"]);
     check(&proxy, &printed);
     check_last_line(&printed, "the same in transaction.atomic(): to: primary ");
-    let missing = run(
-        python(&installed().django, "django/manage.py", &proxy.url()).args(["makemigrations", "--check"])
-    );
+    check_direct(&manage(&direct_url(), &["place_orders"]));
+    let missing = manage(&proxy.url(), &["makemigrations", "--check"]);
     assert!(missing.starts_with("No changes"), "the migration is not the model's: {missing}");
 }
 
@@ -124,9 +134,11 @@ fn django_reads_what_it_wrote() {
 fn node_postgres_reads_what_it_wrote() {
     let proxy = proxy();
     let Installed { node, modules, .. } = installed();
-    let printed = run(Command::new(node).arg(modules.join("notes.mjs")).env("DATABASE_URL", proxy.url()));
+    let at = |url: String| run(Command::new(node).arg(modules.join("notes.mjs")).env("DATABASE_URL", url));
+    let printed = at(proxy.url());
     check(&proxy, &printed);
     check_last_line(&printed, "a READ ONLY transaction: to: replica ");
+    check_direct(&at(direct_url()));
 }
 
 #[test]
@@ -137,6 +149,7 @@ fn sqlx_reads_what_it_wrote() {
     let printed = report.to_string();
     check(&proxy, &printed);
     check_last_line(&printed, "a READ ONLY transaction: to: replica ");
+    check_direct(&runtime.block_on(tasks::run(&direct_url())).unwrap().to_string());
 }
 
 /// It is built here with the crates of our own tests; its own manifest must ask for the same.
