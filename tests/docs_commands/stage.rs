@@ -4,12 +4,15 @@
 //! |---|---|
 //! | `pg1`, `pg2`, `pg3`, with port 5432 or without | the primary and the replicas of the cluster |
 //! | `tidegate:6432`, `127.0.0.1:6432`, `-h tidegate -p 6432` | the proxy |
-//! | `tidegate:6433`, `127.0.0.1:6433` | its admin address |
+//! | `tidegate:6433`, `127.0.0.1:6433`, `10.0.0.5:6433` | its admin address |
 //! | addresses that a proxy is to listen on: `0.0.0.0:…`, `--listen …`, ports that end in 6432 and 6433 | any free port of 127.0.0.1 |
 //! | `/etc/tidegate` | a folder with a `tidegate.toml` of two users |
+//! | `/etc/pgbouncer` | a folder with a `pgbouncer.ini` and its list of users |
 //! | `/backup` | a folder that is not there yet |
-//! | `--seconds 600` | two seconds |
+//! | `--seconds 600` | two seconds; twenty where `tidegate verify` says that those were too few |
 //! | `tidegate`, `target/release/tidegate` | the program under test; `tidegate run` ends when it has begun to listen |
+//! | `tidegate top` | one frame of it |
+//! | `curl -sN`, which follows what does not end | two seconds of it |
 //! | `cargo build --release` | nothing: it is built |
 //! | `pidof tidegate` | the proxy's process number, and nobody else's |
 //!
@@ -37,7 +40,7 @@ const PROGRAMS: [&str; 16] = [
 const OF_POSTGRESQL: [&str; 3] = ["pg_basebackup", "pgbench", "psql"];
 
 /// How long the commands of one page may take, in seconds.
-const PATIENCE: &str = "120";
+const PATIENCE: &str = "180";
 
 /// Words before which a shell still expects a command.
 const KEYWORDS: [&str; 12] =
@@ -89,6 +92,7 @@ impl Stage {
         let etc = folder.path().join("etc/tidegate");
         fs::create_dir_all(&etc).unwrap();
         fs::write(etc.join("tidegate.toml"), configuration(&cluster)).unwrap();
+        write_pgbouncer(&folder.path().join("etc/pgbouncer"), &cluster);
         let proxy = Tidegate::by_file(&etc.join("tidegate.toml")).start();
         let stands_for = stands_for(&cluster, &proxy, folder.path());
         let stage = Self { stands_for, proxy, _cluster: cluster, folder };
@@ -155,7 +159,7 @@ impl Stage {
     fn fill_bin(&self) {
         let bin = self.folder.path().join("bin");
         fs::create_dir(&bin).unwrap();
-        for name in PROGRAMS {
+        for name in PROGRAMS.into_iter().filter(|&name| name != "curl") {
             symlink(found(name), bin.join(name)).unwrap();
         }
         for name in OF_POSTGRESQL {
@@ -167,6 +171,7 @@ impl Stage {
         };
         script("cargo", "#!/bin/sh\n[ \"$*\" = 'build --release' ]\n".to_owned());
         script("pidof", format!("#!/bin/sh\n[ \"$*\" = tidegate ] && echo {}\n", self.proxy.pid()));
+        script("curl", CURL.replace("@CURL@", &found("curl").display().to_string()));
         let program = TIDEGATE.replace("@PROGRAM@", env!("CARGO_BIN_EXE_tidegate"));
         script("tidegate", program.replace("@ADMIN@", &self.proxy.admin().to_string()));
     }
@@ -177,6 +182,20 @@ const TIDEGATE: &str = r#"#!/bin/sh
 case ${1:-} in
 run) ;;
 report | learned) TIDEGATE_ADMIN=${TIDEGATE_ADMIN:-@ADMIN@} exec @PROGRAM@ "$@" ;;
+top) TIDEGATE_ADMIN=${TIDEGATE_ADMIN:-@ADMIN@} exec @PROGRAM@ "$@" $(case "$*" in *--once*) ;; *) echo --once ;; esac) ;;
+verify)
+    said=$(mktemp)
+    @PROGRAM@ "$@" >"$said" 2>&1 && status=0 || status=$?
+    cat "$said"
+    grep -q 'too little was checked' "$said" || exit "$status"
+    # This machine is busy: once more, for longer.
+    for word; do
+        shift
+        [ "$word" != 2 ] || word=20
+        set -- "$@" "$word"
+    done
+    exec @PROGRAM@ "$@"
+    ;;
 *) exec @PROGRAM@ "$@" ;;
 esac
 export TIDEGATE_LISTEN="${TIDEGATE_LISTEN:-127.0.0.1:0}" TIDEGATE_ADMIN="${TIDEGATE_ADMIN:-127.0.0.1:0}"
@@ -194,6 +213,27 @@ wait $!
 echo "tidegate run has ended by itself" >&2
 exit 1
 "#;
+
+/// Whoever follows what does not end is content with two seconds: exit code 28 says that time was up.
+const CURL: &str = r#"#!/bin/sh
+case $1 in
+-sN | -N) @CURL@ --max-time 2 "$@" || [ $? = 28 ] ;;
+*) exec @CURL@ "$@" ;;
+esac
+"#;
+
+fn write_pgbouncer(folder: &Path, cluster: &LocalCluster) {
+    fs::create_dir(folder).unwrap();
+    let primary = cluster.primary().port();
+    let ini = format!(
+        "[databases]\napp = host=127.0.0.1 port={primary} dbname=app\n\
+         [pgbouncer]\nlisten_addr = 127.0.0.1\nauth_type = scram-sha-256\n\
+         auth_file = {}\npool_mode = transaction\nadmin_users = app\n",
+        folder.join("userlist.txt").display()
+    );
+    fs::write(folder.join("pgbouncer.ini"), ini).unwrap();
+    fs::write(folder.join("userlist.txt"), "\"app\" \"secret\"\n").unwrap();
+}
 
 fn configuration(cluster: &LocalCluster) -> String {
     format!(
@@ -221,9 +261,10 @@ fn stands_for(cluster: &LocalCluster, proxy: &RunningProxy, folder: &Path) -> Ve
             format!("-h 127.0.0.1 -p {}", proxy.address().port()),
         ),
         (r"\b(tidegate|127\.0\.0\.1|localhost):6432\b".to_owned(), proxy.address().to_string()),
-        (r"\b(tidegate|127\.0\.0\.1|localhost):6433\b".to_owned(), proxy.admin().to_string()),
+        (r"\b(tidegate|127\.0\.0\.1|10\.0\.0\.5|localhost):6433\b".to_owned(), proxy.admin().to_string()),
         (r"--seconds 600\b".to_owned(), "--seconds 2".to_owned()),
         (r"/etc/tidegate\b".to_owned(), folder.join("etc/tidegate").display().to_string()),
+        (r"/etc/pgbouncer\b".to_owned(), folder.join("etc/pgbouncer").display().to_string()),
         (r" /backup\b".to_owned(), format!(" {}", folder.join("backup").display())),
     ];
     for (number, node) in (1..).zip(nodes(cluster)) {
