@@ -93,8 +93,7 @@ fn installed() -> &'static Installed {
     static INSTALLED: OnceLock<Installed> = OnceLock::new();
     INSTALLED.get_or_init(|| {
         let path = installed_by("tests/examples/setup.sh");
-        let [sqlalchemy, django, node, modules] =
-            ["sqlalchemy", "django", "node", "modules"].map(|name| path(name));
+        let [sqlalchemy, django, node, modules] = ["sqlalchemy", "django", "node", "modules"].map(path);
         Installed { sqlalchemy, django, node, modules }
     })
 }

@@ -109,13 +109,13 @@ impl Stage {
         fs::create_dir_all(page.path().join("target/release")).unwrap();
         symlink(self.folder.path().join("bin/tidegate"), page.path().join("target/release/tidegate"))
             .unwrap();
-        let mut script = String::from("set -eu\n");
+        let mut script = vec!["set -eu\n".to_owned()];
         for block in blocks {
             let text = self.with_names_replaced(&block.text);
             self.check_paths(&text).map_err(|why| format!("{}: {why}", block.place()))?;
-            script.push_str(&format!("echo '--- {}' >&2\n{text}", block.place()));
+            script.push(format!("echo '--- {}' >&2\n{text}", block.place()));
         }
-        fs::write(page.path().join("script"), script).unwrap();
+        fs::write(page.path().join("script"), script.concat()).unwrap();
         let output = Command::new(found("timeout"))
             .args(["--kill-after=5", PATIENCE, "sh", "script"])
             .current_dir(page.path())
