@@ -25,7 +25,7 @@ WAY ?=
 LOAD = --locked --manifest-path bench/load/Cargo.toml --target-dir target/bench-load
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak soak-drivers storm chaos oracle conformance check fmt pgo instructions bench bench-freshness bench-classify fuzz compose-test reproducible
+.PHONY: help setup demo test soak soak-drivers storm chaos oracle conformance check fmt pgo instructions bench bench-freshness bench-classify fuzz compose-test reproducible site deb archive
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -120,3 +120,15 @@ fuzz: ## fuzz the protocol, logins, SQL, configuration and sessions, SECONDS_EAC
 
 compose-test: ## docker-compose.yml from scratch: starts, replicates, splits reads (skipped without Docker)
 	@scripts/compose-test.sh
+
+site: ## the documentation as a site, in target/site
+	@scripts/setup.sh site
+	@scripts/site.sh
+
+deb: ## a Debian package, in target/debian
+	@scripts/setup.sh deb
+	$(CARGO) deb --locked
+
+archive: ## a release's archive with its checksum, in target/archive, for scripts/install.sh --from
+	@scripts/setup.sh check
+	@CARGO="$(CARGO)" scripts/archive.sh

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Installs what a task needs on Debian or Ubuntu; prints and does nothing when everything is there.
-#   scripts/setup.sh [demo|test|oracle|check|deny|bench]...
+#   scripts/setup.sh [demo|test|oracle|check|deny|bench|site|deb]...
 # As root it installs; otherwise through sudo; where neither works it prints the command to run.
 set -euo pipefail
 
@@ -42,6 +42,12 @@ for task in "$@"; do
     building
     case $task in
     check) ;;
+    site) tools+=(mdbook@0.5.4) ;;
+    deb)
+        tools+=(cargo-deb@3.8.0)
+        # says which libraries the program needs
+        have dpkg-shlibdeps || want dpkg-dev
+        ;;
     deny) tools+=(cargo-deny@0.20.2) ;;
     demo) postgres ;;
     test)
@@ -49,6 +55,10 @@ for task in "$@"; do
         have_venv || want python3 python3-venv
         have node || want nodejs
         have npm || want npm
+        # commands of the documentation
+        have curl || want curl
+        have openssl || want openssl
+        have shellcheck || want shellcheck
         # counts instructions per transaction; the limits are those of this architecture
         [ "$(uname -m)" != x86_64 ] || have valgrind || want valgrind
         # a name that leads elsewhere: the system's resolver, told by a file
@@ -74,7 +84,7 @@ for task in "$@"; do
         want_daemon pgbouncer pgbouncer
         want_daemon pgpool pgpool2
         ;;
-    *) echo "setup.sh: unknown task '$task' (demo, test, oracle, check, deny, bench)" >&2; exit 2 ;;
+    *) echo "setup.sh: unknown task '$task' (demo, test, oracle, check, deny, bench, site, deb)" >&2; exit 2 ;;
     esac
 done
 

@@ -1,5 +1,6 @@
-//! No dead links: every relative link in the Markdown files at the root and under `docs/` names a file of this
-//! repository, and every anchor a heading of that file. Links to other sites are not followed.
+//! No dead links: every relative link in the Markdown files at the root and under `docs/` and `examples/` names a file of this
+//! repository, and every anchor a heading of that file. Links to other sites are not followed. And the site's table of
+//! contents is complete.
 #![forbid(unsafe_code)]
 
 use std::collections::{HashMap, HashSet};
@@ -11,13 +12,19 @@ fn no_dead_links() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pages: Vec<PathBuf> = markdown_in(root, false);
     pages.extend(markdown_in(&root.join("docs"), true));
+    pages.extend(markdown_in(&root.join("examples"), true));
     pages.sort();
     let dead: Vec<String> = pages.iter().flat_map(|page| dead_links(root, page)).collect();
     assert!(dead.is_empty(), "{} dead links:\n{}", dead.len(), dead.join("\n"));
 }
 
 fn markdown_in(folder: &Path, deep: bool) -> Vec<PathBuf> {
+    // What was installed there has links of its own.
+    let is_installed = ["node_modules", "venv"].iter().any(|name| folder.ends_with(name));
     let Ok(entries) = fs::read_dir(folder) else { return Vec::new() };
+    if is_installed {
+        return Vec::new();
+    }
     let mut found = Vec::new();
     for path in entries.flatten().map(|entry| entry.path()) {
         if path.extension().is_some_and(|extension| extension == "md") {
@@ -168,7 +175,53 @@ fn slug(heading: &str) -> String {
     text.to_lowercase().chars().filter(kept).map(|c| if c == ' ' { '-' } else { c }).collect()
 }
 
+/// The site's table of contents names every page of docs/ once, and nothing else. Comments in it do not count.
+#[test]
+fn the_table_of_contents_names_every_page_once() {
+    let docs = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs");
+    let text = fs::read_to_string(docs.join("SUMMARY.md")).expect("a table of contents");
+    let pages = markdown_in(&docs, true);
+    let pages = pages.iter().map(|page| page.strip_prefix(&docs).expect("below docs/").display().to_string());
+    let wrong = wrong_contents(&text, pages.filter(|page| page != "SUMMARY.md"));
+    assert!(wrong.is_empty(), "docs/SUMMARY.md: {}", wrong.join(", "));
+}
+
+fn wrong_contents(contents: &str, pages: impl Iterator<Item = String>) -> Vec<String> {
+    let mut named: HashMap<String, usize> = HashMap::new();
+    for (_, page) in links(&without_comments(contents)) {
+        *named.entry(page).or_default() += 1;
+    }
+    let mut wrong: Vec<String> = Vec::new();
+    for page in pages {
+        match named.remove(&page) {
+            Some(1) => {}
+            Some(times) => wrong.push(format!("{page} is named {times} times")),
+            None => wrong.push(format!("{page} is missing")),
+        }
+    }
+    wrong.extend(named.into_keys().map(|page| format!("{page} is no page")));
+    wrong.sort();
+    wrong
+}
+
+fn without_comments(text: &str) -> String {
+    let mut kept = String::new();
+    let mut rest = text;
+    while let Some((before, after)) = rest.split_once("<!--") {
+        kept.push_str(before);
+        rest = after.split_once("-->").map_or("", |(_, after)| after);
+    }
+    kept + rest
+}
+
 // ---------------------------------------------------------------------------------------------- the checker can fail
+
+#[test]
+fn wrong_tables_of_contents_are_found() {
+    let contents = "- [A](a.md)\n- [B](b.md)\n- [B](b.md)\n<!-- - [C](c.md)\n -->- [D](d.md)\n";
+    let wrong = wrong_contents(contents, ["a.md", "b.md", "c.md"].map(String::from).into_iter());
+    assert_eq!(wrong, ["b.md is named 2 times", "c.md is missing", "d.md is no page"]);
+}
 
 #[test]
 fn links_of_every_kind_are_seen() {

@@ -140,6 +140,60 @@ fn check_times(pod: &Yaml, container: &Yaml, settings: &Settings) {
     assert!(patience > settings.databases[0].pool.failover_timeout, "{patience:?}");
 }
 
+/// The pods are what Kubernetes calls restricted, and the root of the container's files cannot be written to.
+fn check_rights(pod: &Yaml, container: &Yaml) {
+    let (of_pod, of_container) = (&pod["securityContext"], &container["securityContext"]);
+    assert_eq!(of_pod["runAsNonRoot"].as_bool(), Some(true));
+    // The Dockerfile's.
+    assert_eq!((of_pod["runAsUser"].as_i64(), of_pod["runAsGroup"].as_i64()), (Some(10001), Some(10001)));
+    assert_eq!(of_pod["seccompProfile"]["type"].as_str(), Some("RuntimeDefault"));
+    assert_eq!(of_container["allowPrivilegeEscalation"].as_bool(), Some(false));
+    assert_eq!(of_container["readOnlyRootFilesystem"].as_bool(), Some(true));
+    let dropped: Vec<_> = list(&of_container["capabilities"]["drop"]).iter().map(text).collect();
+    assert_eq!(dropped, ["ALL"]);
+    assert_eq!(pod["automountServiceAccountToken"].as_bool(), Some(false));
+    for volume in ["hostPath", "emptyDir"] {
+        assert!(list(&pod["volumes"]).iter().all(|v| v[volume].is_badvalue()), "it needs no {volume}");
+    }
+    assert!(["hostNetwork", "hostPID", "hostIPC"].iter().all(|own| pod[*own].is_badvalue()));
+    for resource in ["cpu", "memory"] {
+        assert!(!container["resources"]["requests"][resource].is_badvalue(), "nothing is said of {resource}");
+    }
+}
+
+/// Passwords come from the Secret, as files that not everybody in the container may read, and nothing else says them.
+fn check_secrets(example: &Example, pod: &Yaml, container: &Yaml) {
+    let secret = example.one("Secret");
+    let mounted = list(&pod["volumes"]).into_iter().find(|v| text(&v["name"]) == "secret").unwrap();
+    assert_eq!(mounted["secret"]["secretName"], secret["metadata"]["name"]);
+    let mode = number(&mounted["secret"]["defaultMode"]);
+    assert_eq!(mode & 0o007, 0, "{mode:o}");
+    assert_eq!(pod["securityContext"]["fsGroup"].as_i64(), Some(10001), "the program cannot read them");
+    for (name, password) in secret["stringData"].as_hash().unwrap() {
+        let password = text(password);
+        assert_eq!(password, "change-me", "{name:?}: a real password is no example");
+        let config = example.one("ConfigMap")["data"].as_hash().unwrap();
+        assert!(config.values().all(|file| !text(file).contains(&password)));
+    }
+    let variables = container["env"].as_vec().into_iter().flatten();
+    assert!(variables.into_iter().all(|variable| variable["value"].is_badvalue()), "a value is in the clear");
+}
+
+/// Clients reach the port for clients, the monitoring the admin address, and nobody anything else.
+fn check_network(example: &Example) {
+    let policy = &example.one("NetworkPolicy")["spec"];
+    assert_eq!(list(&policy["policyTypes"]).iter().map(text).collect::<Vec<_>>(), ["Ingress"]);
+    let rules = list(&policy["ingress"]);
+    let ports: Vec<_> =
+        rules.iter().flat_map(|rule| list(&rule["ports"])).map(|port| text(&port["port"])).collect();
+    assert_eq!(ports, ["postgres", "admin"]);
+    let from = |index: usize| list(&rules[index]["from"]).remove(0);
+    let everybody = YamlLoader::load_from_str("{}").unwrap().remove(0);
+    assert_eq!(from(0)["podSelector"], everybody, "all pods of the namespace, the peers among them");
+    let monitoring = &from(1)["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"];
+    assert_eq!(monitoring.as_str(), Some("monitoring"));
+}
+
 /// What the environment is given is what the program looks at.
 fn check_environment(container: &Yaml) {
     let help = Command::new(env!("CARGO_BIN_EXE_tidegate")).args(["run", "--help"]).output().unwrap();
@@ -159,6 +213,9 @@ fn check(example: &Example, kind: &str, peer_id: Option<i64>) -> Settings {
     check_labels(example, set);
     check_times(pod, container, &settings);
     check_environment(container);
+    check_rights(pod, container);
+    check_secrets(example, pod, container);
+    check_network(example);
     settings
 }
 

@@ -1,4 +1,4 @@
-//! What `tests/drivers/setup.sh` installs: the drivers of other languages.
+//! What `tests/drivers/setup.sh` and the like install: the drivers of other languages.
 
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -31,15 +31,21 @@ fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
 }
 
+/// Runs a script of the tree that installs something, and returns what finds the paths it has printed as `name=path`.
+pub fn installed_by(script: &str) -> impl Fn(&str) -> PathBuf {
+    let printed = run(Command::new("sh").arg(root().join(script)));
+    let script = script.to_owned();
+    move |name| {
+        let found = printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
+        PathBuf::from(found.unwrap_or_else(|| panic!("{script} named no {name}: {printed}")))
+    }
+}
+
 /// Installs them, the first time.
 pub fn tools() -> &'static Tools {
     static TOOLS: OnceLock<Tools> = OnceLock::new();
     TOOLS.get_or_init(|| {
-        let printed = run(Command::new("sh").arg(root().join("tests/drivers/setup.sh")));
-        let path = |name: &str| {
-            let found = printed.lines().find_map(|line| line.strip_prefix(name)?.strip_prefix('='));
-            PathBuf::from(found.unwrap_or_else(|| panic!("setup.sh named no {name}: {printed}")))
-        };
+        let path = installed_by("tests/drivers/setup.sh");
         Tools { python: path("python"), node: path("node"), modules: path("modules") }
     })
 }
