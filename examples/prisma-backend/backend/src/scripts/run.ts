@@ -1,0 +1,19 @@
+// What the scripts have in common: they test the connection, do their work, and say by their exit code how it went.
+
+import { log } from "../lib/log.js";
+import { prisma, testConnection } from "../lib/prisma.js";
+import { DatabaseError } from "../lib/errors.js";
+
+export async function run(name: string, work: () => Promise<Record<string, unknown>>): Promise<void> {
+  try {
+    const connection = await testConnection();
+    if (!connection.ok) throw new Error(`the database does not answer: ${connection.error}`);
+    log.info(`${name}: done`, await work());
+  } catch (error) {
+    process.exitCode = 1;
+    const facts = error instanceof DatabaseError ? { operation: error.operation, ...error.facts, ...error.failure } : {};
+    log.error(`${name}: failed`, { error: error instanceof Error ? error.message : String(error), ...facts });
+  } finally {
+    await prisma.$disconnect();
+  }
+}
