@@ -80,7 +80,16 @@ const BY_SQLSTATE: Record<string, [FailureKind, string]> = {
   "57P03": ["unreachable", "the database cannot take connections now"],
 };
 
-/** The driver's own, which have no code: what they begin with. */
+/** Where there was no server that could have said a code: the driver adapter's own names. */
+const BY_DRIVER: Record<string, [FailureKind, string]> = {
+  AuthenticationFailed: ["unreachable", "the database does not take this user and password"],
+  ConnectionClosed: ["unreachable", "the database has closed the connection"],
+  DatabaseDoesNotExist: ["unreachable", "there is no such database"],
+  DatabaseNotReachable: ["unreachable", "the database cannot be reached"],
+  SocketTimeout: ["timeout", "the database did not answer in time"],
+};
+
+/** The driver's own, which have no name either: what is in their message. */
 const BY_MESSAGE: [string, FailureKind, string][] = [
   ["timeout exceeded when trying to connect", "timeout", "no connection became free in time"],
   ["Connection terminated", "unreachable", "the database has closed the connection"],
@@ -90,11 +99,12 @@ const BY_MESSAGE: [string, FailureKind, string][] = [
 /** What a failed call of Prisma's comes down to. SQLSTATE says more than Prisma's code, where there is one. */
 export function describeFailure(error: unknown): Failure {
   const prisma = prismaCode(error);
-  const { sqlstate, database } = driverCause(error);
+  const { sqlstate, driver, database } = driverCause(error);
   const text = error instanceof Error ? lastLine(error.message) : String(error);
   const byMessage = BY_MESSAGE.find(([begin]) => text.includes(begin) || database?.includes(begin));
   const [kind, message] =
     (sqlstate && BY_SQLSTATE[sqlstate]) ||
+    (driver && BY_DRIVER[driver]) ||
     (byMessage && [byMessage[1], byMessage[2]] as const) ||
     (prisma && BY_PRISMA[prisma]) ||
     (["internal", text] as const);
@@ -105,6 +115,11 @@ export function describeFailure(error: unknown): Failure {
     ...(sqlstate !== undefined && { sqlstate }),
     ...(database !== undefined && { database }),
   };
+}
+
+/** A failure as facts of a log line, whose own message says what was going on. */
+export function failureFacts({ message, ...codes }: Failure): Record<string, unknown> {
+  return { reason: message, ...codes };
 }
 
 /** Whether the same request may succeed a moment later. Whoever made it decides whether to; it has changed nothing. */
@@ -119,12 +134,15 @@ function prismaCode(error: unknown): string | undefined {
 }
 
 /** What the driver adapter has kept of PostgreSQL's error. Its place differs between Prisma's kinds of errors. */
-function driverCause(error: unknown): { sqlstate?: string; database?: string } {
+function driverCause(error: unknown): { sqlstate?: string; driver?: string; database?: string } {
   for (let at: unknown = error, depth = 0; isRecord(at) && depth < 5; depth += 1) {
-    const code = at.originalCode ?? (at.kind === "postgres" ? at.code : undefined);
-    if (typeof code === "string") {
-      const said = at.originalMessage ?? at.message;
-      return { sqlstate: code, ...(typeof said === "string" && { database: said }) };
+    if (typeof at.kind === "string") {
+      const { kind: driver, originalCode: code, originalMessage: said } = at;
+      return {
+        driver,
+        ...(typeof code === "string" && { sqlstate: code }),
+        ...(typeof said === "string" && { database: said }),
+      };
     }
     at = isRecord(at.meta) && isRecord(at.meta.driverAdapterError) ? at.meta.driverAdapterError : at.cause;
   }

@@ -4,7 +4,7 @@ import { randomUUID } from "node:crypto";
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 
 import { inRequest } from "./context.js";
-import { DatabaseError, isRetryable, Refusal } from "./errors.js";
+import { DatabaseError, failureFacts, isRetryable, Refusal } from "./errors.js";
 import { log } from "./log.js";
 import type { ErrorBody, FailureKind } from "./types.js";
 
@@ -115,7 +115,7 @@ function failed(error: unknown, requestId: string): Reply {
     const { prisma, sqlstate } = failure;
     const codes = { ...(prisma !== undefined && { prisma }), ...(sqlstate !== undefined && { sqlstate }) };
     body = { error: { ...about(failure.kind, failure.message), operation, ...codes } };
-    log.error("a database operation failed", { operation, ...facts, ...failure, durationMs });
+    log.error("a database operation failed", { operation, ...facts, ...failureFacts(failure), durationMs });
   } else {
     body = { error: about("internal", "something went wrong here") };
     log.error("a request failed", { error: error instanceof Error ? error.stack : String(error) });

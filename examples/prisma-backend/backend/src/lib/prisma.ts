@@ -5,7 +5,7 @@ import { queryTags, withQueryTags } from "@prisma/sqlcommenter-query-tags";
 
 import { PrismaClient } from "../generated/prisma/client.js";
 import { databaseOptions } from "./database-url.js";
-import { describeFailure } from "./errors.js";
+import { describeFailure, failureFacts } from "./errors.js";
 import { log } from "./log.js";
 import type { ConnectionState } from "./types.js";
 
@@ -46,7 +46,7 @@ export async function testConnection(limitMs = CONNECTION_TEST_MS): Promise<Conn
     return { ok: true, latencyMs: elapsed() };
   } catch (error) {
     const failure = describeFailure(error);
-    log.error("the database does not answer", { ...failure, durationMs: elapsed() });
+    log.error("the database does not answer", { ...failureFacts(failure), durationMs: elapsed() });
     return { ok: false, latencyMs: elapsed(), error: failure.message };
   }
 }

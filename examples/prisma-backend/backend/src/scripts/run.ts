@@ -2,7 +2,7 @@
 
 import { log } from "../lib/log.js";
 import { prisma, testConnection } from "../lib/prisma.js";
-import { DatabaseError } from "../lib/errors.js";
+import { DatabaseError, failureFacts } from "../lib/errors.js";
 
 export async function run(name: string, work: () => Promise<Record<string, unknown>>): Promise<void> {
   try {
@@ -11,7 +11,8 @@ export async function run(name: string, work: () => Promise<Record<string, unkno
     log.info(`${name}: done`, await work());
   } catch (error) {
     process.exitCode = 1;
-    const facts = error instanceof DatabaseError ? { operation: error.operation, ...error.facts, ...error.failure } : {};
+    const database = error instanceof DatabaseError;
+    const facts = database ? { operation: error.operation, ...error.facts, ...failureFacts(error.failure) } : {};
     log.error(`${name}: failed`, { error: error instanceof Error ? error.message : String(error), ...facts });
   } finally {
     await prisma.$disconnect();

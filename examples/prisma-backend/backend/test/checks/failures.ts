@@ -124,6 +124,20 @@ export function failures(stage: Stage): void {
       assert.equal(told.failure.sqlstate, "57014");
     });
 
+    it("without a decision of the policy nothing is done", async () => {
+      const user = await stage.user("editor");
+      const backend = await Backend.start({ OPA_URL: "http://127.0.0.1:1" });
+      try {
+        const { status, body } = await backend.call("PUT", `/auth/users/${user}/roles`, stage.admin, { roles: [] });
+        assert.equal(status, 503);
+        assert.equal(body.error.message, "the policy engine gave no decision");
+        await backend.logged((line) => line.level === "error" && line.message === body.error.message);
+      } finally {
+        await backend.stop();
+      }
+      assert.deepEqual((await stage.call("GET", `/auth/users/${user}`)).body.roles, ["editor"]);
+    });
+
     it("a backend that cannot reach its database does not start, and says why without the password", async () => {
       const { code, log, text } = await Backend.failToStart({ DATABASE_URL: "postgres://app:hush@127.0.0.1:1/app" });
       assert.equal(code, 1);

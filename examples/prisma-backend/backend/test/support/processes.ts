@@ -3,7 +3,8 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { fileURLToPath } from "node:url";
 
-export const ROOT = fileURLToPath(new URL("../../../", import.meta.url));
+/** The folder of package.json, seen from dist/backend/test/support. */
+export const ROOT = fileURLToPath(new URL("../../../../", import.meta.url));
 
 /** How long anything may take before a test fails. Generous: a loaded machine is not an error. */
 export const PATIENCE_MS = 60_000;
@@ -49,10 +50,10 @@ async function finish(command: string, args: string[], env: NodeJS.ProcessEnv): 
   return { code, log: output.log, text: output.lines.join("\n") };
 }
 
-const UNDER_WATCH = ["--import", "tsx", "--import", "./backend/test/support/watchdog.ts"];
+const UNDER_WATCH = ["--enable-source-maps", "--import", "./dist/backend/test/support/watchdog.js"];
 
 export function runScript(name: string, env: NodeJS.ProcessEnv = {}): Promise<Finished> {
-  return finish(process.execPath, [...UNDER_WATCH, `backend/src/scripts/${name}.ts`], env);
+  return finish(process.execPath, [...UNDER_WATCH, `dist/backend/src/scripts/${name}.js`], env);
 }
 
 export function runPrisma(...args: string[]): Promise<Finished> {
@@ -79,7 +80,7 @@ export class Backend {
   #address = "";
 
   private constructor(env: NodeJS.ProcessEnv) {
-    const args = [...UNDER_WATCH, "backend/src/server.ts"];
+    const args = [...UNDER_WATCH, "dist/backend/src/server.js"];
     this.#child = spawn(process.execPath, args, { cwd: ROOT, env: { ...process.env, PORT: "0", ...env }, stdio: "pipe" });
     this.#output = new Output(this.#child);
     this.#exited = new Promise((resolve) => this.#child.on("close", resolve));

@@ -49,6 +49,8 @@ export class Proxy {
   }
 }
 
+const TABLES = ["users", "roles", "role_assignments", "grants", "audit_entries"];
+
 function wanted(name: string): string {
   const value = process.env[name];
   if (value === undefined || value === "") throw new Error(`${name} is not set`);
@@ -107,7 +109,7 @@ export class Stage {
     const client = await this.eyes.connect();
     try {
       await until("replicas serve reads", async () => {
-        await client.query("SELECT count(*) FROM users, roles, role_assignments, grants, audit_entries");
+        await client.query(`SELECT ${TABLES.map((table) => `(SELECT count(*) FROM ${table})`).join(", ")}`);
         const { rows } = await client.query<Record<string, string>>("SHOW tidegate.last_route");
         return JSON.stringify(rows).includes("to: replica");
       });
