@@ -1,7 +1,7 @@
 // What is read right after it was written: the reason for all this.
 
 import assert from "node:assert/strict";
-import { randomUUID } from "node:crypto";
+import { createHash, randomUUID } from "node:crypto";
 import { after, describe, it } from "node:test";
 
 import { PrismaPg } from "@prisma/adapter-pg";
@@ -19,14 +19,22 @@ function client(url: string): PrismaClient {
   return new PrismaClient({ adapter: new PrismaPg(pool, { schema }) });
 }
 
-/** Creates a user and looks for it at once, again and again: how often it is not there. */
+/** Where the machine was too slow for a read to be right after the write, nothing is shown: these rounds are not counted. */
+const AT_ONCE_MS = 150;
+
+/** Creates a user and looks for it at once, until that was done often enough: how often it was not there. */
 async function misses(prisma: Pick<PrismaClient, "user">): Promise<number> {
-  let missed = 0;
-  for (let round = 0; round < ROUNDS; round += 1) {
+  let [rounds, missed] = [0, 0];
+  for (let tries = 0; rounds < ROUNDS && tries < 10 * ROUNDS; tries += 1) {
     const data = { email: `${randomUUID()}@example.org`, name: "Someone" };
     const { id } = await prisma.user.create({ data });
-    if ((await prisma.user.findUnique({ where: { id } })) === null) missed += 1;
+    const created = performance.now();
+    const found = await prisma.user.findUnique({ where: { id } });
+    if (performance.now() - created > AT_ONCE_MS) continue;
+    rounds += 1;
+    missed += Number(found === null);
   }
+  assert.equal(rounds, ROUNDS, "the machine is too slow for this");
   return missed;
 }
 
@@ -54,6 +62,17 @@ export function sideBySide(stage: Stage): void {
       const missed = await misses(open(stage.url));
       test.diagnostic(`DATABASE_URL${proxy ? " (Tidegate)" : ""}: ${missed} of ${ROUNDS} reads missed the row`);
       assert.equal(missed, 0);
+    });
+
+    it("with named prepared statements neither", async () => {
+      const { pool } = databaseOptions(stage.url);
+      const named = new PrismaClient({
+        adapter: new PrismaPg(pool, {
+          statementNameGenerator: ({ sql }) => createHash("md5").update(sql).digest("hex"),
+        }),
+      });
+      clients.push(named);
+      assert.equal(await misses(named), 0);
     });
 
     it("over HTTP: a user that was created is found and listed", async () => {
