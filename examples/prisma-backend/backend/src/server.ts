@@ -4,14 +4,14 @@ import type { AddressInfo } from "node:net";
 
 import { serve } from "./lib/http.js";
 import { log } from "./lib/log.js";
-import { prisma, testConnection } from "./lib/prisma.js";
+import { prisma, START_UP_TEST_MS, testConnection } from "./lib/prisma.js";
 import { authRoutes } from "./routes/auth.js";
 import { healthRoutes } from "./routes/health.js";
 
 const host = process.env.HOST ?? "127.0.0.1";
 const port = Number(process.env.PORT ?? "3000");
 
-const connection = await testConnection();
+const connection = await testConnection(START_UP_TEST_MS);
 if (!connection.ok) {
   // Whoever started it is told at once; the log line above has the reason.
   log.error("not started: the database that DATABASE_URL names does not answer");

@@ -77,6 +77,8 @@ const BY_SQLSTATE: Record<string, [FailureKind, string]> = {
   "55P03": ["timeout", "another change holds these rows for too long"],
   "57014": ["timeout", "the statement took too long"],
   "53300": ["unreachable", "the database has no connection left"],
+  "57P01": ["unreachable", "the database is shutting down"],
+  "57P02": ["unreachable", "the database is shutting down"],
   "57P03": ["unreachable", "the database cannot take connections now"],
 };
 

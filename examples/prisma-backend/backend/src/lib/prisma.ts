@@ -14,6 +14,8 @@ export type Database = Pick<PrismaClient, "user" | "role" | "roleAssignment" | "
 
 /** How long testConnection() waits. Health checks of balancers commonly give up after five seconds. */
 const CONNECTION_TEST_MS = 2_000;
+/** How long it waits at start-up, where the first query takes longest, and nobody waits for it. */
+export const START_UP_TEST_MS = 15_000;
 
 function connect(): PrismaClient {
   const { pool, schema } = databaseOptions(process.env.DATABASE_URL);

@@ -1,12 +1,12 @@
 // What the scripts have in common: they test the connection, do their work, and say by their exit code how it went.
 
 import { log } from "../lib/log.js";
-import { prisma, testConnection } from "../lib/prisma.js";
+import { prisma, START_UP_TEST_MS, testConnection } from "../lib/prisma.js";
 import { DatabaseError, failureFacts } from "../lib/errors.js";
 
 export async function run(name: string, work: () => Promise<Record<string, unknown>>): Promise<void> {
   try {
-    const connection = await testConnection();
+    const connection = await testConnection(START_UP_TEST_MS);
     if (!connection.ok) throw new Error(`the database does not answer: ${connection.error}`);
     log.info(`${name}: done`, await work());
   } catch (error) {

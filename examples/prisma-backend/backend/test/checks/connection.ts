@@ -5,7 +5,7 @@ import { describe, it } from "node:test";
 
 import { databaseOptions } from "../../src/lib/database-url.js";
 import { testConnection } from "../../src/lib/prisma.js";
-import { until } from "../support/processes.js";
+import { type LogLine, PATIENCE_MS, until } from "../support/processes.js";
 import type { Stage } from "../support/stage.js";
 
 type Module = typeof import("../../src/lib/prisma.js");
@@ -55,7 +55,7 @@ export function connection(stage: Stage): void {
     });
 
     it("tests the connection", async () => {
-      const state = await testConnection();
+      const state = await testConnection(PATIENCE_MS);
       assert.equal(state.ok, true, JSON.stringify(state));
     });
   });
@@ -81,7 +81,6 @@ export function outage(stage: Stage): void {
   const pid = stage.proxy?.pid ?? 0;
   const skip = pid > 0 ? false : "TIDEGATE_PID is not set";
   const health = () => stage.call("GET", "/health", undefined, null);
-  const becomes = (status: number) => until(`health is ${status}`, async () => (await health()).status === status);
 
   describe("without the proxy", () => {
     it("health turns red while it hangs, and green when it goes on", { skip }, async () => {
@@ -93,13 +92,17 @@ export function outage(stage: Stage): void {
       } finally {
         process.kill(pid, "SIGCONT");
       }
-      await becomes(200);
+      await until("health is green", async () => (await health()).status === 200);
     });
 
     it("health turns red when it is stopped, and the log says why", { skip }, async () => {
       process.kill(pid, "SIGTERM");
-      await becomes(503);
-      await stage.backend.logged((line) => line.message === "the database does not answer" && line.kind === "unreachable");
+      const told = (line: LogLine) =>
+        line.message === "the database does not answer" && line.kind === "unreachable" && line.route === "GET /health";
+      await until("health is red, and the log says why", async () => {
+        const { status } = await health();
+        return status === 503 && stage.backend.log.some(told);
+      });
     });
 
     it("requests are told so, with what was being done", { skip }, async () => {
