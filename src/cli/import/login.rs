@@ -90,7 +90,10 @@ impl<'a> Login<'a> {
         }
         if let Some(path) = &self.listing.path {
             let value = Value::Text(path.clone());
-            plan.say(Group::Taken, shown("auth_file", &of), None, format!("auth_file = {value}"));
+            // It is the same for all databases.
+            if plan.databases.is_empty() {
+                plan.say(Group::Taken, "auth_file", None, format!("auth_file = {value}"));
+            }
             database.settings.set("auth_file", value);
         }
         let asker = self.forced(line, database, wishes, plan);

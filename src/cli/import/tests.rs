@@ -119,7 +119,7 @@ fn what_is_not_taken_over_is_said() {
         ("admin_users:", "nobody has no password"),
         ("peer 4000:", "1 to 1023"),
         ("auth_user of odd", "lookup"),
-        ("user stranger of app:", "password"),
+        ("user stranger:", "password"),
         ("app_ro:", "replicas"),
         ("max_prepared_statements:", "cannot be 0"),
     ] {
