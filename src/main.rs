@@ -4,7 +4,9 @@
 use std::process::ExitCode;
 
 use tidegate::cli::args::{Invocation, parse_from};
-use tidegate::cli::{EXIT_MISTAKES, check, demo, explain, remote, run, top, verify};
+use tidegate::cli::{
+    EXIT_MISTAKES, build, check, demo, explain, import, manual, remote, run, settings, top, verify,
+};
 use tidegate::config::{Settings, Sources, load};
 
 fn main() -> ExitCode {
@@ -22,6 +24,13 @@ fn main() -> ExitCode {
         Ok(Invocation::Top(args)) => top::top(&args),
         Ok(Invocation::Demo(args)) => demo::demo(&args),
         Ok(Invocation::Verify(args)) => verify::verify(&args),
+        Ok(Invocation::Import(args)) => import::import(&args),
+        Ok(Invocation::ConfigPrint(sources)) => settings::print(&sources),
+        Ok(Invocation::ConfigSchema) => settings::schema(),
+        Ok(Invocation::ConfigReference) => settings::reference(),
+        Ok(Invocation::Completions(args)) => manual::completions(&args),
+        Ok(Invocation::Man(args)) => manual::man(&args),
+        Ok(Invocation::Version) => build::version(),
         Err(refusal) if refusal.exit_code == 0 => {
             print!("{}", refusal.text);
             ExitCode::SUCCESS

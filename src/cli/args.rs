@@ -4,6 +4,7 @@
 //! mistake at once. A URL that clap would echo in a refusal is redacted first.
 
 mod tls;
+mod tools;
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
@@ -13,6 +14,7 @@ use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use self::tls::TlsArgs;
+pub use self::tools::{CompletionArgs, ConfigCommand, ImportArgs, ManArgs};
 use super::environment::{Token, add_secrets, secret};
 use super::verify::args::VerifyArgs;
 use crate::config::{Given, Secret, SecretVariable, Sources, redact_url};
@@ -22,7 +24,7 @@ use crate::config::{Given, Secret, SecretVariable, Sources, redact_url};
 /// Put its address where the database's was. Reads go to replicas, everything else goes to the primary, and no read
 /// misses a write that was acknowledged before it.
 #[derive(Debug, Parser)]
-#[command(name = "tidegate", version, after_help = EXAMPLES)]
+#[command(name = "tidegate", version, long_version = super::build::facts(), after_help = EXAMPLES)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -36,7 +38,9 @@ Examples:
   tidegate check --config /etc/tidegate.toml
   tidegate explain 'select * from orders' --url postgres://app:secret@pg1,pg2/app
   tidegate demo
-  tidegate verify --url postgres://app:secret@tidegate:6432/app";
+  tidegate verify --url postgres://app:secret@tidegate:6432/app
+  tidegate import /etc/pgbouncer/pgbouncer.ini --output tidegate.toml
+  tidegate config print --config /etc/tidegate.toml";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]
@@ -69,6 +73,24 @@ pub enum Command {
     /// Writes and reads in a schema of its own, which is dropped in the end. The exit code is 0 when every read has seen
     /// what it must, 1 when one has not or too little could be checked, 2 for a mistake in the arguments.
     Verify(VerifyArgs),
+    /// Turn a configuration of PgBouncer into one of Tidegate, and say what becomes of each setting.
+    ///
+    /// The exit code is 0 when it can be used as it is, 1 when something must be added first, 2 when nothing was made.
+    Import(ImportArgs),
+    /// Show settings: those that hold, or all that there are.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print completions for a shell.
+    ///
+    /// bash: tidegate completions bash > ~/.local/share/bash-completion/completions/tidegate.
+    /// zsh: into _tidegate in a folder of fpath. fish: into ~/.config/fish/completions/tidegate.fish.
+    Completions(CompletionArgs),
+    /// Print the manual page, in roff.
+    ///
+    /// tidegate man | man -l - shows it.
+    Man(ManArgs),
+    /// Print the version, and how this program was built.
+    Version,
 }
 
 /// Where settings come from: a file, the environment over it, and flags over both.
@@ -259,6 +281,20 @@ pub enum Invocation {
     Demo(DemoArgs),
     /// Verify what a running proxy promises.
     Verify(VerifyArgs),
+    /// Turn a configuration of PgBouncer into ours.
+    Import(ImportArgs),
+    /// Print the settings that hold.
+    ConfigPrint(Sources),
+    /// Print the schema of the file of settings.
+    ConfigSchema,
+    /// Print what every setting is.
+    ConfigReference,
+    /// Print completions for a shell.
+    Completions(CompletionArgs),
+    /// Print the manual.
+    Man(ManArgs),
+    /// Print how the program was built.
+    Version,
 }
 
 /// A command line that was not understood, or a wish for help.
@@ -278,6 +314,8 @@ pub fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Invocation
         .and_then(|matches| Ok((Cli::from_arg_matches(&matches)?, matches)));
     let (cli, matches) = parsed.map_err(|error| refusal(&error, &args))?;
     let given = matches.subcommand().map(|(_, matches)| matches);
+    // Those of a subcommand's subcommand.
+    let inner = given.and_then(ArgMatches::subcommand).map(|(_, matches)| matches);
     Ok(match cli.command {
         Command::Run(args) => Invocation::Run(args.into_sources(given)),
         Command::Check(args) => Invocation::Check(args.into_sources(given)),
@@ -293,6 +331,13 @@ pub fn parse_from(args: impl IntoIterator<Item = OsString>) -> Result<Invocation
         Command::Verify(args) => {
             Invocation::Verify(VerifyArgs { pg_password: secret(SecretVariable::PgPassword), ..args })
         }
+        Command::Import(args) => Invocation::Import(args),
+        Command::Config(ConfigCommand::Print(args)) => Invocation::ConfigPrint(args.into_sources(inner)),
+        Command::Config(ConfigCommand::Schema) => Invocation::ConfigSchema,
+        Command::Config(ConfigCommand::Reference) => Invocation::ConfigReference,
+        Command::Completions(args) => Invocation::Completions(args),
+        Command::Man(args) => Invocation::Man(args),
+        Command::Version => Invocation::Version,
     })
 }
 

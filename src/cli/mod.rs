@@ -1,14 +1,17 @@
 //! The command line: what each subcommand does, from parsed arguments to an exit code.
 
 pub mod args;
+pub mod build;
 pub mod check;
 pub mod demo;
 pub mod environment;
 pub mod explain;
+pub mod import;
 mod inherited;
 mod interrupt;
 mod link;
 pub mod logging;
+pub mod manual;
 mod nodes;
 pub mod notify;
 mod orders;
@@ -17,9 +20,11 @@ mod reload;
 pub mod remote;
 pub mod run;
 pub mod running;
+pub mod settings;
 mod signals;
 mod sockets;
 mod takeover;
+mod toml_text;
 pub mod top;
 mod upgrade;
 pub mod verify;

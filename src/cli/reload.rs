@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::logging::Filter;
 use super::nodes::Followers;
+use crate::config::reference::NEEDS_RESTART;
 use crate::config::{Adjustment, Mistakes, NotAdjusted, Settings, Sources, load};
 use crate::session::{Encryption, Proxy, Unreadable};
 use crate::topology;
@@ -76,14 +77,16 @@ impl Reloader {
         let located = topology::located(&new, |database| proxy.nodes_in_use(database)).await;
         let located = located.map_err(Refusal::Nodes)?;
         let mut outcome = Outcome { changed: changes(&self.settings, &new), pending: Vec::new() };
-        for (name, differs) in [
-            ("listen", new.listen != self.settings.listen),
-            ("admin", new.admin != self.settings.admin),
-            ("workers", new.workers != self.settings.workers),
-            ("peer_id", new.peer_id != self.settings.peer_id),
-            ("log_format", new.log_format != self.settings.log_format),
-            ("otlp_endpoint or trace_sample", new.spans != self.settings.spans),
-        ] {
+        let differ = [
+            new.listen != self.settings.listen,
+            new.admin != self.settings.admin,
+            new.workers != self.settings.workers,
+            new.peer_id != self.settings.peer_id,
+            new.log_format != self.settings.log_format,
+            new.spans != self.settings.spans,
+            new.spans != self.settings.spans,
+        ];
+        for (name, differs) in NEEDS_RESTART.into_iter().zip(differ) {
             if differs {
                 outcome.pending.push(name.to_owned());
             }

@@ -113,7 +113,10 @@ async fn look(settings: &Settings) -> Result<Settings, String> {
         let survey = Survey::take_patiently(database).await;
         let found = survey.faults(database);
         let missing = survey.findings.iter().filter(|_| found.is_empty());
-        for (node, error) in missing.filter_map(|f| Some((&f.node, f.answer.as_ref().err()?))) {
+        for concern in survey.concerns(database) {
+            tracing::info!("{concern}");
+        }
+        for (node, error) in missing.filter_map(|f| Some((&f.node, f.trouble(database)?))) {
             tracing::warn!(%node, %error, "starting without this node, it joins when it answers");
         }
         for oddity in survey.oddities(database) {

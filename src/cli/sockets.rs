@@ -212,18 +212,48 @@ fn address_of(path: &Path) -> Result<ListenAddress, String> {
 }
 
 fn cannot_listen(address: &ListenAddress, error: &io::Error) -> String {
-    match error.kind() {
-        io::ErrorKind::AddrInUse => {
-            format!(
+    let advice = match (error.kind(), address) {
+        (io::ErrorKind::AddrInUse, _) => {
+            return format!(
                 "cannot listen on {address}: another program does already. Stop it, or choose another address with --listen"
-            )
+            );
         }
-        _ => format!("cannot listen on {address}: {error}"),
-    }
+        (io::ErrorKind::AddrNotAvailable, _) => {
+            "This machine has no such address: choose one that it has, or 0.0.0.0 for all of them"
+        }
+        (io::ErrorKind::PermissionDenied, ListenAddress::Unix { .. }) => {
+            "The user Tidegate runs as must be allowed to write into the directory: give it to that user, or choose another one"
+        }
+        (io::ErrorKind::PermissionDenied, _) => {
+            "Ports below 1024 need the capability CAP_NET_BIND_SERVICE: choose another port"
+        }
+        _ => return format!("cannot listen on {address}: {error}"),
+    };
+    format!("cannot listen on {address}: {error}. {advice}")
 }
 
 /// Several sockets of ours share an address, which the system would also grant to a second proxy by mistake: one
 /// socket that does not share is refused while any other is there. Returns the address with its port chosen.
 fn is_free(address: SocketAddr) -> io::Result<SocketAddr> {
     TcpListener::bind(address)?.local_addr()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_cannot_be_listened_on_is_told_with_what_to_do() {
+        let unix = ListenAddress::Unix { directory: PathBuf::from("/run/tidegate"), port: 6432 };
+        let tcp = ListenAddress::Tcp(([127, 0, 0, 1], 80).into());
+        for (address, kind, part) in [
+            (&unix, io::ErrorKind::PermissionDenied, "allowed to write into the directory"),
+            (&tcp, io::ErrorKind::PermissionDenied, "CAP_NET_BIND_SERVICE"),
+            (&tcp, io::ErrorKind::AddrNotAvailable, "no such address"),
+            (&unix, io::ErrorKind::AddrInUse, "another program does already"),
+        ] {
+            let text = cannot_listen(address, &kind.into());
+            assert!(text.contains(part) && text.contains(&address.to_string()), "{text}");
+        }
+    }
 }

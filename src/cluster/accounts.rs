@@ -9,7 +9,7 @@ use tokio_postgres::{Client, Row, Statement};
 
 use super::probe::{Control, ProbeError, bounded};
 use super::{Cluster, Node, State};
-use crate::config::Secret;
+use crate::config::{DatabaseSettings, NodeSettings, Secret};
 use crate::routing::NodeId;
 use std::sync::Arc;
 
@@ -56,8 +56,17 @@ impl std::fmt::Debug for Inquiry {
 impl Inquiry {
     /// Connects to the node that is to be asked, as [`Control::for_accounts`] says.
     pub async fn open(control: &Control, node: &Node, query: &str) -> Result<Self, AskError> {
+        Self::begin(control, &node.settings, node.id, query).await
+    }
+
+    async fn begin(
+        control: &Control,
+        settings: &NodeSettings,
+        node: NodeId,
+        query: &str,
+    ) -> Result<Self, AskError> {
         let within = control.connect_timeout();
-        let (client, driver) = control.open(&node.settings, "tidegate auth_query").await?;
+        let (client, driver) = control.open(settings, "tidegate auth_query").await?;
         tokio::spawn(async move {
             if let Err(error) = driver.await {
                 tracing::debug!(%error, "connection of auth_query ended");
@@ -70,7 +79,19 @@ impl Inquiry {
             )
         })
         .await?;
-        Ok(Self { client, node: node.id, query, role })
+        Ok(Self { client, node, query, role })
+    }
+
+    /// Asks a node once, for whoever asks, to see whether it can be asked.
+    pub async fn attempt(settings: &DatabaseSettings, node: &NodeSettings) -> Result<(), AskError> {
+        let Some(query) = &settings.accounts.query else { return Ok(()) };
+        let control = Control::for_accounts(settings);
+        let inquiry = Self::begin(&control, node, NodeId(0), query).await?;
+        bounded(control.connect_timeout(), async {
+            inquiry.client.query_opt(&inquiry.query, &[&control.user()]).await.map(drop)
+        })
+        .await?;
+        Ok(())
     }
 
     /// Whether it can be asked on, now that this node is to be asked.

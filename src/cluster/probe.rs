@@ -6,7 +6,7 @@ use tokio_postgres::Client;
 
 use super::Identity;
 use crate::config::{DatabaseSettings, NodeSettings, Secret, ServerTls};
-use crate::server::{About, ConnectError, Driver, DriverError, ServerAddress, drive};
+use crate::server::{About, Attempt, ConnectError, Driver, DriverError, ServerAddress, drive};
 
 /// Longest wait for the answer to a question on a control connection.
 pub(super) const ANSWER: Duration = Duration::from_secs(1);
@@ -35,6 +35,40 @@ impl From<DriverError> for ProbeError {
             DriverError::Login { error, first: Some(first) } => Self::Twice(error, first),
             DriverError::Login { error, first: None } => Self::Postgres(error),
         }
+    }
+}
+
+impl ProbeError {
+    /// What to do about it: a sentence, or nothing where the error says it itself.
+    pub fn advice(&self, attempt: Attempt<'_>) -> Option<String> {
+        match self {
+            Self::Open(error) => attempt.advice(error),
+            Self::Postgres(error) | Self::Twice(error, _) => advice(error, attempt),
+            Self::Timeout(within) => attempt.advice(&ConnectError::Timeout(*within)),
+        }
+    }
+
+    /// The error and what to do about it, in whole sentences.
+    pub fn with_advice(&self, attempt: Attempt<'_>) -> String {
+        match self.advice(attempt) {
+            Some(advice) => format!("{self}. {advice}"),
+            None => self.to_string(),
+        }
+    }
+}
+
+fn advice(error: &tokio_postgres::Error, attempt: Attempt<'_>) -> Option<String> {
+    if let Some(db) = error.as_db_error() {
+        return attempt.on_refusal(db.code().code(), db.message());
+    }
+    if error.to_string().contains("password missing") {
+        return attempt.advice(&ConnectError::NoPassword);
+    }
+    match std::error::Error::source(error).and_then(|source| source.downcast_ref::<std::io::Error>()) {
+        Some(io) => attempt.on_io(io),
+        // It is in the middle of a login, and says nothing that belongs there.
+        None if error.is_closed() => attempt.on_io(&std::io::ErrorKind::UnexpectedEof.into()),
+        None => None,
     }
 }
 
@@ -102,6 +136,11 @@ impl Control {
             }
             None => Self { options, about, ..first },
         }
+    }
+
+    /// Who logs in.
+    pub(super) fn user(&self) -> &str {
+        &self.user
     }
 
     pub(super) fn connect_timeout(&self) -> Duration {

@@ -4,7 +4,8 @@ use std::time::{Duration, Instant};
 
 use super::identity::OLDEST_VERSION;
 use super::{Control, Identity, ProbeError, probe};
-use crate::config::{DatabaseSettings, NodeSettings, Role};
+use crate::config::{DatabaseSettings, NodeSettings, NodeSource, Role};
+use crate::server::Attempt;
 
 /// What one node said, or why it said nothing.
 #[derive(Debug)]
@@ -13,6 +14,15 @@ pub struct Finding {
     pub node: NodeSettings,
     /// Who it is.
     pub answer: Result<Identity, ProbeError>,
+}
+
+impl Finding {
+    /// Why the node cannot be used, and what to do about it; `None` if it has answered.
+    pub fn trouble(&self, settings: &DatabaseSettings) -> Option<String> {
+        let user = settings.users.first().map_or("", |user| user.name.as_str());
+        let attempt = Attempt { user, database: &settings.server_name };
+        self.answer.as_ref().err().map(|error| error.with_advice(attempt))
+    }
 }
 
 /// What all nodes of one database said at about the same time.
@@ -64,11 +74,8 @@ impl Survey {
             let each = self
                 .findings
                 .iter()
-                .filter_map(|f| Some(format!("{}: {}", f.node, f.answer.as_ref().err()?)));
-            let each = each.collect::<Vec<_>>().join("; ");
-            faults.push(format!(
-                "database {name}: no node can be used ({each}). Check hosts, ports, user and password"
-            ));
+                .filter_map(|f| Some(format!("\n  {}: {}", f.node, f.trouble(settings)?)));
+            faults.push(format!("database {name}: no node can be used:{}", each.collect::<String>()));
         }
         let mut systems: Vec<_> =
             self.primaries().filter_map(|f| Some(&f.answer.as_ref().ok()?.system)).collect();
@@ -83,6 +90,28 @@ impl Survey {
             ));
         }
         faults
+    }
+
+    /// What keeps no node from being used, but less is done than could be or was asked for, in words.
+    pub fn concerns(&self, settings: &DatabaseSettings) -> Vec<String> {
+        let (name, mut concerns) = (&settings.name, Vec::new());
+        let user = settings.users.first().map_or("", |user| user.name.as_str());
+        let is_named = matches!(settings.topology.source, NodeSource::Hosts(_));
+        let discovers = settings.topology.discovery.is_some();
+        if is_named && !discovers && settings.nodes.len() == 1 && self.primaries().next().is_some() {
+            concerns.push(format!(
+                "database {name}: there is no replica, so all reads go to the primary. Name the replicas beside it \
+                 (postgres://…@pg1,pg2,pg3/…), or say discover_replicas"
+            ));
+        }
+        let mut seen = self.findings.iter().filter_map(|f| f.answer.as_ref().ok());
+        if discovers && seen.any(|identity| !identity.shows_timeline) {
+            concerns.push(format!(
+                "database {name}: discover_replicas finds nothing, because {user} may not see who streams from a node. \
+                 GRANT pg_monitor TO {user} lets it"
+            ));
+        }
+        concerns
     }
 
     /// What is not as it should be and keeps nodes from being used, in words. The others serve.
@@ -117,16 +146,57 @@ fn fault(database: &str, finding: &Finding) -> Option<String> {
     let node = &finding.node;
     if identity.version < OLDEST_VERSION {
         let version = &identity.version_text;
-        return Some(format!("database {database}: {node} runs PostgreSQL {version}; 13 or newer is needed"));
+        return Some(format!(
+            "database {database}: {node} runs PostgreSQL {version}; 13 or newer is needed. Upgrade it, or leave it out"
+        ));
     }
     let (is, declared) = match (node.declared?, identity.in_recovery) {
         (Role::Primary, true) => ("a replica", "a primary"),
         (Role::Replica, false) => ("a primary", "a replica"),
         _ => return None,
     };
-    Some(format!("database {database}: {node} is declared to be {declared}, but it is {is}"))
+    Some(format!(
+        "database {database}: {node} is declared to be {declared}, but it is {is}. Declare the others as they are, or leave it to \
+         be found out (--url, nodes without role)"
+    ))
 }
 
 async fn look(control: Control, node: NodeSettings) -> Result<Identity, ProbeError> {
     Ok(probe(&control, &node).await?.1)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::{Given, Secret, Sources, load};
+    use crate::freshness::Lsn;
+
+    #[test]
+    fn what_is_too_old_is_told() {
+        let url = Some(Secret::new("postgres://app:secret@pg1/app"));
+        let flags = Given { url, ..Given::default() };
+        let settings =
+            load(&Sources { flags, ..Sources::default() }).expect("it is right").databases.remove(0);
+        let identity = |version: u32, text: &str| Identity {
+            in_recovery: false,
+            system: "1".to_owned(),
+            timeline: 1,
+            shows_timeline: true,
+            position: Lsn(1),
+            version,
+            version_text: text.to_owned(),
+            async_commit: false,
+            serializable: false,
+        };
+        for (version, text, is_old) in [(120_022, "12.22", true), (130_000, "13.0", false)] {
+            let node = settings.nodes[0].clone();
+            let survey = Survey { findings: vec![Finding { node, answer: Ok(identity(version, text)) }] };
+            let oddities = survey.oddities(&settings);
+            assert_eq!(
+                oddities.iter().any(|oddity| oddity.contains("13 or newer is needed. Upgrade it")),
+                is_old,
+                "{oddities:?}"
+            );
+        }
+    }
 }

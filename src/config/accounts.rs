@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::layer::{Tuning, UserLayer};
 use super::mistake::{Findings, Origin, Problem, quoted};
+use super::notes::Notes;
 use super::secret::Secret;
 use super::settings::{ClientAuth, DatabaseSettings, UserSettings, UserTuning};
 use crate::auth::{Stored, read_userlist};
@@ -142,7 +143,14 @@ pub(super) fn query(text: &str) -> Result<String, Problem> {
 /// Somebody of whom nothing but a password is said.
 fn unnamed(name: &str, password: Option<Secret>, origin: &Origin) -> UserLayer {
     let (tuning, limits) = (UserTuning::default(), Tuning::default());
-    UserLayer { name: name.to_owned(), password, tuning, limits, origin: origin.clone() }
+    UserLayer {
+        name: name.to_owned(),
+        password,
+        tuning,
+        limits,
+        said: Notes::default(),
+        origin: origin.clone(),
+    }
 }
 
 /// Reads the file of users. Passwords go to the users; what is kept of others, to the result. A user of whom a password is said

@@ -70,7 +70,7 @@ macro_rules! top_time {
 }
 
 /// What can be set, in the order in which it is listed.
-const ADJUSTABLE: [(&str, Takes); 18] = [
+const ADJUSTABLE: [(&str, Takes); 19] = [
     ("log", Takes::Top(|settings, value| keep(&mut settings.log, filter(value)))),
     ("log_statements", Takes::Top(|settings, value| keep(&mut settings.log_statements, switched(value)))),
     ("shutdown_timeout", top_time!(shutdown_timeout)),
@@ -114,6 +114,7 @@ const ADJUSTABLE: [(&str, Takes); 18] = [
     ("server_lifetime", time!(server_lifetime)),
     ("server_idle_timeout", time!(server_idle_timeout)),
     ("long_pin", time!(long_pin)),
+    ("slow_statement", time!(slow_statement)),
 ];
 
 fn keep<T>(place: &mut T, value: Result<T, Problem>) -> Result<(), Problem> {
@@ -231,6 +232,7 @@ mod tests {
             ("server_lifetime", "off"),
             ("server_idle_timeout", "7s"),
             ("long_pin", "7s"),
+            ("slow_statement", "200ms"),
         ] {
             let (before, mut after) = (settings(), settings());
             assert_eq!(adjust(&mut after, key, value, None), Ok(()), "{key}");

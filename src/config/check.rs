@@ -146,7 +146,7 @@ fn database(
     fallback: &mut Fallback<'_>,
     findings: &mut Findings,
 ) -> DatabaseSettings {
-    let DatabaseLayer { origin, broken, server_name, nodes, mut users, rules, tuning } = layer;
+    let DatabaseLayer { origin, broken, server_name, nodes, mut users, rules, tuning, said: _ } = layer;
     let accounts = AccountSettings::of(&tuning, &mut users, &origin, findings);
     let (nodes, place, nodes_origin) = match nodes {
         Some(layer) => (layer.nodes, layer.place, layer.origin),
@@ -298,7 +298,7 @@ struct Said<'a> {
 
 fn user(layer: UserLayer, said: &Said<'_>, findings: &mut Findings) -> UserSettings {
     let Said { tuning: database, may_lack } = *said;
-    let UserLayer { name, password, tuning, limits, origin } = layer;
+    let UserLayer { name, password, tuning, limits, said: _, origin } = layer;
     let client_auth = database.client_auth.unwrap_or_default();
     if password.is_none() && client_auth.needs_password() && !may_lack {
         let advice = "Put it into the URL (user:password@host), into PGPASSWORD, into a passfile, or into password_file in the file; \

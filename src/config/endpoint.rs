@@ -93,6 +93,12 @@ pub(super) fn read(text: &str) -> Result<Option<Endpoint>, Problem> {
     })
 }
 
+impl fmt::Display for Share {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.as_f64().fmt(f)
+    }
+}
+
 /// A number from 0 to 1.
 pub(super) fn share(text: &str) -> Result<Share, Problem> {
     let number: Option<f64> = text.trim().parse().ok();

@@ -3,35 +3,37 @@
 //! The document is walked with its positions instead of being handed to a deserializer, because that would stop at the
 //! first wrong key or type. Parser errors are told by their line only: the text around them may be a password.
 
+mod users;
+
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::access;
-use super::consistency::{Locked, UnknownWord};
 use super::document::{Walker, entries};
 use super::keys;
-use super::layer::{DatabaseLayer, NodesLayer, Tuning, UserLayer};
-use super::limits;
+use super::layer::{DatabaseLayer, NodesLayer};
 use super::mistake::{Findings, Origin, Problem};
 use super::node::{self, NodeSettings, parse_address};
+use super::notes::Notes;
 use super::redact::redact_url;
+use super::reference::{Form, Section, form};
 use super::secret::Secret;
 use super::secret_file::{self, SecretFile};
 use super::server_tls;
-use super::settings::UserTuning;
 use super::tls::{self, SniLayer};
 use super::top::{self, SECRETS, TopLayer};
 use super::topology::Place;
 use super::url;
-use super::value::{self, word};
+use super::value::word;
 
 /// What a file says.
 #[derive(Debug, Default)]
 pub(super) struct FileLayer {
     pub(super) top: TopLayer,
+    /// In which words, and where.
+    pub(super) said: Notes,
     /// Databases by the name clients ask for, in the order of the file.
     pub(super) databases: Vec<(String, DatabaseLayer)>,
     /// Whether it could not be read, so that what is absent is no second mistake.
@@ -95,7 +97,8 @@ impl Walker<'_> {
     fn document(&mut self, table: &DeTable<'_>) -> FileLayer {
         let mut layer = FileLayer::default();
         for (key, value, span) in entries(table) {
-            let origin = self.at(&span).inside(key);
+            let (at, origin) = (self.at(&span), self.at(&span).inside(key));
+            self.note_top(&mut layer.said, key, value, &at);
             match key {
                 "database" => {
                     for (name, value, span) in self.tables(&origin, value, "[database.NAME]") {
@@ -163,6 +166,33 @@ impl Walker<'_> {
         layer
     }
 
+    /// Notes what is said of the whole proxy.
+    fn note_top(&self, said: &mut Notes, key: &str, value: &Spanned<DeValue<'_>>, at: &Origin) {
+        match form(Section::Proxy, key) {
+            Some(Form::Secret) => said.hide(key, at),
+            // Where the secret itself is, is where it was said.
+            Some(Form::Path) if SECRETS.contains(&key.trim_end_matches("_file")) => {
+                said.hide(key.trim_end_matches("_file"), at);
+            }
+            Some(Form::Path) => {
+                let path = value.get_ref().as_str().unwrap_or_default();
+                said.say(key, &self.beside(Path::new(path)).display().to_string(), at);
+            }
+            _ => note(said, key, value, at),
+        }
+    }
+
+    /// Notes what is said of a database. Its URL is noted by what it says.
+    fn note_database(&self, said: &mut Notes, key: &str, value: &Spanned<DeValue<'_>>, at: &Origin) {
+        let path = value.get_ref().as_str().filter(|_| form(Section::Database, key) == Some(Form::Path));
+        match path {
+            Some("" | "system") => note(said, key, value, at),
+            Some(path) => said.say(key, &self.beside(Path::new(path)).display().to_string(), at),
+            None if key == "url" => {}
+            None => note(said, key, value, at),
+        }
+    }
+
     /// `[sni."db1.example.com"]`
     fn server_names(&mut self, origin: &Origin, value: &Spanned<DeValue<'_>>) -> Vec<SniLayer> {
         let mut names = Vec::new();
@@ -192,7 +222,8 @@ impl Walker<'_> {
         let mut layer = DatabaseLayer::new(origin.clone());
         let mut from_url = None;
         for (key, value, span) in entries(table) {
-            let origin = self.at(&span).inside(&format!("database.{name}.{key}"));
+            let (at, origin) = (self.at(&span), self.at(&span).inside(&format!("database.{name}.{key}")));
+            self.note_database(&mut layer.said, key, value, &at);
             match key {
                 "url" => from_url = self.url(&origin, value, &mut layer.broken),
                 "nodes" => layer.nodes = self.nodes(&origin, value, &mut layer.broken),
@@ -321,66 +352,6 @@ impl Walker<'_> {
         })
     }
 
-    fn users(&mut self, origin: &Origin, database: &str, value: &Spanned<DeValue<'_>>) -> Vec<UserLayer> {
-        let mut users = Vec::new();
-        for (name, value, span) in self.tables(origin, value, "[database.NAME.user.USER]") {
-            let origin = self.at(&span).inside(&format!("database.{database}.user.{name}"));
-            if let Some(table) = self.table(&origin, value) {
-                users.push(self.user(origin, name, table));
-            }
-        }
-        users
-    }
-
-    fn user(&mut self, user: Origin, name: &str, table: &DeTable<'_>) -> UserLayer {
-        const KEYS: [&str; 6] =
-            ["password", "password_file", "consistency", "scope", "on_stale", keys::LOCKED_SETTINGS];
-        let mut passwords = Vec::new();
-        let (mut tuning, mut limits) = (UserTuning::default(), Tuning::default());
-        for (key, value, span) in entries(table) {
-            let origin = self.at(&span).inside(key);
-            match key {
-                "consistency" => tuning.consistency = self.one_word(&origin, value),
-                "scope" => tuning.scope = self.one_word(&origin, value),
-                "on_stale" => tuning.on_stale = self.one_word(&origin, value),
-                keys::LOCKED_SETTINGS => tuning.locked_settings = self.locked(&origin, value),
-                "password" => passwords.push(self.secret(&origin, value)),
-                "password_file" => passwords.push(self.secret_file(&origin, value)),
-                _ if limits::KEYS.contains(&key) => {
-                    if let Some(text) = self.scalar(&origin, value) {
-                        let result = keys::set_from_file(&mut limits, key, &text);
-                        self.findings.keep(&origin, result);
-                    }
-                }
-                _ => {
-                    let known = KEYS.into_iter().chain(limits::KEYS);
-                    self.findings.mistake(&origin, keys::unknown("setting", key, known));
-                }
-            }
-        }
-        if passwords.len() > 1 {
-            let problem = Problem::new("both password and password_file are given", "Give one of the two");
-            self.findings.mistake(&user, problem);
-        }
-        let password = passwords.pop().flatten().filter(|password| !password.is_empty());
-        UserLayer { name: name.to_owned(), password, tuning, limits, origin: user }
-    }
-
-    /// Names of settings, in a list or in one text.
-    fn locked(&mut self, origin: &Origin, value: &Spanned<DeValue<'_>>) -> Option<Locked> {
-        let names = self.texts(origin, value).join(",");
-        self.findings.keep(origin, value::locked(&names))
-    }
-
-    fn one_word<T: FromStr<Err = UnknownWord>>(
-        &mut self,
-        origin: &Origin,
-        value: &Spanned<DeValue<'_>>,
-    ) -> Option<T> {
-        let text = self.scalar(origin, value)?;
-        self.findings.keep(origin, word(&text))
-    }
-
     /// A value, which if it is the name of a file is meant from where the configuration is.
     fn located(&self, key: &str, text: String) -> String {
         if !server_tls::names_file(key, &text) {
@@ -398,5 +369,17 @@ impl Walker<'_> {
     /// A path that starts at the folder of the file.
     fn beside(&self, path: &Path) -> PathBuf {
         self.path.parent().unwrap_or(Path::new("")).join(path)
+    }
+}
+
+/// Notes a value, or each of several, but for passwords.
+fn note(said: &mut Notes, key: &str, value: &Spanned<DeValue<'_>>, at: &Origin) {
+    match value.get_ref() {
+        _ if key.starts_with("password") => said.hide("password", at),
+        DeValue::String(text) => said.say(key, text, at),
+        DeValue::Integer(number) => said.say(key, &number.to_string(), at),
+        DeValue::Boolean(switch) => said.say(key, &switch.to_string(), at),
+        DeValue::Array(items) => items.iter().for_each(|item| note(said, key, item, at)),
+        _ => {}
     }
 }

@@ -123,6 +123,11 @@ pub(super) fn set_from_url(tuning: &mut Tuning, key: &str, value: &str) -> Said 
     Said::Understood(set(tuning, name, value))
 }
 
+/// What a file calls a URL's parameter.
+pub(super) fn in_file(key: &str) -> &str {
+    key.strip_prefix(PREFIX).unwrap_or(key)
+}
+
 /// Sets what a key of a file says.
 pub(super) fn set_from_file(tuning: &mut Tuning, key: &str, value: &str) -> Result<(), Problem> {
     set(tuning, key, value)

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::consistency::{Level, Locked, OnStale, Overflow, Scope};
 use super::mistake::Origin;
 use super::node::NodeSettings;
+use super::notes::Notes;
 use super::rule::RuleSettings;
 use super::secret::Secret;
 use super::server_tls::{ChannelBinding, SslAccept, SslMode, SslNegotiation, Version};
@@ -132,6 +133,8 @@ pub(super) struct UserLayer {
     pub(super) tuning: UserTuning,
     /// Of this, only [`super::limits::KEYS`] can be said of a user.
     pub(super) limits: Tuning,
+    /// What was said of it, in which words.
+    pub(super) said: Notes,
     pub(super) origin: Origin,
 }
 
@@ -154,6 +157,8 @@ pub(super) struct DatabaseLayer {
     /// Only a file has rules.
     pub(super) rules: Vec<RuleLayer>,
     pub(super) tuning: Tuning,
+    /// What was said of it, in which words.
+    pub(super) said: Notes,
 }
 
 impl DatabaseLayer {
@@ -166,6 +171,7 @@ impl DatabaseLayer {
             users: Vec::new(),
             rules: Vec::new(),
             tuning: Tuning::default(),
+            said: Notes::default(),
         }
     }
 
@@ -180,6 +186,7 @@ impl DatabaseLayer {
             users: join_users(self.users, below.users),
             rules: self.rules,
             tuning: self.tuning.over(below.tuning),
+            said: self.said.over(below.said),
         }
     }
 }
@@ -197,6 +204,7 @@ fn join_users(mut above: Vec<UserLayer>, below: Vec<UserLayer>) -> Vec<UserLayer
                     locked_settings: ours.locked_settings.or(theirs.locked_settings),
                 };
                 known.limits = std::mem::take(&mut known.limits).over(user.limits);
+                known.said = std::mem::take(&mut known.said).over(user.said);
             }
             None => above.push(user),
         }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::layer::Tuning;
 use super::load::{Given, Sources, load};
+use super::reference::NEEDS_RESTART;
 use super::secret::Secret;
 use super::settings::{DatabaseSettings, Settings, UserSettings};
 use super::top::TopLayer;
@@ -14,8 +15,6 @@ use super::topology::NodeSource;
 const HIDDEN: &str = "…";
 /// Where nothing was said.
 const NONE: &str = "";
-/// What needs a restart.
-const AT_START: [&str; 4] = ["listen", "admin", "workers", "peer_id"];
 
 /// A setting and its value.
 type Item = (&'static str, String);
@@ -63,7 +62,7 @@ pub fn listing(settings: &Settings) -> Vec<Listed> {
 }
 
 fn listed(key: &str, name: String, value: String, default: Option<String>) -> Listed {
-    Listed { key: name, value, default, is_changeable: !AT_START.contains(&key) }
+    Listed { key: name, value, default, is_changeable: !NEEDS_RESTART.contains(&key) }
 }
 
 /// What holds where nothing is said.
@@ -86,7 +85,10 @@ fn top(settings: &Settings) -> Vec<Item> {
         ("workers", shown(settings.workers.as_ref(), NONE)),
         ("locality", settings.locality.clone().unwrap_or_default()),
         ("log", settings.log.clone()),
+        ("log_format", settings.log_format.to_string()),
         ("log_statements", settings.log_statements.to_string()),
+        ("otlp_endpoint", shown(settings.spans.as_ref().map(|spans| &spans.endpoint), "off")),
+        ("trace_sample", settings.spans.as_ref().map(|spans| spans.sample).unwrap_or_default().to_string()),
         ("shutdown_timeout", time(settings.shutdown_timeout)),
         ("shutdown_delay", time(settings.shutdown_delay)),
         ("upgrade_timeout", time(settings.upgrade_timeout)),
@@ -180,7 +182,7 @@ fn of_database(database: &DatabaseSettings) -> Vec<Item> {
     items
 }
 
-fn limits(limits: &super::LimitSettings) -> [Item; 8] {
+fn limits(limits: &super::LimitSettings) -> [Item; 9] {
     [
         ("query_timeout", limit(limits.query_timeout, "off")),
         ("idle_in_transaction_timeout", limit(limits.idle_in_transaction_timeout, "off")),
@@ -188,6 +190,7 @@ fn limits(limits: &super::LimitSettings) -> [Item; 8] {
         ("server_lifetime", limit(limits.server_lifetime, "off")),
         ("server_idle_timeout", limit(limits.server_idle_timeout, "off")),
         ("long_pin", limit(limits.long_pin, "off")),
+        ("slow_statement", limit(limits.slow_statement, "off")),
         ("max_user_client_connections", number(limits.max_client_connections)),
         ("min_connections", limits.min_connections.to_string()),
     ]

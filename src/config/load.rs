@@ -7,6 +7,7 @@ use super::file::{self, FileLayer};
 use super::layer::DatabaseLayer;
 use super::mistake::{Findings, Mistakes, Origin, Problem};
 use super::node::Role;
+use super::notes::{DatabaseTrace, Notes, Trace};
 use super::passfile::Fallback;
 use super::redact::redact_url;
 use super::secret::Secret;
@@ -109,6 +110,11 @@ impl Sources {
 
 /// Reads and checks everything that was said. The only I/O is reading the file and the password files it names.
 pub fn load(sources: &Sources) -> Result<Settings, Mistakes> {
+    traced(sources).map(|(settings, _)| settings)
+}
+
+/// As [`load`], with what was said where.
+pub fn traced(sources: &Sources) -> Result<(Settings, Trace), Mistakes> {
     let mut findings = Findings::default();
     let (sources, lacks_url) = &with_files(sources, &mut findings);
     let file = sources.file.as_ref().map(|path| file::read(path, &mut findings));
@@ -120,7 +126,7 @@ pub fn load(sources: &Sources) -> Result<Settings, Mistakes> {
 pub fn load_text(text: &str, sources: &Sources) -> Result<Settings, Mistakes> {
     let mut findings = Findings::default();
     let file = file::parse(std::path::Path::new("tidegate.toml"), text, &mut findings);
-    merge(Some(file), sources, false, findings)
+    merge(Some(file), sources, false, findings).map(|(settings, _)| settings)
 }
 
 fn merge(
@@ -128,11 +134,13 @@ fn merge(
     sources: &Sources,
     lacks_url: bool,
     mut findings: Findings,
-) -> Result<Settings, Mistakes> {
-    let FileLayer { top, mut databases, broken, .. } = file.unwrap_or_default();
+) -> Result<(Settings, Trace), Mistakes> {
+    let FileLayer { top, said, mut databases, broken } = file.unwrap_or_default();
     let broken = broken || lacks_url;
-    let env = top_layer(&sources.env, |key| format!("TIDEGATE_{}", key.to_ascii_uppercase()), &mut findings);
-    let flags = top_layer(&sources.flags, |key| format!("--{}", key.replace('_', "-")), &mut findings);
+    let (env, said_env) =
+        top_layer(&sources.env, |key| format!("TIDEGATE_{}", key.to_ascii_uppercase()), &mut findings);
+    let (flags, said_flags) =
+        top_layer(&sources.flags, |key| format!("--{}", key.replace('_', "-")), &mut findings);
     match Cluster::from(sources, &mut findings) {
         Some(cluster) => cluster.place(&mut databases, broken, &mut findings),
         None if !databases.is_empty() || broken => {}
@@ -145,14 +153,18 @@ fn merge(
         ),
     }
     let top = flags.over(env).over(top);
+    let trace = Trace {
+        top: said_flags.over(said_env).over(said),
+        databases: databases.iter().map(|(_, layer)| DatabaseTrace::of(layer)).collect(),
+    };
     let Sources { pg_password, passfile, home, .. } = sources;
     let fallback = Fallback::new(pg_password.as_ref(), passfile.as_deref(), home.as_deref());
     let settings = check::settings(top, databases, fallback, &mut findings);
-    Ok(Settings { warnings: findings.into_warnings()?, ..settings })
+    Ok((Settings { warnings: findings.into_warnings()?, ..settings }, trace))
 }
 
-fn top_layer(given: &Given, name: impl Fn(&str) -> String, findings: &mut Findings) -> TopLayer {
-    let mut layer = TopLayer::default();
+fn top_layer(given: &Given, name: impl Fn(&str) -> String, findings: &mut Findings) -> (TopLayer, Notes) {
+    let (mut layer, mut said_so) = (TopLayer::default(), Notes::default());
     let single = [
         ("admin", &given.admin),
         ("admin_open", &given.admin_open),
@@ -174,15 +186,17 @@ fn top_layer(given: &Given, name: impl Fn(&str) -> String, findings: &mut Findin
     let listed = given.listen.iter().map(|value| ("listen", value));
     let listed = listed.chain(given.console_users.iter().map(|value| ("console_users", value)));
     for (key, value) in listed.chain(said) {
-        let result = layer.set(key, value);
-        findings.keep(&Origin::new(name(key)), result);
+        let (result, origin) = (layer.set(key, value), Origin::new(name(key)));
+        findings.keep(&origin, result);
+        said_so.say(key, value, &origin);
     }
     let secrets = [("console_password", &given.console_password), ("admin_token", &given.admin_token)];
     for (key, secret) in secrets.into_iter().filter_map(|(key, secret)| Some((key, secret.clone()?))) {
-        let result = layer.set_secret(key, secret);
-        findings.keep(&Origin::new(name(key)), result);
+        let (result, origin) = (layer.set_secret(key, secret), Origin::new(name(key)));
+        findings.keep(&origin, result);
+        said_so.hide(key, &origin);
     }
-    layer
+    (layer, said_so)
 }
 
 /// The URLs of the environment and the flags, joined to one cluster.
@@ -253,6 +267,7 @@ impl Cluster {
         ours.password = ours.password.take().or(theirs.password);
         ours.database = ours.database.take().or(theirs.database);
         ours.tuning = std::mem::take(&mut ours.tuning).over(theirs.tuning);
+        ours.said = std::mem::take(&mut ours.said).over(theirs.said);
         ours.broken |= theirs.broken;
     }
 

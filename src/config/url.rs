@@ -11,6 +11,7 @@ use super::keys::{self, Said};
 use super::layer::{DatabaseLayer, NodesLayer, Tuning, UserLayer};
 use super::mistake::{Findings, Origin, Problem};
 use super::node::{Host, NodeSettings, node, split_port, weight, zone};
+use super::notes::Notes;
 use super::secret::Secret;
 use super::settings::UserTuning;
 use super::topology::{PATRONI_PORT, Place};
@@ -84,6 +85,8 @@ pub(super) struct Url {
     /// What is at these addresses.
     pub(super) place: Place,
     pub(super) tuning: Tuning,
+    /// What its parameters say, in which words.
+    pub(super) said: Notes,
     /// Whether a piece could not be read, so that its absence is no second mistake.
     pub(super) broken: bool,
 }
@@ -92,15 +95,24 @@ impl Url {
     /// The layer of settings that this URL is, said at `origin`.
     pub(super) fn into_layer(self, origin: &Origin) -> DatabaseLayer {
         let mut layer = DatabaseLayer::new(origin.clone());
-        let Self { user, password, database, nodes, place, tuning, broken } = self;
+        let Self { user, password, database, nodes, place, tuning, said, broken } = self;
+        let mut of_user = Notes::default();
+        if password.is_some() {
+            of_user.hide("password", origin);
+        }
         layer.nodes = (!nodes.is_empty()).then(|| NodesLayer { nodes, place, origin: origin.clone() });
         layer.users.extend(user.map(|name| UserLayer {
             name,
             password,
             tuning: UserTuning::default(),
             limits: Tuning::default(),
+            said: of_user,
             origin: origin.clone(),
         }));
+        layer.said = said;
+        if let Some(name) = &database {
+            layer.said.say("dbname", name, origin);
+        }
         layer.server_name = database;
         layer.tuning = tuning;
         layer.broken = broken;
@@ -111,14 +123,21 @@ impl Url {
 /// Reads a URL and notes every mistake in it; `None` if it cannot even be cut into pieces.
 pub(super) fn read(text: &str, origin: &Origin, findings: &mut Findings) -> Option<Url> {
     let parts = findings.keep(origin, split(text.trim()))?;
-    let mut reader =
-        Reader { origin, findings, raw: Raw::default(), tuning: Tuning::default(), broken: false };
+    let mut reader = Reader {
+        origin,
+        findings,
+        raw: Raw::default(),
+        tuning: Tuning::default(),
+        said: Notes::default(),
+        broken: false,
+    };
     reader.authority(&parts);
     reader.parameters(parts.query.unwrap_or_default());
     let place = if parts.scheme == PATRONI { Place::Patroni } else { Place::Servers };
     let nodes = reader.nodes(place);
     let Raw { user, password, database, .. } = reader.raw;
-    Some(Url { user, password, database, nodes, place, tuning: reader.tuning, broken: reader.broken })
+    let Reader { tuning, said, broken, .. } = reader;
+    Some(Url { user, password, database, nodes, place, tuning, said, broken })
 }
 
 /// The words of libpq's connection string that a URL sets.
@@ -139,6 +158,7 @@ struct Reader<'a> {
     findings: &'a mut Findings,
     raw: Raw,
     tuning: Tuning,
+    said: Notes,
     broken: bool,
 }
 
@@ -220,6 +240,7 @@ impl Reader<'_> {
         match keys::set_from_url(&mut self.tuning, key, value) {
             Said::Understood(result) => {
                 self.findings.keep(&origin, result);
+                self.said.say(keys::in_file(key), value, &origin);
             }
             Said::Ignored(why) => self.findings.warn(&origin, format_args!("ignored, {why}")),
         }

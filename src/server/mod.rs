@@ -3,6 +3,7 @@
 //! Owns the bytes in flight to and from one server and what is known of its session (prepared statements,
 //! settings). It must not know clients, pools or routing.
 
+mod advice;
 mod bind;
 mod cancel;
 mod connect;
@@ -18,6 +19,7 @@ mod prepared;
 #[cfg(test)]
 mod tests;
 
+pub use advice::Attempt;
 pub use cancel::{ServerKey, cancel, cancel_at};
 pub use connect::Endpoint;
 pub use connection::{Connection, Settings};
