@@ -89,6 +89,6 @@ mod tests {
         assert_eq!((of(&[]), of(&[("database", odd)]), of(&[("node", "pg2:5432")])), (12, 7, 9));
         assert_eq!((of(&[("database", odd), ("node", "pg2:5432")]), of(&[("database", "")])), (4, 0));
         assert_eq!(figures.sum("tidegate_connections_total", &[]), 6);
-        assert_eq!(figures.sum("tidegate_nothing_total", &[]), 0);
+        assert_eq!(figures.sum("nothing_total", &[]), 0);
     }
 }

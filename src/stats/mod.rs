@@ -146,6 +146,7 @@ const GAUGES: &[(&str, &str)] = &[
         "Seconds until a certificate that clients are shown expires, by its file; negative: since it has.",
     ),
     ("tidegate_pool_waiting", "Clients waiting for a server connection, by pool."),
+    ("tidegate_waiting_for_primary", "Statements that wait for a primary."),
 ];
 
 /// The histograms of a database, which no recorder keeps: see [`DatabaseStats::histograms`].
