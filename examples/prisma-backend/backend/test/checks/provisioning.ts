@@ -2,16 +2,28 @@
 
 import assert from "node:assert/strict";
 import { randomUUID } from "node:crypto";
+import { readFile } from "node:fs/promises";
 import { after, before, describe, it } from "node:test";
 
 import { CATALOGUE } from "../../src/services/roles.js";
 import { nextToken } from "../../src/services/kratos.js";
 import { Kratos, type PlayedIdentity } from "../support/kratos.js";
-import { runPrisma, runScript } from "../support/processes.js";
+import { ROOT, runPrisma, runScript } from "../support/processes.js";
 import type { Stage } from "../support/stage.js";
 
 export function migrations(stage: Stage): void {
   describe("migrations", () => {
+    it("all of Prisma is of one version, its schema engine too", async () => {
+      const manifest = async (path: string) => JSON.parse(await readFile(`${ROOT}${path}/package.json`, "utf8"));
+      const { dependencies, devDependencies } = await manifest(".");
+      const pins: Record<string, string> = { ...dependencies, ...devDependencies };
+      for (const name of ["@prisma/adapter-pg", "@prisma/client", "@prisma/driver-adapter-utils", "@prisma/sqlcommenter-query-tags"]) {
+        assert.equal(pins[name], pins.prisma, name);
+      }
+      const engines = await manifest("node_modules/@prisma/engines-version");
+      assert.equal(pins["@prisma/schema-engine-wasm"], engines.version);
+    });
+
     it("migrate deploy applies what is missing, once, also if two are started at the same time", async () => {
       const both = await Promise.all([runPrisma("migrate", "deploy"), runPrisma("migrate", "deploy")]);
       for (const { code, text } of both) {

@@ -1,10 +1,11 @@
-//! The gateway's policies at an address, for those who have no OPA at hand:
+//! The policies of `examples/prisma-backend` at an address, for those who have no OPA at hand:
 //!
 //! ```sh
 //! cargo run --example rego -- 127.0.0.1:8181
 //! ```
 #![forbid(unsafe_code)]
 
+#[path = "prisma-backend/gateway/opa/server.rs"]
 mod server;
 
 use std::io;
