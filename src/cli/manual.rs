@@ -1,5 +1,6 @@
 //! What the command line says of itself: the manual, completions, and `docs/command-line.md`.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -90,7 +91,7 @@ pub fn markdown() -> String {
         let mut command = command.bin_name(name.clone()).term_width(100);
         let help = command.render_long_help().to_string();
         let lines: Vec<&str> = help.lines().map(str::trim_end).collect();
-        out.push_str(&format!("\n## {name}\n\n```text\n{}\n```\n", lines.join("\n").trim_end()));
+        let _ = write!(out, "\n## {name}\n\n```text\n{}\n```\n", lines.join("\n").trim_end());
     }
     out
 }

@@ -106,8 +106,8 @@ impl<'a> Printer<'a> {
         let found = trace.users.iter().find(|(name, ..)| *name == user.name);
         let origin = found.map_or("auth_file or auth_user", |(_, origin, _)| origin);
         let _ = writeln!(self.out, "\n[database.{database}.user.{}]  # {origin}", key(&user.name));
-        let none = Notes::default();
-        let said = found.map_or(&none, |(.., said)| said);
+        let nothing = Notes::default();
+        let said = found.map_or(&nothing, |(.., said)| said);
         if user.password.is_some() || user.stored.is_some() {
             let origin = match said.of("password").next() {
                 Some(note) => note.origin.as_str(),

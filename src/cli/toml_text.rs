@@ -1,5 +1,7 @@
 //! Values and keys as TOML writes them.
 
+use std::fmt::Write as _;
+
 /// A text in quotation marks.
 pub(super) fn text(value: &str) -> String {
     let mut out = String::with_capacity(value.len() + 2);
@@ -10,7 +12,7 @@ pub(super) fn text(value: &str) -> String {
             '\\' => out.push_str("\\\\"),
             '\n' => out.push_str("\\n"),
             '\t' => out.push_str("\\t"),
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c if c.is_control() => drop(write!(out, "\\u{:04X}", u32::from(c))),
             c => out.push(c),
         }
     }

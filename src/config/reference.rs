@@ -129,9 +129,8 @@ pub fn settings() -> Vec<Setting> {
         .iter()
         .map(|row| {
             // What can be said of a user means the same as of its database.
-            let of_database = || find(Section::Database, row.name).filter(|_| row.section == Section::User);
-            let found = find(row.section, row.name).or_else(of_database);
             let is_user = row.section == Section::User;
+            let found = find(if is_user { Section::Database } else { row.section }, row.name);
             let said =
                 |take: fn(&Described) -> Option<&'static str>| found.and_then(take).filter(|_| !is_user);
             Setting {

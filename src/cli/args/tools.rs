@@ -38,7 +38,7 @@ pub struct ImportArgs {
 pub enum ConfigCommand {
     /// Print the settings that hold, as TOML: each with where it was said (a file and line, a variable, a flag), or that it is
     /// the default. Passwords and tokens are not shown. The exit code is 2 for a mistake.
-    Print(SourceArgs),
+    Print(Box<SourceArgs>),
     /// Print a JSON schema of the file of settings, by which editors complete and check it.
     Schema,
     /// Print what every setting is, as Markdown: docs/configuration-reference.md.

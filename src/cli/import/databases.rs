@@ -31,6 +31,7 @@ impl Line<'_> {
 pub(super) fn databases(sections: &Sections<'_>, listing: &Listing, wishes: &Wishes, plan: &mut Plan) {
     let shared = shared(sections, plan);
     let login = Login::of(sections, listing, plan);
+    let common = Common { sections, shared, login, wishes };
     let mut fallback = None;
     for entry in &sections.databases {
         let pairs = match pairs(&entry.value) {
@@ -48,13 +49,13 @@ pub(super) fn databases(sections: &Sections<'_>, listing: &Listing, wishes: &Wis
         if of == "*" {
             fallback = Some(line);
         } else {
-            add(of, &line, sections, &shared, &login, wishes, plan);
+            add(of, &line, &common, plan);
         }
     }
     if let Some(line) = fallback {
         for name in &wishes.databases {
             if plan.databases.iter().all(|database| database.name != *name) {
-                add(name, &line, sections, &shared, &login, wishes, plan);
+                add(name, &line, &common, plan);
             }
         }
         let text = "databases are named here, there is none for all other names: say --database NAME for each that clients ask \
@@ -111,16 +112,17 @@ fn shared(sections: &Sections<'_>, plan: &mut Plan) -> Settings {
     shared
 }
 
+/// What holds for all databases.
+struct Common<'a> {
+    sections: &'a Sections<'a>,
+    shared: Settings,
+    login: Login<'a>,
+    wishes: &'a Wishes,
+}
+
 /// One database, by the name that clients have for it.
-fn add(
-    name: &str,
-    line: &Line<'_>,
-    sections: &Sections<'_>,
-    shared: &Settings,
-    login: &Login<'_>,
-    wishes: &Wishes,
-    plan: &mut Plan,
-) {
+fn add(name: &str, line: &Line<'_>, common: &Common<'_>, plan: &mut Plan) {
+    let Common { sections, shared, login, wishes } = common;
     let mut database = Database { name: name.to_owned(), settings: Settings::default(), users: Vec::new() };
     let place = Some(&line.entry.place);
     match nodes(line, sections) {
@@ -184,16 +186,13 @@ fn session(line: &Line<'_>, of: &str, ours: &mut Settings, plan: &mut Plan) {
         }
     }
     if let Some(said) = line.get("connect_query").filter(|said| !said.value.is_empty()) {
-        match settings(said.value) {
-            Some(found) => {
-                options.extend(found);
-                plan.say(Group::Taken, shown("connect_query", of), said.place, "options");
-            }
-            None => {
-                let text = "no query is run on new server connections, only settings are made (options): let the database or the role \
-                            have what it does, by ALTER DATABASE … SET or ALTER ROLE … SET";
-                plan.say(Group::Missing, shown("connect_query", of), said.place, text);
-            }
+        if let Some(found) = settings(said.value) {
+            options.extend(found);
+            plan.say(Group::Taken, shown("connect_query", of), said.place, "options");
+        } else {
+            let text = "no query is run on new server connections, only settings are made (options): let the database or the role have \
+                        what it does, by ALTER DATABASE … SET or ALTER ROLE … SET";
+            plan.say(Group::Missing, shown("connect_query", of), said.place, text);
         }
     }
     if !options.is_empty() {

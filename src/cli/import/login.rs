@@ -100,13 +100,12 @@ impl<'a> Login<'a> {
         let lookup = self.lookup(line, database, plan);
         let known = asker.or(lookup);
         if known.is_none() {
-            match self.listing.asker(self.method != Some("trust")) {
-                Some(name) => drop(database.user(name)),
-                None => {
-                    let text = "nobody is known who could ask the proxy's own questions to the servers: add a section \
-                                [database.NAME.user.USER] with password_file in front of all others";
-                    plan.say(Group::Look, shown("the first user", &of), Some(&line.entry.place), text);
-                }
+            if let Some(name) = self.listing.asker(self.method != Some("trust")) {
+                database.user(name);
+            } else {
+                let text = "nobody is known who could ask the proxy's own questions to the servers: add a section \
+                            [database.NAME.user.USER] with password_file in front of all others";
+                plan.say(Group::Look, shown("the first user", &of), Some(&line.entry.place), text);
             }
         }
     }
@@ -193,11 +192,15 @@ impl<'a> Login<'a> {
         if is_looked_up || needs_none || is_there || self.listing.has(name) {
             database.user(name).fill(said);
         } else {
-            let of = &database.name;
+            let shown = format!("user {name}");
+            // It is the same for all databases.
+            if plan.report.iter().any(|line| line.group == Group::Look && line.name == shown) {
+                return;
+            }
             let text = format!(
-                "nothing is known of its password: add a section [database.{of}.user.{name}] with password_file"
+                "nothing is known of its password: add sections [database.NAME.user.{name}] with password_file"
             );
-            plan.say(Group::Look, format!("user {name} of {of}"), None, text);
+            plan.say(Group::Look, shown, None, text);
         }
     }
 }

@@ -16,6 +16,7 @@ mod values;
 #[cfg(test)]
 mod tests;
 
+use std::fmt::Write as _;
 use std::fs::{self, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -189,10 +190,11 @@ fn report(plan: &Plan, note: Option<&str>) -> String {
         if lines.is_empty() && note.is_none() {
             continue;
         }
-        out.push_str(&format!("{}{title}:\n", if out.is_empty() { "" } else { "\n" }));
+        let gap = if out.is_empty() { "" } else { "\n" };
+        let _ = writeln!(out, "{gap}{title}:");
         for Line { name, place, text, .. } in lines {
             let place = place.as_ref().map(|place| format!(" ({place})")).unwrap_or_default();
-            out.push_str(&format!("  {name}{place}: {text}\n"));
+            let _ = writeln!(out, "  {name}{place}: {text}");
         }
         out.extend(note.map(|note| format!("  auth_file: {note}\n")));
     }

@@ -160,7 +160,7 @@ fn peers(sections: &Sections<'_>, top: &mut Settings, plan: &mut Plan) {
     let said = sections.or("peer_id", "0");
     match said.value.parse::<u64>() {
         Ok(0) if said.place.is_some() => {
-            plan.say(Group::Same, "peer_id", said.place, "there are no peers by default")
+            plan.say(Group::Same, "peer_id", said.place, "there are no peers by default");
         }
         Ok(0) => {}
         Ok(number @ 1..=1023) => {

@@ -69,7 +69,7 @@ fn property(setting: &Setting) -> Value {
 fn shape(form: Form) -> Value {
     let text = json!({ "type": "string" });
     match form {
-        Form::Text | Form::Path | Form::Secret | Form::Server | Form::Numbered => text,
+        Form::Text | Form::Path | Form::Secret | Form::Server | Form::Numbered | Form::AddressOrOff => text,
         Form::Url => json!({ "type": "string", "pattern": "^(postgres|postgresql|patroni)://" }),
         Form::Texts | Form::Listen => json!({ "anyOf": [text, { "type": "array", "items": text }] }),
         Form::Switch => json!({ "anyOf": [{ "type": "boolean" }, { "enum": ["true", "false"] }] }),
@@ -88,7 +88,6 @@ fn shape(form: Form) -> Value {
         Form::TimeOrOff => json!({ "anyOf": [reference("time"), { "enum": ["off"] }] }),
         Form::Word(words) => word(words),
         Form::Words(words) => json!({ "anyOf": [text, { "type": "array", "items": { "enum": words } }] }),
-        Form::AddressOrOff => text,
         Form::Servers => json!({ "type": "array", "items": { "anyOf": [text, reference("node")] } }),
     }
 }

@@ -158,11 +158,10 @@ fn property(root: &Value, rules: &serde_json::Map<String, Value>, key: &str, val
         .into_iter()
         .flatten()
         .find(|(pattern, _)| regex::Regex::new(pattern).is_ok_and(|p| p.is_match(key)));
-    match (fitting, rules.get("additionalProperties")) {
-        (Some((_, schema)), _) => is_valid(root, schema, value),
-        (None, Some(Value::Bool(may))) => *may,
-        (None, Some(schema)) => is_valid(root, schema, value),
-        (None, None) => true,
+    match fitting.map(|(_, schema)| schema).or_else(|| rules.get("additionalProperties")) {
+        Some(Value::Bool(may)) => *may,
+        Some(schema) => is_valid(root, schema, value),
+        None => true,
     }
 }
 
