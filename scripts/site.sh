@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 rm -rf target/site
 mdbook build
 # Links that leave docs/ are links to files of this repository, as they are.
-sed -n 's/.*](\.\.\/\([^)#]*\).*/\1/p' docs/*.md | sort -u | while read -r file; do
+grep -oh '](\.\./[^)#]*' docs/*.md | sed 's,^](\.\./,,' | sort -u | while read -r file; do
     mkdir -p "target/site/$(dirname "$file")"
     cp "$file" "target/site/$file"
 done

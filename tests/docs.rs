@@ -44,7 +44,7 @@ fn dead_links(root: &Path, page: &Path) -> Vec<String> {
         let why = check(root, page, &text, &link).err()?;
         Some(format!("{shown}:{line}: {link}: {why}"))
     };
-    links(&text).into_iter().filter_map(complaint).collect()
+    links(&without_comments(&text)).into_iter().filter_map(complaint).collect()
 }
 
 fn check(root: &Path, page: &Path, text: &str, link: &str) -> Result<(), String> {
@@ -204,12 +204,15 @@ fn wrong_contents(contents: &str, pages: impl Iterator<Item = String>) -> Vec<St
     wrong
 }
 
+/// The text without HTML's comments, on the same lines.
 fn without_comments(text: &str) -> String {
     let mut kept = String::new();
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("<!--") {
+        let (comment, after) = after.split_once("-->").unwrap_or((after, ""));
         kept.push_str(before);
-        rest = after.split_once("-->").map_or("", |(_, after)| after);
+        kept.extend(comment.chars().filter(|&c| c == '\n'));
+        rest = after;
     }
     kept + rest
 }
@@ -246,7 +249,7 @@ fn dead_links_are_found() {
     fs::write(docs.join("other.md"), "# Title\n").expect("a page");
     let page = docs.join("page.md");
     let text = "# Own\n[](other.md) [](other.md#title) [](#own) [](../docs/) [](https://x.y/z)\n\
-                [](gone.md) [](other.md#gone) [](#gone) [](../../x) [](/etc)\n";
+                [](gone.md) [](other.md#gone) [](#gone) [](../../x) [](/etc) <!-- [](later.md) -->\n";
     fs::write(&page, text).expect("a page");
     let dead = dead_links(root.path(), &page);
     let wanted = [

@@ -1,7 +1,7 @@
 //! The stage: the servers with what is in them, and the proxy's settings for them.
 
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::time::Duration;
 
 use crate::cli::args::DemoArgs;
@@ -21,7 +21,7 @@ const ORDERS_PER_PRODUCT: i32 = 5;
 
 /// Finds what is needed before anything is started, so that a mistake is told at once.
 pub(super) fn prepare(args: &DemoArgs) -> Result<PgBin, String> {
-    if let Err(error) = std::net::TcpListener::bind(args.listen) {
+    if let Err(error) = TcpListener::bind(args.listen) {
         return Err(cannot_listen(args.listen, &error));
     }
     binaries::find(args.pg_bin.as_deref()).map_err(|error| format!("{error} with --pg-bin DIR"))
@@ -78,13 +78,21 @@ pub(super) fn settings(cluster: &LocalCluster, args: &DemoArgs) -> Result<Settin
     let flags = Given {
         url: Some(Secret::new(format!("postgres://app:secret@{}/app", hosts.join(",")))),
         listen: vec![args.listen.to_string()],
-        admin: Some("127.0.0.1:0".to_owned()),
+        admin: Some(admin(args.listen)),
         ..Given::default()
     };
     let mut settings =
         load(&Sources { flags, ..Sources::default() }).map_err(|mistakes| mistakes.to_string())?;
     settings.shutdown_timeout = LEAVE;
     Ok(settings)
+}
+
+/// The admin address: the port behind the clients', where `tidegate report` and the like look by default, or any other one if
+/// that is taken.
+fn admin(listen: SocketAddr) -> String {
+    let next = listen.port().checked_add(1).filter(|_| listen.port() != 0);
+    let free = next.filter(|&port| TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok());
+    format!("127.0.0.1:{}", free.unwrap_or(0))
 }
 
 /// Waits until the proxy knows the role of every node. Cancel safe.
@@ -107,4 +115,21 @@ pub(super) fn reachable(listen: SocketAddr) -> SocketAddr {
         ip => ip,
     };
     SocketAddr::new(ip, listen.port())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_admin_address_lies_behind_the_clients_unless_that_is_taken() {
+        let local = |port: u16| SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+        assert_eq!(admin(local(0)), "127.0.0.1:0");
+        assert_eq!(admin(local(u16::MAX)), "127.0.0.1:0");
+        let taken = TcpListener::bind(local(0)).expect("a free port");
+        let port = taken.local_addr().expect("an address").port();
+        assert_eq!(admin(local(port - 1)), "127.0.0.1:0");
+        drop(taken);
+        assert_eq!(admin(local(port - 1)), format!("127.0.0.1:{port}"));
+    }
 }
