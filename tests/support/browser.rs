@@ -1,4 +1,4 @@
-//! Chromium without a screen, driven by its DevTools protocol over a pipe.
+//! Chromium without a screen, driven by its protocol for developers' tools over a pipe.
 //!
 //! <https://chromedevtools.github.io/devtools-protocol/>: messages are JSON, each ended by a zero byte.
 

@@ -105,6 +105,7 @@ impl App {
                     self.show(*status);
                 }
             }
+            News::Interrupted => return Then::Quit,
             News::Lost(why) => self.trouble = Some(why),
             News::Refused(why) => {
                 self.farewell = Some(why);

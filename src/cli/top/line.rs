@@ -22,6 +22,8 @@ pub(super) enum News {
     Lost(String),
     /// It says no, and will not change its mind.
     Refused(String),
+    /// A signal has come: not of the proxy, but no less news.
+    Interrupted,
 }
 
 /// Where the proxy is, and what it is shown.
