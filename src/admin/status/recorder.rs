@@ -63,7 +63,7 @@ impl Counters {
 
     /// What all nodes have run.
     fn ran(&self) -> Work {
-        self.nodes.values().fold(Work::default(), |all, ran| all.plus(ran))
+        self.nodes.values().fold(Work::default(), Work::plus)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead};
 use std::net::SocketAddr;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::Duration;
 
@@ -58,7 +58,7 @@ impl Line {
     }
 
     /// Reads documents in a thread of its own, again and again, until nobody wants them any more.
-    pub(super) fn follow(self, news: Sender<News>) -> Result<(), String> {
+    pub(super) fn follow(self, news: SyncSender<News>) -> Result<(), String> {
         let follow = move || {
             loop {
                 let ended = self.read(|status| news.send(News::Document(Box::new(status))).is_ok());

@@ -27,6 +27,8 @@ use crate::admin::status::Status;
 
 /// How often keys and documents are looked for.
 const LOOK: Duration = Duration::from_millis(100);
+/// Documents that may wait to be shown.
+const UNSEEN: usize = 4;
 /// Columns of a frame that is printed.
 const PRINTED_COLUMNS: u16 = 80;
 /// Most lines of one.
@@ -86,7 +88,7 @@ fn show(line: Line) -> Result<(), String> {
     }
     // Before the terminal is taken: whoever has mistyped the address is to be told so on an ordinary screen.
     let first = line.first().map_err(|error| line.complaint(&error))?;
-    let (sender, news) = mpsc::channel();
+    let (sender, news) = mpsc::sync_channel(UNSEEN);
     let mut app = App::new(line.admin.to_string(), first);
     heed_signals(sender.clone())?;
     line.follow(sender)?;
@@ -100,7 +102,7 @@ fn show(line: Line) -> Result<(), String> {
 }
 
 /// Whoever sends a signal is to get the terminal back, too.
-fn heed_signals(news: mpsc::Sender<News>) -> Result<(), String> {
+fn heed_signals(news: mpsc::SyncSender<News>) -> Result<(), String> {
     let cannot = |error: io::Error| format!("cannot listen for signals: {error}");
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
     let mut interrupt = {
