@@ -113,7 +113,7 @@ impl Terminal {
     }
 
     /// The program has ended well, and the terminal is as it was.
-    fn is_given_back(mut self) {
+    fn ends_well(mut self) {
         self.wait("code 0");
         drop(self.keys);
         assert!(self.script.wait().unwrap().success());
@@ -137,11 +137,11 @@ fn a_terminal_is_drawn_on_and_given_back() {
     terminal.keys.write_all(b"?").unwrap();
     terminal.wait("Ctrl-C");
     terminal.keys.write_all(b"q").unwrap();
-    terminal.is_given_back();
+    terminal.ends_well();
 }
 
 #[test]
-fn a_terminal_is_given_back_to_who_sends_a_signal() {
+fn a_terminal_ends_well_to_who_sends_a_signal() {
     let proxy = proxy("");
     let program = env!("CARGO_BIN_EXE_tidegate");
     let terminal =
@@ -150,5 +150,5 @@ fn a_terminal_is_given_back_to_who_sends_a_signal() {
     let shown = terminal.shown();
     let pid = shown.split_once("pid ").unwrap().1.split_whitespace().next().unwrap();
     signal(pid.parse().unwrap(), "TERM");
-    terminal.is_given_back();
+    terminal.ends_well();
 }
