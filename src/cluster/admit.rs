@@ -214,6 +214,11 @@ impl Cluster {
             self.failovers.fetch_add(1, Ordering::Relaxed);
         }
         if is_new {
+            // Another one may take its place before anybody has missed it.
+            if let Some(former) = before.as_ref().filter(|former| former.seen() == State::Primary) {
+                let text = format!("{} is the primary, on timeline {timeline}", node.name);
+                self.chronicle.note(&former.name, What::PrimaryLost, text);
+            }
             let what = if changed { What::Failover } else { What::Primary };
             self.chronicle.note(&node.name, what, detail);
         }

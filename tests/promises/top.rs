@@ -1,11 +1,11 @@
 //! `tidegate top`: the same as the dashboard, in a terminal and on paper.
 
 use std::io::{Read, Write};
-use std::process::{Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Command, Output, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
-use super::support::proxy::Tidegate;
+use super::support::proxy::{Tidegate, signal};
 use super::support::raw::Raw;
 use super::support::wait_until;
 use super::{proxy, shared, wait_both};
@@ -75,43 +75,80 @@ fn who_cannot_be_shown_anything_is_told_what_to_do() {
     assert!(text(&output.stderr).contains("--once"), "{}", text(&output.stderr));
 }
 
+/// A terminal of 80 columns and 24 lines in which a command of the shell runs.
+struct Terminal {
+    script: Child,
+    keys: ChildStdin,
+    seen: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Terminal {
+    fn run(command: &str) -> Self {
+        let command = format!("stty rows 24 cols 80; {command}; echo code $?; stty");
+        let mut script = Command::new("script")
+            .args(["-q", "-e", "-c", &command, "/dev/null"])
+            .env("TERM", "xterm-256color")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (keys, mut screen) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
+        let seen = Arc::<Mutex<Vec<u8>>>::default();
+        let written = Arc::clone(&seen);
+        thread::spawn(move || {
+            let mut bytes = [0; 4096];
+            while let Ok(length @ 1..) = screen.read(&mut bytes) {
+                written.lock().unwrap().extend_from_slice(&bytes[..length]);
+            }
+        });
+        Self { script, keys, seen }
+    }
+
+    fn shown(&self) -> String {
+        text(&self.seen.lock().unwrap())
+    }
+
+    fn wait(&self, part: &str) {
+        wait_until(&format!("{part:?} is shown"), || self.shown().contains(part));
+    }
+
+    /// The program has ended well, and the terminal is as it was.
+    fn ends_well(mut self) {
+        self.wait("code 0");
+        drop(self.keys);
+        assert!(self.script.wait().unwrap().success());
+        let shown = text(&self.seen.lock().unwrap());
+        assert!(shown.contains("\x1b[?1049h"), "it had a screen of its own");
+        let (_, after) = shown.rsplit_once("\x1b[?1049l").expect("the screen is given back");
+        assert!(
+            !after.contains("-icanon") && !after.contains("-echo ") && !after.contains("-echo\r"),
+            "{after:?}"
+        );
+    }
+}
+
 #[test]
 fn a_terminal_is_drawn_on_and_given_back() {
     let proxy = proxy("");
     wait_both(&proxy);
+    let mut terminal =
+        Terminal::run(&format!("{} top --admin {}", env!("CARGO_BIN_EXE_tidegate"), proxy.admin()));
+    terminal.wait("quit");
+    terminal.keys.write_all(b"?").unwrap();
+    terminal.wait("Ctrl-C");
+    terminal.keys.write_all(b"q").unwrap();
+    terminal.ends_well();
+}
+
+#[test]
+fn a_terminal_ends_well_to_who_sends_a_signal() {
+    let proxy = proxy("");
     let program = env!("CARGO_BIN_EXE_tidegate");
-    let command =
-        format!("stty rows 24 cols 80; {program} top --admin {}; echo code $?; stty", proxy.admin());
-    let mut script = Command::new("script")
-        .args(["-q", "-e", "-c", &command, "/dev/null"])
-        .env("TERM", "xterm-256color")
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap();
-    let (mut keys, mut screen) = (script.stdin.take().unwrap(), script.stdout.take().unwrap());
-    let seen = Arc::new(Mutex::new(Vec::new()));
-    let written = Arc::clone(&seen);
-    let reader = thread::spawn(move || {
-        let mut bytes = [0; 4096];
-        while let Ok(length @ 1..) = screen.read(&mut bytes) {
-            written.lock().unwrap().extend_from_slice(&bytes[..length]);
-        }
-    });
-    let shown = || text(&seen.lock().unwrap());
-    wait_until("the state is shown", || shown().contains("off") && shown().contains("quit"));
-    assert!(shown().contains("\x1b[?1049h"), "it has a screen of its own");
-    keys.write_all(b"?").unwrap();
-    wait_until("the help is shown", || shown().contains("Ctrl-C"));
-    keys.write_all(b"q").unwrap();
-    wait_until("it has ended", || shown().contains("code 0"));
-    let after = shown();
-    let (_, after) = after.rsplit_once("\x1b[?1049l").expect("the screen is given back");
-    assert!(
-        !after.contains("-icanon") && !after.contains("-echo\r") && !after.contains("-echo "),
-        "{after:?}"
-    );
-    drop(keys);
-    assert!(script.wait().unwrap().success());
-    reader.join().unwrap();
+    let terminal =
+        Terminal::run(&format!("sh -c 'echo pid $$; exec {program} top --admin {}'", proxy.admin()));
+    terminal.wait("quit");
+    let shown = terminal.shown();
+    let pid = shown.split_once("pid ").unwrap().1.split_whitespace().next().unwrap();
+    signal(pid.parse().unwrap(), "TERM");
+    terminal.ends_well();
 }

@@ -1,4 +1,4 @@
-//! Chromium without a screen, driven by its DevTools protocol over a pipe.
+//! Chromium without a screen, driven by its protocol for developers' tools over a pipe.
 //!
 //! <https://chromedevtools.github.io/devtools-protocol/>: messages are JSON, each ended by a zero byte.
 
@@ -6,7 +6,7 @@ use std::io::{BufRead, BufReader, Write};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 use std::time::Instant;
 
@@ -76,7 +76,7 @@ impl Browser {
         let mut child =
             command.stdin(Stdio::piped()).stdout(Stdio::piped()).process_group(0).spawn().unwrap();
         let (to, output) = (child.stdin.take().unwrap(), child.stdout.take().unwrap());
-        let (heard, from) = channel();
+        let (heard, from) = sync_channel(1024);
         thread::spawn(move || {
             let mut output = BufReader::new(output);
             let mut message = Vec::new();

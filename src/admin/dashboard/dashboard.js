@@ -283,7 +283,8 @@ function remember(status) {
 }
 
 function spark(id, values, most) {
-  const points = values.map((value, index) => [2 + (116 * (60 - values.length + index)) / 59, value]);
+  const all = Math.max(values.length, 20);
+  const points = values.map((value, index) => [2 + (116 * (all - values.length + index)) / (all - 1), value]);
   const known = points.filter(([, value]) => value !== null);
   const path = known.map(([x, value], index) =>
     `${index ? "L" : "M"}${x.toFixed(1)} ${(29 - 26 * Math.min(1, value / (most || 1))).toFixed(1)}`);

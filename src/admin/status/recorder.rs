@@ -63,7 +63,7 @@ impl Counters {
 
     /// What all nodes have run.
     fn ran(&self) -> Work {
-        self.nodes.values().fold(Work::default(), |all, ran| all.plus(ran))
+        self.nodes.values().fold(Work::default(), Work::plus)
     }
 }
 
@@ -99,7 +99,10 @@ impl Recorder {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             time_ms: milliseconds(SystemTime::now()),
             uptime_seconds: tenths(now.duration_since(self.started).as_secs_f64()),
-            interval_seconds: self.samples.back().map(|last| tenths((now - last.at).as_secs_f64())),
+            interval_seconds: self
+                .samples
+                .back()
+                .map(|last| tenths(now.duration_since(last.at).as_secs_f64())),
             stopping: !proxy.door.is_open(),
             databases,
         };

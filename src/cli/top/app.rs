@@ -71,12 +71,12 @@ impl App {
     }
 
     pub(super) fn key(&mut self, key: KeyEvent) -> Then {
+        if self.ends_by(key) {
+            return Then::Quit;
+        }
         let all = self.status.databases.len().max(1);
         match key.code {
-            KeyCode::Char('c' | 'd') if key.modifiers.contains(KeyModifiers::CONTROL) => return Then::Quit,
-            KeyCode::Char('q') => return Then::Quit,
-            KeyCode::Esc if self.mode == Mode::Help => self.mode = Mode::Live,
-            KeyCode::Esc => return Then::Quit,
+            KeyCode::Esc => self.mode = Mode::Live,
             KeyCode::Char('?' | 'h') => {
                 self.mode = if self.mode == Mode::Help { Mode::Live } else { Mode::Help };
             }
@@ -95,6 +95,15 @@ impl App {
         Then::Stay
     }
 
+    fn ends_by(&self, key: KeyEvent) -> bool {
+        match key.code {
+            KeyCode::Char('q') => true,
+            KeyCode::Char('c' | 'd') => key.modifiers.contains(KeyModifiers::CONTROL),
+            KeyCode::Esc => self.mode != Mode::Help,
+            _ => false,
+        }
+    }
+
     pub(super) fn hear(&mut self, news: News) -> Then {
         match news {
             News::Document(status) => {
@@ -105,6 +114,7 @@ impl App {
                     self.show(*status);
                 }
             }
+            News::Interrupted => return Then::Quit,
             News::Lost(why) => self.trouble = Some(why),
             News::Refused(why) => {
                 self.farewell = Some(why);

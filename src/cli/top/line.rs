@@ -2,7 +2,7 @@
 
 use std::io::{self, BufRead};
 use std::net::SocketAddr;
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::SyncSender;
 use std::thread;
 use std::time::Duration;
 
@@ -22,6 +22,8 @@ pub(super) enum News {
     Lost(String),
     /// It says no, and will not change its mind.
     Refused(String),
+    /// A signal has come: not of the proxy, but no less news.
+    Interrupted,
 }
 
 /// Where the proxy is, and what it is shown.
@@ -56,7 +58,7 @@ impl Line {
     }
 
     /// Reads documents in a thread of its own, again and again, until nobody wants them any more.
-    pub(super) fn follow(self, news: Sender<News>) -> Result<(), String> {
+    pub(super) fn follow(self, news: SyncSender<News>) -> Result<(), String> {
         let follow = move || {
             loop {
                 let ended = self.read(|status| news.send(News::Document(Box::new(status))).is_ok());

@@ -10,6 +10,7 @@ mod words;
 use std::io::{self, IsTerminal};
 use std::process::ExitCode;
 use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use ratatui::buffer::Buffer;
@@ -20,11 +21,14 @@ use ratatui::widgets::Widget;
 use self::app::{App, Then};
 use self::line::{Line, News};
 use super::args::TopArgs;
+use super::interrupt::Interrupt;
 use super::remote;
 use crate::admin::status::Status;
 
 /// How often keys and documents are looked for.
 const LOOK: Duration = Duration::from_millis(100);
+/// Documents that may wait to be shown.
+const UNSEEN: usize = 4;
 /// Columns of a frame that is printed.
 const PRINTED_COLUMNS: u16 = 80;
 /// Most lines of one.
@@ -54,7 +58,7 @@ fn print(line: &Line) -> Result<(), String> {
     })
     .map_err(|error| line.complaint(&error))?;
     let status = documents.pop().ok_or_else(|| "the proxy has sent nothing".to_owned())?;
-    let text = frame(status);
+    let text = frame(&status);
     match io::Write::write_all(&mut io::stdout().lock(), text.as_bytes()) {
         // Whoever reads has read enough.
         Err(error) if error.kind() != io::ErrorKind::BrokenPipe => Err(format!("cannot write: {error}")),
@@ -63,7 +67,7 @@ fn print(line: &Line) -> Result<(), String> {
 }
 
 /// One frame for each database, as text.
-fn frame(status: Status) -> String {
+fn frame(status: &Status) -> String {
     let mut text = String::new();
     for number in 0..status.databases.len().max(1) {
         let mut app = App::printed(status.clone());
@@ -84,8 +88,9 @@ fn show(line: Line) -> Result<(), String> {
     }
     // Before the terminal is taken: whoever has mistyped the address is to be told so on an ordinary screen.
     let first = line.first().map_err(|error| line.complaint(&error))?;
-    let (sender, news) = mpsc::channel();
+    let (sender, news) = mpsc::sync_channel(UNSEEN);
     let mut app = App::new(line.admin.to_string(), first);
+    heed_signals(sender.clone())?;
     line.follow(sender)?;
     // It also has a panic give the terminal back before it is told.
     let mut terminal =
@@ -94,6 +99,22 @@ fn show(line: Line) -> Result<(), String> {
     ratatui::restore();
     ended.map_err(|error| format!("the terminal is gone: {error}"))?;
     app.farewell().map_or(Ok(()), Err)
+}
+
+/// Whoever sends a signal is to get the terminal back, too.
+fn heed_signals(news: mpsc::SyncSender<News>) -> Result<(), String> {
+    let cannot = |error: io::Error| format!("cannot listen for signals: {error}");
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().map_err(cannot)?;
+    let mut interrupt = {
+        let _entered = runtime.enter();
+        Interrupt::listen().map_err(cannot)?
+    };
+    let heed = move || {
+        runtime.block_on(interrupt.heard());
+        // If nobody listens any more it has ended already.
+        let _ = news.send(News::Interrupted);
+    };
+    thread::Builder::new().name("signals".to_owned()).spawn(heed).map(drop).map_err(cannot)
 }
 
 fn run(

@@ -61,10 +61,11 @@ impl App {
         for (place, database) in status.databases.iter().enumerate() {
             let name = plain(&database.name);
             let is_chosen = place == self.place();
-            spans.push(Span::from(if is_chosen { format!("[{name}]") } else { format!(" {name} ") }));
-            if is_chosen {
-                spans.last_mut().into_iter().for_each(|span| *span = span.clone().bold());
-            }
+            spans.push(if is_chosen {
+                Span::from(format!("[{name}]")).bold()
+            } else {
+                Span::from(format!(" {name} "))
+            });
         }
         let link = match (&self.trouble, self.mode) {
             (_, Mode::Printed) => Span::default(),
@@ -129,16 +130,15 @@ fn figures(database: &DatabaseStatus) -> Lines {
     let label = |text: &'static str| Span::from(text).dim();
     let waiting = Span::from(format!("{} wait", count(clients.waiting as u64)));
     let waiting = if clients.waiting > 0 { waiting.fg(Color::Red).bold() } else { waiting };
-    let line = |spans: Vec<Span<'static>>| Line::from(spans);
     vec![
-        line(vec![
+        Line::from(vec![
             label("off the primary "),
             Span::from(percent(share)).fg(Color::Cyan).bold(),
             Span::from(format!(" {of}")),
             label("  of reads "),
             Span::from(percent(offloaded.share_of_reads)),
         ]),
-        line(vec![
+        Line::from(vec![
             label("statements "),
             Span::from(format!("{}/s", rate(both))).bold(),
             label("  replicas "),
@@ -146,7 +146,7 @@ fn figures(database: &DatabaseStatus) -> Lines {
             label("  primary "),
             Span::from(format!("{}/s", rate(statements.primary_per_second))),
         ]),
-        line(vec![
+        Line::from(vec![
             label("stale reads prevented "),
             Span::from(count(prevented.total)).bold(),
             Span::from(format!(" ({}/s)", rate(prevented.per_second))),

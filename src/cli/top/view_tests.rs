@@ -122,7 +122,7 @@ fn the_same_database_stays_in_view() {
 
 #[test]
 fn paper_has_every_database_and_no_keys() {
-    let text = frame(sample());
+    let text = frame(&sample());
     shows(&text, &["[app] other", " app [other]", "write                100       1,000"]);
     assert!(!text.contains("quit") && !text.contains("live"), "{text}");
     assert!(text.lines().all(|line| line == line.trim_end()), "{text}");
