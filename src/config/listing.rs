@@ -284,7 +284,7 @@ fn limit(limit: Option<Duration>, none: &str) -> String {
 fn time(time: Duration) -> String {
     let millis = time.as_millis();
     for (unit, length) in [("h", 3_600_000), ("min", 60_000), ("s", 1_000)] {
-        if millis > 0 && millis % length == 0 {
+        if millis > 0 && millis.is_multiple_of(length) {
             return format!("{}{unit}", millis / length);
         }
     }

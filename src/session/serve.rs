@@ -246,6 +246,7 @@ impl Session {
             return Ok(false);
         };
         self.arrived = Instant::now();
+        self.registered.slot.asks(self.arrived);
         match step {
             Step::Segment { len, ending } => self.take_segment(client, len, ending).await?,
             Step::Drop { .. } | Step::Large { kind: Frontend::CopyData, .. } if self.may_ask_for_copy() => {

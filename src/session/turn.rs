@@ -166,7 +166,6 @@ impl Session {
         ending: Ending,
         again: Option<Rerun>,
     ) -> Result<(), End> {
-        self.registered.slot.asks(self.arrived);
         if u.summary.leaves.contains(Leaves::SEQUENCE) {
             Box::pin(self.forget_sequences(u.summary.leaves)).await;
         }

@@ -2,7 +2,7 @@
 
 use super::Stats;
 
-/// What counters and gauges said at one moment.
+/// What those said at one moment that stood at a whole number, as counters do.
 #[derive(Clone, Debug)]
 pub struct Figures(Vec<Figure>);
 
@@ -10,20 +10,18 @@ pub struct Figures(Vec<Figure>);
 struct Figure {
     name: String,
     labels: Vec<(String, String)>,
-    value: f64,
+    value: u64,
 }
 
 impl Figures {
-    /// The sum of what has this name and all of these labels, in whole numbers; 0 if there is none.
+    /// The sum of what has this name and all of these labels; 0 if there is none.
     pub fn sum(&self, name: &str, labels: &[(&str, &str)]) -> u64 {
         let has = |figure: &Figure, (key, value): &(&str, &str)| {
             figure.labels.iter().any(|(k, v)| k == key && v == value)
         };
         let is_meant =
             |figure: &&Figure| figure.name == name && labels.iter().all(|label| has(figure, label));
-        let sum: f64 = self.0.iter().filter(is_meant).map(|figure| figure.value).sum();
-        // Floats are converted to the nearest number there is.
-        sum.round() as u64
+        self.0.iter().filter(is_meant).map(|figure| figure.value).sum()
     }
 
     /// Reads Prometheus' text format.

@@ -238,6 +238,8 @@ fn routes_pins_and_lists_tell_what_there_was() {
     let shares: f64 = routes.iter().map(|row| row["share_percent"].parse::<f64>().unwrap()).sum();
     assert!((shares - 100.0).abs() < 1.0, "{routes:?}");
     client.ok("listen somewhere");
+    // What a statement has left behind is asked when the client has its answer.
+    support::wait_until("it is pinned", || !ops.ok("show pins").rows().is_empty());
     let pins = table(&ops.ok("show pins"));
     assert_eq!((pins.len(), &*pins[0]["reason"], &*pins[0]["application_name"]), (1, "listen", "pinned"));
     assert_eq!(pins[0]["client_pid"], client.pid.to_string());

@@ -1,7 +1,7 @@
 //! What the proxy goes by.
 
 use super::{Row, Table, row, text};
-use crate::config::{DatabaseSettings, Listed, Settings, listing};
+use crate::config::{DatabaseSettings, Listed, ListenAddress, Settings, listing};
 
 /// PgBouncer's tools expect four columns, and no more.
 pub(super) const CONFIG: Table = Table {
@@ -25,7 +25,7 @@ fn of_pgbouncer(settings: &Settings) -> Vec<Row> {
         let first = values.next()?;
         values.all(|other| other == first).then_some(first)
     };
-    let address = settings.listen.iter().find_map(|listen| listen.tcp());
+    let address = settings.listen.iter().find_map(ListenAddress::tcp);
     let clients: usize = settings.databases.iter().map(|database| database.max_clients).sum();
     let all = [
         ("default_pool_size", agreed(|database| database.pool.connection_limit.to_string()), "20", "yes"),

@@ -114,12 +114,12 @@ fn is_client_of(entry: &Entry, database: &str, user: &str) -> bool {
 
 /// A moment as PgBouncer writes it: `2026-01-31 23:59:59 UTC`.
 fn moment(at: SystemTime) -> String {
+    const MONTHS: [&str; 12] =
+        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     // As HTTP writes it, the only way there is without one more library: `Sat, 31 Jan 2026 23:59:59 GMT`.
     let text = httpdate::fmt_http_date(at.max(SystemTime::UNIX_EPOCH));
     let parts: Vec<&str> = text.split(' ').collect();
     let [_, day, month, year, time, _] = parts[..] else { return text };
-    const MONTHS: [&str; 12] =
-        ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
     let number = MONTHS.iter().position(|name| *name == month).map_or(0, |index| index + 1);
     format!("{year}-{number:02}-{day} {time} UTC")
 }

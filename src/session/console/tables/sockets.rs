@@ -94,6 +94,5 @@ fn files(proxy: &Proxy) -> Vec<Row> {
             link
         ]);
     }
-    rows.iter_mut().for_each(|row| row.extend(vec![Cell::Null; UNSAID]));
-    rows
+    rows.into_iter().map(|row| [row, vec![Cell::Null; UNSAID]].concat()).collect()
 }
