@@ -5,6 +5,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::explain::Route;
+use super::failure::Failure;
 use super::leased::{Leased, ServesAs};
 use super::serve::Session;
 use super::summary::Summary;
@@ -67,6 +68,25 @@ impl Session {
         let others = if code == "40P01" { processes(fields.detail, l.lease.key.pid) } else { String::new() };
         let others = Some(others.as_str()).filter(|others| !others.is_empty());
         log!(warn, self, l, run, shape, sqlstate = code, others, left_out, "{message}");
+    }
+
+    /// Logs an error of the proxy's own that the client is about to get.
+    pub(super) fn log_failure(&self, failure: &Failure) {
+        let Some(left_out) = self.database.throttles.errors.pass(self.database.cluster.clock.now()) else {
+            return;
+        };
+        tracing::warn!(
+            sqlstate = %failure.code,
+            user = self.user.name.as_str(),
+            database = self.database.settings.name.as_str(),
+            address = &*self.address,
+            application = self.settings.application(),
+            client = self.registered.key.pid,
+            ms = millis(self.arrived.elapsed()),
+            left_out,
+            "{}",
+            failure.message
+        );
     }
 
     /// Where a statement goes, for a client that wants it to be logged.

@@ -28,6 +28,11 @@ pub(super) struct Run {
 }
 
 impl Run {
+    /// So many statements that have arrived and were sent.
+    pub(super) fn new(arrived: Instant, sent: Instant, reason: Reason, statements: u64) -> Self {
+        Self { arrived, sent, reason, statements, ended: 0, error: None }
+    }
+
     /// With what was sent before it in the same pipeline, and is not answered yet either.
     #[must_use]
     pub(super) fn after(self, before: Option<Self>) -> Self {

@@ -6,7 +6,6 @@ use super::leased::{Leased, ServesAs};
 use super::serve::Session;
 use super::timing::Run;
 use crate::spans::{Span, Spans};
-use crate::sql::TraceParent;
 
 impl Session {
     /// Sends the span of what was answered, if the application traces it or it is one of those that are sampled.
@@ -14,20 +13,13 @@ impl Session {
         let parent = leased.turn.summary.trace;
         let is_wanted = parent.map_or_else(|| spans.samples(rand::random), |parent| parent.sampled);
         if is_wanted {
-            self.send_span(spans, leased, run, total, parent, failed);
+            self.send_span(spans, leased, run, total, failed);
         }
     }
 
     #[cold]
-    fn send_span(
-        &self,
-        spans: &Spans,
-        leased: &Leased,
-        run: &Run,
-        total: Duration,
-        parent: Option<TraceParent>,
-        failed: bool,
-    ) {
+    fn send_span(&self, spans: &Spans, leased: &Leased, run: &Run, total: Duration, failed: bool) {
+        let parent = leased.turn.summary.trace;
         let code = |code: [u8; 5]| String::from_utf8_lossy(&code).into_owned();
         let error = failed.then(|| run.error.map_or_else(|| "_OTHER".to_owned(), code));
         spans.send(Span {

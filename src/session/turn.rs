@@ -137,11 +137,7 @@ impl Session {
     /// The statement fails without a server having seen it.
     pub(super) fn fail(&mut self, client: &mut Client, failure: &Failure, ending: Ending) {
         self.database.stats.proxy_error(&failure.code);
-        tracing::warn!(
-            user = %self.user.name, database = %self.database.settings.name, sqlstate = %failure.code,
-            client = self.registered.key.pid, address = &*self.address, application = self.settings.application(),
-            "{}", failure.message
-        );
+        self.log_failure(failure);
         // What was answered before comes first.
         self.leased.iter_mut().for_each(|leased| leased.hand_over(client));
         failure.write(&mut client.outbox);
@@ -188,14 +184,7 @@ impl Session {
         self.touch(&u.summary);
         let Self { leased, items, plan, arrived, .. } = self;
         let Some(leased) = leased else { return Ok(()) };
-        let mut run = Run {
-            arrived: *arrived,
-            sent: begun,
-            reason: taken.decision.reason,
-            statements: u.summary.count,
-            ended: 0,
-            error: None,
-        };
+        let mut run = Run::new(*arrived, begun, taken.decision.reason, u.summary.count);
         if leased.exchange.is_settled() {
             leased.since = *arrived;
         }

@@ -40,6 +40,7 @@ pub(super) struct Scope {
     pub(super) version: String,
 }
 
+#[allow(clippy::struct_field_names, reason = "they are those of the specification")]
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Span {
     #[prost(bytes = "vec", tag = "1")]

@@ -110,6 +110,7 @@ const COUNTERS: &[(&str, &str)] = &[
 const GAUGES: &[(&str, &str)] = &[
     ("tidegate_clients", "Clients logged in."),
     ("tidegate_replication_connections", "Replication connections, each with one to the primary of its own."),
+    ("tidegate_waiting_for_primary", "Statements that wait for a primary."),
     ("tidegate_pinned_clients", "Clients bound to their server connection, by reason."),
     (
         "tidegate_catalog_generation",
@@ -164,8 +165,11 @@ pub const STATEMENT_SECONDS: (&str, &str) = (
     "Statements by how long they took, from arrival to the last byte of the answer.",
 );
 
+/// A counter: its name, what it says, and how it is made.
+pub type Total = (&'static str, &'static str, fn(&Totals) -> f64);
+
 /// What is rendered of a database's [`Totals`], as counters.
-pub const TOTALS: [(&str, &str, fn(&Totals) -> f64); 4] = [
+pub const TOTALS: [Total; 4] = [
     (
         "tidegate_transaction_seconds_total",
         "Time of transactions, and of statements outside one.",

@@ -36,6 +36,7 @@ pub struct ShapeStats {
 }
 
 /// A statement was run.
+#[allow(clippy::struct_excessive_bools, reason = "two independent facts about a call")]
 #[derive(Clone, Copy, Debug)]
 pub struct Ran {
     /// By a replica.

@@ -108,7 +108,7 @@ fn a_collector_that_is_not_there_holds_up_nobody() {
     assert!(begun.elapsed() < std::time::Duration::from_secs(10));
     let outcome = |outcome: &str| proxy.metric("tidegate_spans_total", &[&format!("outcome=\"{outcome}\"")]);
     support::wait_until("they are given up", || outcome("failed") >= 1.0);
-    assert_eq!(outcome("sent"), 0.0);
+    assert!(outcome("sent") < 0.5);
     assert!(proxy.stderr().contains("the collector takes no spans"));
     assert!(proxy.metric("tidegate_node_up", &[&label(shared().primary()), "role=\"primary\""]) > 0.5);
 }

@@ -1,4 +1,5 @@
 //! What is counted of statements: how long they take, by target and reason, and by shape.
+#![allow(clippy::float_cmp, reason = "counts are whole numbers")]
 
 use std::collections::BTreeMap;
 use std::time::Duration;

@@ -115,6 +115,7 @@ fn is_valid(root: &Value, schema: &Value, value: &Value) -> bool {
             "type" => match wanted.as_str() {
                 Some("string") => value.is_string(),
                 Some("integer") => value.is_i64(),
+                Some("number") => value.is_number(),
                 Some("boolean") => value.is_boolean(),
                 Some("array") => value.is_array(),
                 Some("object") => value.is_object(),
@@ -133,8 +134,8 @@ fn is_valid(root: &Value, schema: &Value, value: &Value) -> bool {
                 let pattern = regex::Regex::new(wanted.as_str().unwrap_or("[")).expect("a pattern");
                 value.as_str().is_none_or(|text| pattern.is_match(text))
             }
-            "minimum" => value.as_i64().is_none_or(|number| number >= wanted.as_i64().unwrap_or(i64::MAX)),
-            "maximum" => value.as_i64().is_none_or(|number| number <= wanted.as_i64().unwrap_or(i64::MIN)),
+            "minimum" => value.as_f64().is_none_or(|number| number >= wanted.as_f64().unwrap_or(f64::MAX)),
+            "maximum" => value.as_f64().is_none_or(|number| number <= wanted.as_f64().unwrap_or(f64::MIN)),
             "items" => {
                 value.as_array().is_none_or(|items| items.iter().all(|item| is_valid(root, wanted, item)))
             }
