@@ -37,6 +37,8 @@ demo: ## a primary, two replicas and Tidegate between them and an app, on this m
 	@scripts/setup.sh demo
 	$(CARGO) run --locked --quiet -- demo $(ARGS)
 
+# Half of the time tests wait for servers.
+test: export RUST_TEST_THREADS ?= $(shell echo $$(($$(nproc) * 2)))
 test: ## all tests; PG=18 runs them against PostgreSQL 18
 	@scripts/setup.sh test
 ifeq ($(PG),)

@@ -130,7 +130,7 @@ impl Reloader {
         self.follow(proxy, located);
         // What needs a restart is still what it was.
         let Settings { listen, admin, workers, peer_id, log_format, spans, .. } = self.settings.clone();
-        self.settings = Settings { listen, admin, workers, peer_id, log_format, spans, ..new };
+        self.settings = Settings { listen, admin, workers, log_format, spans, peer_id, ..new };
         proxy.shows(&self.settings);
     }
 }

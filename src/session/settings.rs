@@ -237,8 +237,15 @@ pub(super) struct Resets<'a> {
     pub(super) named: &'a [Box<str>],
     /// And everything else.
     pub(super) all: bool,
-    /// It has failed: what was reset may have been taken back.
-    pub(super) failed: bool,
+    pub(super) outcome: Outcome,
+}
+
+/// What became of a segment that has reset settings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Outcome {
+    Done,
+    /// What was reset may have been taken back.
+    Failed,
 }
 
 impl Resets<'_> {
@@ -247,7 +254,7 @@ impl Resets<'_> {
     fn covers(&self, name: &str, value: &str) -> bool {
         let is_empty = value.is_empty() && name.contains('.');
         let named = self.named.iter().any(|reset| **reset == *name);
-        named && (is_empty || !self.failed) || self.all && is_empty
+        named && (is_empty || self.outcome == Outcome::Done) || self.all && is_empty
     }
 }
 

@@ -5,7 +5,7 @@ use std::time::SystemTime;
 use super::leased::{Answer, Fate};
 use super::pins::{self, IN_THE_PROCESS, PinView};
 use super::serve::Session;
-use super::settings::Resets;
+use super::settings::{Outcome, Resets};
 use crate::sql::Leaves;
 use crate::stats::Present;
 
@@ -117,7 +117,7 @@ impl Session {
             let resets = Resets {
                 named: &l.turn.summary.resets,
                 all: left.intersects(Leaves::RESET_ALL.with(Leaves::DISCARD_ALL)),
-                failed: l.turn.answer == Answer::Failed,
+                outcome: if l.turn.answer == Answer::Failed { Outcome::Failed } else { Outcome::Done },
             };
             self.settings.learn(&answer, &mut l.lease, &resets);
             self.user.alike.share(&mut self.settings.current);

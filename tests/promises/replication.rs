@@ -228,13 +228,18 @@ fn replication_that_is_cut_leaves_nothing_behind() {
             raw.everything()
         })
     };
-    let whole = converse().unwrap();
+    let mut whole = converse().unwrap();
     let len = server.passed();
+    let is_part = |said: &[u8], whole: &[u8]| whole.starts_with(said) && said.len() < whole.len();
     for cut in 0..len {
         server.plan(Plan::Cut(cut));
         match converse() {
             Ok(said) => {
-                assert!(whole.starts_with(&said) && said.len() < whole.len(), "cut at {cut} of {len}");
+                if !is_part(&said, &whole) {
+                    // An idle server writes WAL now and then, and the position is in the answer.
+                    whole = converse().unwrap();
+                }
+                assert!(is_part(&said, &whole), "cut at {cut} of {len}");
             }
             Err(error) => assert_eq!(error.field(b'C').unwrap(), "08001", "cut at {cut} of {len}: {error:?}"),
         }

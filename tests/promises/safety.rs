@@ -52,21 +52,28 @@ fn what_a_replica_refuses_is_answered_by_the_primary_and_remembered() {
         (format!("select {schema}.f() /* tidegate: intent=replica */"), "1", "replica:intent_replica"),
         (format!("select n from {schema}.u"), "5", "replica:fresh"),
     ];
-    for (i, (sql, value, first)) in reads.iter().enumerate() {
+    let mut refused = 0;
+    for (sql, value, first) in &reads {
         for extended in [false, true] {
             // Another shape each time: what was learned of the first must not help the second.
             let sql = if extended { sql.replace("select ", "select  all ") } else { sql.clone() };
             let seen = twice(&proxy, &sql, extended);
             assert_eq!(seen[0].0, *value, "{sql}");
-            assert_eq!(seen[0].1, ["primary:refused_before", first], "{sql}, extended: {extended}");
+            // The catalog may have been read meanwhile, and knows the table for what it is now.
+            let is_known = refused > 0 && seen[0].1 == ["primary:unknown"];
+            if !is_known {
+                refused += 1;
+                assert_eq!(seen[0].1, ["primary:refused_before", first], "{sql}, extended: {extended}");
+            }
             assert_eq!(seen[1].0, *value, "{sql}");
             // The catalog is asked again meanwhile.
             let then = ["primary:refused_before", "primary:unknown"];
             assert!(matches!(&seen[1].1[..], [one] if then.contains(&&**one)), "{sql}: {:?}", seen[1].1);
         }
         let reruns = proxy.metric("tidegate_reruns_total", &["cause=\"needs_primary\""]);
-        assert_eq!(reruns.to_string(), ((i + 1) * 2).to_string());
+        assert_eq!(reruns.to_string(), refused.to_string());
     }
+    assert!(refused >= 4, "the functions are what the catalog does not know of: {refused}");
     let mut raw = Raw::app(proxy.address());
     let written =
         raw.ok(&format!("select count(*) from {schema}.log /* tidegate: intent=primary */")).value();
