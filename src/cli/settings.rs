@@ -176,6 +176,7 @@ fn value(form: Form, notes: &[&Note]) -> String {
             list(&words)
         }
         Form::Whole(..) | Form::WholeOrOff(..) | Form::OneOrZero if only.parse::<u64>().is_ok() => only,
+        Form::Share if only.parse::<f64>().is_ok() => only,
         Form::Switch => only,
         _ => text(&only),
     }

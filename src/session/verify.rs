@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use bytes::Buf;
 
-use super::ask::more;
+use super::ask::{more, unless_abandoned};
 use super::failure::{End, Failure};
+use super::leased::Leased;
 use super::names::Names;
 use super::segment::{Ending, Item};
 use super::serve::Session;
@@ -119,7 +120,10 @@ impl Session {
             return Ok(None);
         }
         let passed = leased.set_aside();
-        let found = describe_anew(&mut leased.lease, prepared).await;
+        let Leased { lease, node, tenure, .. } = leased;
+        let described = unless_abandoned(node.node(), tenure.abandonments, describe_anew(lease, prepared));
+        // Of a node that has been given up, too, the segment finds out.
+        let found = described.await.unwrap_or(Ok(None));
         leased.put_back(passed);
         let Some(found) = found? else { return Ok(None) };
         if prepared.described(found) != found {

@@ -37,8 +37,9 @@ pub fn in_docs() -> Vec<Block> {
 
 /// The shell blocks of the examples, which tests/examples.rs runs in its own way.
 pub fn in_examples() -> Vec<Block> {
-    let folders = fs::read_dir(root().join("examples")).unwrap();
-    folders.flat_map(|folder| markdown_in(&folder.unwrap().path())).flat_map(|page| shell(&page)).collect()
+    let entries = fs::read_dir(root().join("examples")).unwrap().map(|entry| entry.unwrap().path());
+    let folders = entries.filter(|entry| entry.is_dir());
+    folders.flat_map(|folder| markdown_in(&folder)).flat_map(|page| shell(&page)).collect()
 }
 
 /// All fences of README.md and docs/: where, and what is said behind the backticks.
