@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::ask::unless_abandoned;
 use super::failure::Failure;
 use super::leased::{Leased, ServesAs};
 use super::rules::Defaults;
@@ -149,19 +150,22 @@ impl Session {
     }
 
     /// In a READ ONLY transaction on a replica every statement sees what was acknowledged before it. The transaction
-    /// cannot move, so the replica is waited for.
+    /// cannot move, so the replica is waited for, unless it is lost.
     pub(super) async fn await_replay(&self, summary: &Summary) -> Result<(), Failure> {
         let Some(leased) = &self.leased else { return Ok(()) };
         let wait = self.database.settings.pool.connect_timeout;
         let (cluster, node, mark) = (&self.database.cluster, leased.node.node(), summary.need.mark);
         cluster.want(mark);
-        if cluster.progress_within(wait, || shows(node, mark)).await {
-            return Ok(());
-        }
-        let name = &leased.node.node().name;
-        let text = format!(
-            "replica {name} has not replayed within {wait:?} what this READ ONLY transaction must see"
-        );
+        let replayed = cluster.progress_within(wait, || shows(node, mark));
+        let replayed = unless_abandoned(node, leased.tenure.abandonments, replayed).await;
+        let name = &node.name;
+        let text = match replayed {
+            Some(true) => return Ok(()),
+            Some(false) => format!(
+                "replica {name} has not replayed within {wait:?} what this READ ONLY transaction must see"
+            ),
+            None => format!("replica {name} is lost, on which this READ ONLY transaction runs"),
+        };
         Err(Failure::error("40001", text).with_hint("Run the transaction again."))
     }
 
