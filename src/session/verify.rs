@@ -122,8 +122,12 @@ impl Session {
         let passed = leased.set_aside();
         let Leased { lease, node, tenure, .. } = leased;
         let described = unless_abandoned(node.node(), tenure.abandonments, describe_anew(lease, prepared));
-        // Of a node that has been given up, too, the segment finds out.
-        let found = described.await.unwrap_or(Ok(None));
+        let Some(found) = described.await else {
+            // What it still says of this must not be taken for an answer to the segment, which finds out that it is lost.
+            leased.lease.close();
+            leased.put_back(passed);
+            return Ok(None);
+        };
         leased.put_back(passed);
         let Some(found) = found? else { return Ok(None) };
         if prepared.described(found) != found {
