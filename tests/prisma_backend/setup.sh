@@ -8,23 +8,9 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 example=$here/../../examples/prisma-backend
-cache=${TIDEGATE_CACHE:-/var/tmp/tidegate-cache}
+. "$here/../support/install.sh"
 
-fail() {
-    echo "setup.sh: $*" >&2
-    exit 1
-}
-
-command -v node >/dev/null || fail "node is missing: apt-get install nodejs npm"
-command -v npm >/dev/null || fail "npm is missing: apt-get install npm"
-
-mkdir -p "$cache"
-
-# One at a time: test binaries of several trees may run this together.
-if command -v flock >/dev/null; then
-    exec 9>"$cache/setup.lock"
-    flock 9
-fi
+begin_installing
 
 # Prisma 7 wants a newer node than Debian 12 has. npm has node itself, too.
 version=20.20.2
@@ -44,16 +30,8 @@ if ! node -e "$enough"; then
     PATH=$newer/node_modules/$package/bin:$PATH
 fi
 
-# The pins are part of the name, so that another pin makes another folder and never a mix.
-modules=$cache/prisma-$(cksum <"$example/package-lock.json" | cut -d ' ' -f 1)
-if [ ! -e "$modules/complete" ]; then
-    rm -rf "$modules"
-    mkdir -p "$modules"
-    cp "$example/package.json" "$example/package-lock.json" "$modules/"
-    # No install scripts: they would fetch Prisma's engines, which come from npm here.
-    (cd "$modules" && npm ci --ignore-scripts --silent --no-audit --no-fund >&2) || fail "npm could not install the modules"
-    touch "$modules/complete"
-fi
+# No install scripts: they would fetch Prisma's engines, which come from npm here.
+modules=$(node_modules_of "$example" --ignore-scripts)
 
 echo "modules=$modules/node_modules"
 echo "node=$(command -v node)"

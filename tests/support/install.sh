@@ -9,10 +9,8 @@ fail() {
     exit 1
 }
 
-# Fails, saying what to install, unless Python and node are there; then waits until no other test installs anything.
+# Fails, saying what to install, unless node is there; then waits until no other test installs anything.
 begin_installing() {
-    command -v python3 >/dev/null || fail "python3 is missing: apt-get install python3 python3-venv"
-    python3 -c 'import venv, ensurepip' 2>/dev/null || fail "Python's venv module is missing: apt-get install python3-venv"
     command -v node >/dev/null || fail "node is missing: apt-get install nodejs npm"
     command -v npm >/dev/null || fail "npm is missing: apt-get install npm"
     mkdir -p "$cache"
@@ -26,6 +24,8 @@ pins() { cksum <"$1" | cut -d ' ' -f 1; }
 
 # python_with REQUIREMENTS: prints the path of a Python that has them.
 python_with() {
+    command -v python3 >/dev/null || fail "python3 is missing: apt-get install python3 python3-venv"
+    python3 -c 'import venv, ensurepip' 2>/dev/null || fail "Python's venv module is missing: apt-get install python3-venv"
     venv=$cache/python-$(pins "$1")
     if [ ! -e "$venv/complete" ]; then
         rm -rf "$venv"
@@ -36,14 +36,17 @@ python_with() {
     echo "$venv/bin/python"
 }
 
-# node_modules_of FOLDER: prints a folder that has the modules of its package-lock.json.
+# node_modules_of FOLDER [OPTION...]: prints a folder that has the modules of its package-lock.json, as npm installs them with
+# these options.
 node_modules_of() {
-    modules=$cache/node-$(pins "$1/package-lock.json")
+    folder=$1
+    shift
+    modules=$cache/node-$(pins "$folder/package-lock.json")
     if [ ! -e "$modules/complete" ]; then
         rm -rf "$modules"
         mkdir -p "$modules"
-        cp "$1/package.json" "$1/package-lock.json" "$modules/"
-        (cd "$modules" && npm ci --silent --no-audit --no-fund >&2) || fail "npm could not install the modules of $1"
+        cp "$folder/package.json" "$folder/package-lock.json" "$modules/"
+        (cd "$modules" && npm ci "$@" --silent --no-audit --no-fund >&2) || fail "npm could not install the modules of $folder"
         touch "$modules/complete"
     fi
     echo "$modules"
