@@ -9,6 +9,7 @@
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/support/install.sh
 . "$here/../support/install.sh"
 
 begin_installing

@@ -8,6 +8,7 @@
 set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
+# shellcheck source=tests/support/install.sh
 . "$here/../support/install.sh"
 examples=$here/../../examples
 

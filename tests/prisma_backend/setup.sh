@@ -8,6 +8,7 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 example=$here/../../examples/prisma-backend
+# shellcheck source=tests/support/install.sh
 . "$here/../support/install.sh"
 
 begin_installing
