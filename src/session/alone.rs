@@ -47,7 +47,11 @@ impl Session {
     /// not the client's alone. False when the statement is the server's business.
     pub(super) async fn deallocate(&mut self, client: &mut Client, ending: Ending) -> Result<bool, End> {
         let status = self.leased.as_ref().map_or(TransactionStatus::Idle, |l| l.exchange.status());
-        let in_sql = self.leased.as_ref().is_some_and(|l| l.pins.reasons().contains(Leaves::PREPARE));
+        // What a transaction that is still open has prepared has not bound the session yet.
+        let in_sql = self.leased.as_ref().is_some_and(|l| {
+            l.pins.reasons().contains(Leaves::PREPARE)
+                || l.left.intersects(Leaves::PREPARE.with(Leaves::ANYTHING))
+        });
         let unsynced = self.leased.as_ref().is_some_and(|l| l.exchange.is_unsynced());
         if unsynced || status == TransactionStatus::Failed {
             return Ok(false);

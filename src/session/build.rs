@@ -55,7 +55,9 @@ pub(super) fn build(
                     leased.fate = Fate::Closed;
                 }
                 leased.lease.outbox.extend_from_slice(raw);
-                leased.lease.prepared.set_unnamed(Unnamed::Absent);
+                if item.kind == Frontend::Query {
+                    leased.lease.prepared.set_unnamed(Unnamed::Absent);
+                }
                 leased.exchange.sent(Owed::Ready { by_sync: false });
             }
             _ => {

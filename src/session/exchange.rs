@@ -5,7 +5,7 @@
 
 use std::collections::VecDeque;
 
-use crate::wire::{Backend, Kind, TransactionStatus, WireError};
+use crate::wire::{Backend, Frontend, Kind, TransactionStatus, WireError};
 
 /// Answers that may be owed before more is sent. A server keeps answers back until Sync, Flush, or until 8 KiB of them
 /// have come together, which are 1,638 of the shortest: beyond that it has to tell some.
@@ -82,6 +82,8 @@ pub(super) struct Exchange {
     unsynced: bool,
     /// Execute messages whose end is awaited.
     executing: usize,
+    /// Something was sent behind the last of them that would fail its COPY.
+    followed: bool,
 }
 
 impl Exchange {
@@ -112,9 +114,20 @@ impl Exchange {
         self.unsynced = true;
     }
 
-    /// So many Execute messages went out.
-    pub(super) fn executes(&mut self, count: usize) {
-        self.executing += count;
+    /// Messages of the client's go out.
+    pub(super) fn sends(&mut self, kinds: impl Iterator<Item = Frontend>) {
+        for kind in kinds {
+            match kind {
+                Frontend::Execute => {
+                    self.executing += 1;
+                    self.followed = false;
+                }
+                Frontend::Parse | Frontend::Bind | Frontend::Describe | Frontend::Close => {
+                    self.followed = true
+                }
+                _ => {}
+            }
+        }
     }
 
     /// Whether the server works on something, and not the client has to go on.
@@ -124,7 +137,7 @@ impl Exchange {
 
     /// Whether the server may still ask for COPY data: it runs what no Sync has ended.
     pub(super) fn may_copy(&self) -> bool {
-        self.unsynced && self.executing > 0
+        self.unsynced && self.executing > 0 && !self.followed
     }
 
     /// Whether the end of everything that was run has been told, and nothing more comes until the client goes on.
@@ -155,6 +168,22 @@ impl Exchange {
     /// Whether another segment may be sent: no ReadyForQuery is awaited.
     pub(super) fn is_ready(&self) -> bool {
         self.copy == Copy::None && !self.owed.iter().any(|o| matches!(o, Owed::Ready { .. } | Owed::Leave))
+    }
+
+    /// Whether the client awaits a ReadyForQuery.
+    pub(super) fn owes_ready(&self) -> bool {
+        self.owed.iter().any(|owed| matches!(owed, Owed::Ready { .. }))
+    }
+
+    /// Whether nothing but what the proxy has asked for by itself is awaited, as far as that is kept account of.
+    pub(super) fn has_answered(&self) -> bool {
+        let unseen = |owed: &Owed| {
+            matches!(
+                owed,
+                Owed::Leave | Owed::Hidden | Owed::Evicted { .. } | Owed::Parse { visible: false, .. }
+            )
+        };
+        self.executing == 0 && self.owed.iter().all(unseen)
     }
 
     /// Whether the server owes so much that more would only wait, and the memory of what it owes would grow.
@@ -223,10 +252,13 @@ impl Exchange {
                     self.status = TransactionStatus::read(body)?;
                     self.copy = Copy::None;
                     self.executing = 0;
+                    self.followed = false;
                     Ok(if owed == Owed::Leave { Seen::Left(self.status) } else { Seen::Ready(self.status) })
                 }
                 _ => Err(OUT_OF_ORDER),
             },
+            // What was sent behind the Execute already fails the COPY, and the server skips up to the Sync that came next.
+            Backend::CopyInResponse if self.followed || self.executing > 1 => Ok(Seen::Pass),
             Backend::CopyInResponse | Backend::CopyBothResponse => {
                 self.copy = Copy::In;
                 if matches!(self.owed.front(), Some(Owed::Ready { by_sync: true } | Owed::Leave)) {
@@ -343,6 +375,28 @@ mod tests {
     }
 
     #[test]
+    fn a_copy_that_was_followed_by_something_else_waits_for_nobody() {
+        for behind in
+            [Frontend::Parse, Frontend::Bind, Frontend::Describe, Frontend::Execute, Frontend::Close]
+        {
+            let mut x = Exchange::default();
+            x.sends([Frontend::Bind, Frontend::Execute].into_iter());
+            x.sent_unsynced();
+            assert!(x.may_copy());
+            x.sends([behind].into_iter());
+            x.sent(Owed::Leave);
+            x.received(Backend::CopyInResponse, b"").unwrap();
+            assert!(!x.copies_in() && x.is_about_to_leave(), "{behind:?}");
+            x.received(Backend::ErrorResponse, b"").unwrap();
+            assert_eq!(x.received(Backend::ReadyForQuery, b"I"), Ok(Seen::Left(TransactionStatus::Idle)));
+            x.sends([Frontend::Query].into_iter());
+            x.sent(Owed::Ready { by_sync: false });
+            x.received(Backend::CopyInResponse, b"").unwrap();
+            assert!(x.copies_in(), "{behind:?}");
+        }
+    }
+
+    #[test]
     fn an_error_before_the_session_leaves_is_told_from_one_in_between() {
         let mut x = Exchange::default();
         x.sent(Owed::Parse { id: None, visible: true });
@@ -359,11 +413,11 @@ mod tests {
         let mut x = Exchange::default();
         x.sent_unsynced();
         assert!(!x.is_working(), "a description may be on its way, and no more");
-        x.executes(2);
+        x.sends([Frontend::Execute; 2].into_iter());
         assert!(x.is_working());
         x.received(Backend::CommandComplete, b"").unwrap();
         x.received(Backend::CopyInResponse, b"").unwrap();
-        assert!(!x.is_working());
+        assert!(x.copies_in() && !x.is_working());
         x.copy_ended();
         assert!(x.is_working());
         x.received(Backend::CommandComplete, b"").unwrap();

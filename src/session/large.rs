@@ -44,6 +44,10 @@ impl Session {
             self.pass_away(len);
             return Ok(true);
         }
+        self.renamed.clear();
+        if kind != Frontend::Bind && self.cut_pipeline(Ending::Query) {
+            return Ok(true);
+        }
         let mut summary = self.blanks.take();
         summary.unknown();
         if kind == Frontend::Query {
@@ -86,7 +90,7 @@ impl Session {
             }
             self.plan.push(about);
             self.items.push(item);
-        } else {
+        } else if kind == Frontend::Query {
             self.names.forget_unnamed();
         }
         // Nothing is in the segment but the head of this message: its rest follows byte by byte.
@@ -94,7 +98,9 @@ impl Session {
         self.send(client, u, names, Ending::Open, None).await?;
         if let (Some(leased), true) = (&mut self.leased, kind != Frontend::Bind) {
             leased.exchange.sent(Owed::Ready { by_sync: false });
-            leased.lease.prepared.set_unnamed(Unnamed::Absent);
+            if kind == Frontend::Query {
+                leased.lease.prepared.set_unnamed(Unnamed::Absent);
+            }
             // Nobody has read what it says, so nobody vouches for the session it leaves behind.
             leased.fate = Fate::Closed;
         }

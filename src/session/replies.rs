@@ -305,13 +305,14 @@ impl Session {
         if is_read(l) && l.turn.is_kept() {
             return Box::pin(self.run_again(client, Rerun::Elsewhere(node.id))).await;
         }
-        if l.exchange.is_leaving() {
+        let (torn, fatal) = (l.arriving > 0, l.fate == Fate::HangingUp);
+        let leaving = l.exchange.is_leaving();
+        if leaving && l.exchange.has_answered() && l.described.is_empty() && !torn && !fatal {
             l.hand_over(client);
             self.leased = None;
             self.registered.slot.free().await;
             return Ok(());
         }
-        let (torn, fatal) = (l.arriving > 0, l.fate == Fate::HangingUp);
         let wrote = l.serves_as == ServesAs::Writer;
         // What was kept to be run again will not be.
         l.commit(client);
@@ -319,8 +320,9 @@ impl Session {
         self.timed(Instant::now());
         let Some(l) = &mut self.leased else { return Ok(()) };
         l.hand_over(client);
-        let ready_owed = !l.exchange.is_ready();
-        let in_pipeline = l.exchange.is_unsynced();
+        let ready_owed = l.exchange.owes_ready();
+        // The Sync that was sent may have been the proxy's own.
+        let in_pipeline = l.exchange.is_unsynced() || leaving;
         self.leased = None;
         self.registered.slot.free().await;
         tracing::warn!(node = %node.name, user = %self.user.name, database = %self.database.settings.name, %error, "server connection lost under a client");

@@ -10,7 +10,7 @@ use super::rules::Defaults;
 use crate::freshness::{Group, Position};
 use crate::routing::{Doubt, Need, Wants};
 use crate::sql::catalog::{Does, Tables};
-use crate::sql::{Hints, Intent, Leaves, Level, Logged, OnStale, Scope, Touched, TraceParent};
+use crate::sql::{Hints, Intent, Leaves, Level, Logged, OnStale, Scope, Statement, Touched, TraceParent};
 
 /// Most blank summaries a session keeps: one for the segment that is read, one for a server that is leased.
 const BLANKS: usize = 2;
@@ -115,6 +115,14 @@ impl Summary {
             log: None,
             trace: None,
         }
+    }
+
+    /// What one more statement leaves in its session.
+    pub(super) fn leave(&mut self, statement: &Statement) {
+        let until_end = statement.leaves.contains(Leaves::LOCAL_SETTINGS);
+        self.leaves |= statement.leaves;
+        self.resets.retain(|reset| until_end || !statement.setting_names.contains(reset));
+        self.resets.extend(statement.reset_names().iter().cloned());
     }
 
     /// Whose writes one more statement must see.

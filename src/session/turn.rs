@@ -205,7 +205,7 @@ impl Session {
         let lendable = leased.exchange.status() != TransactionStatus::Failed
             && !leased.exchange.is_unsynced()
             && matches!(ending, Ending::Query | Ending::Sync);
-        leased.exchange.executes(items.iter().filter(|item| item.kind == Frontend::Execute).count());
+        leased.exchange.sends(items.iter().map(|item| item.kind));
         super::heal::expect_descriptions(&client.inbox, items, plan, leased)?;
         let by_name = u.by_name.filter(|_| lendable);
         let (mut renamed, mut stand_in) = leased.pending();

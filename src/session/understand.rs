@@ -72,7 +72,9 @@ impl Session {
             u.summary.unknown();
         }
         if let Some((_, prepared)) = &u.by_name {
-            u.summary.leaves |= prepared.known().statement.leaves;
+            let known = prepared.known();
+            u.summary.leave(&known.statement);
+            self.names_settings(&known, &mut u);
         }
         let keeps_opening = ending == Ending::Query && u.summary.count == 1;
         u.summary.doubt = u.summary.doubt.or(self.doubt());
@@ -106,7 +108,12 @@ impl Session {
                 if self.names.get(b"").is_some() {
                     self.renamed.push(self.names.take(b""));
                 }
-                let (known, hints) = self.look_up(text).await;
+                let (known, hints) = if text.len() + 1 == body.len() {
+                    self.look_up(text).await
+                } else {
+                    // There is more behind the text's end: the server refuses it.
+                    (self.proxy.statements.unreadable(), Ok(Hints::default()))
+                };
                 u.summary.count += u64::from(known.statement.count);
                 self.names_settings(&known, u);
                 u.by_name = self.run_by_name(&known, text);
@@ -272,10 +279,7 @@ impl Understood {
         s.does |= known.does();
         s.touched.reads = s.touched.reads.and(&known.reads());
         s.touched.writes = s.touched.writes.and(&known.writes());
-        s.leaves |= known.statement.leaves;
-        let until_end = known.statement.leaves.contains(Leaves::LOCAL_SETTINGS);
-        s.resets.retain(|reset| until_end || !known.statement.setting_names.contains(reset));
-        s.resets.extend(known.statement.reset_names().iter().cloned());
+        s.leave(&known.statement);
         s.doubt = s.doubt.or(known.was_refused().then_some(Doubt::RefusedBefore));
         if known.depends_on_catalog() && self.catalog_is_behind {
             s.doubt = s.doubt.or(Some(Doubt::Catalog));

@@ -72,6 +72,11 @@ pub fn conversations(schema: &str) -> Vec<Conversation> {
             1,
             &[extended(&format!("insert into {schema}.t values (1) returning n")), sync()],
         ),
+        of(
+            "a query before the Sync of a pipeline",
+            1,
+            &[extended(&format!("insert into {schema}.t values (1) returning n")), query("select 2"), sync()],
+        ),
     ]
 }
 

@@ -75,6 +75,11 @@ fn a_client_cannot_change_a_locked_setting() {
             raw.extended("select set_config('tidegate.consistency', $1, false)", &["eventual"]).code(),
             "42501"
         );
+        // Prepared by protocol and run by its name in SQL.
+        raw.send(&[parse("s", &set), sync()].concat());
+        raw.answer().ok();
+        assert_eq!(raw.query("execute s").code(), "42501");
+        raw.ok("deallocate s");
         // In a transaction it fails as any statement does.
         raw.ok("begin");
         assert_eq!(raw.query(&set).code(), "42501");

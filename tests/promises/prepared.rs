@@ -1,6 +1,6 @@
 //! Prepared statements of many clients on one server connection.
 
-use super::support::raw::{Raw, bind, close, describe, execute, execute_some, flush, parse, sync};
+use super::support::raw::{Raw, bind, close, describe, execute, execute_some, flush, parse, sync, tagged};
 use super::{proxy, schema, shared, wait_both};
 
 const ONE: &str = "connection_limit=1&tidegate_client_auth=trust";
@@ -78,7 +78,27 @@ fn names_behave_as_postgresqls_own() {
         note(raw.run("", &[]));
         note(raw.query("select 9"));
         note(raw.run("", &[]));
-        // Deallocation.
+        // A function call leaves it alone.
+        note(send(raw, &[parse("", "select 8")]));
+        raw.send(&tagged(b'F', &[&1397_u32.to_be_bytes()[..], b"\0\0\0\x01\0\0\0\x02-5\0\0"].concat()));
+        note(raw.answer());
+        note(raw.run("", &[]));
+        // Deallocation: refused with something behind its end, and in a transaction, of SQL's own.
+        raw.send(&tagged(b'Q', b"deallocate all\0;\0"));
+        note(raw.answer());
+        note(raw.run("bad", &[]));
+        for sql in [
+            "begin",
+            "prepare q as select 1",
+            "deallocate all",
+            "prepare q as select 2",
+            "execute q",
+            "rollback",
+        ] {
+            note(raw.query(sql));
+        }
+        note(raw.query("deallocate q"));
+        note(send(raw, &[parse("bad", "select 7")]));
         note(raw.query("deallocate all"));
         note(raw.run("bad", &[]));
         note(send(raw, &[parse("bad", "select 10")]));

@@ -1,7 +1,7 @@
 //! What a client gives at start-up is what RESET returns to, and what it has been told of its settings is true.
 //! Random sequences of such statements are in `tests/settings_model.rs`.
 
-use super::support::raw::Raw;
+use super::support::raw::{Raw, parse, sync};
 use super::{proxy, wait_both};
 
 /// One server connection per node, shared by everybody.
@@ -88,6 +88,24 @@ fn a_custom_setting_is_followed_wherever_in_a_pipeline_it_is_set() {
     let mut b = Raw::app(proxy.address());
     b.ok("set app.late = 'other'");
     assert_eq!(a.ok("select current_setting('app.late')").value(), "x");
+}
+
+#[test]
+fn a_setting_made_by_execute_is_followed_and_reset_by_it() {
+    let proxy = proxy(ONE);
+    let mut a = Raw::app_with(proxy.address(), TOKYO);
+    for (name, sql) in [("set", "set app.run = 'mine'"), ("reset", "reset timezone")] {
+        a.send(&[parse(name, sql), sync()].concat());
+        a.answer().ok();
+    }
+    a.ok("execute set");
+    Raw::app(proxy.address()).ok("set app.run = 'other'");
+    assert_eq!(a.ok("begin; commit; select current_setting('app.run')").value(), "mine");
+    a.ok("set timezone = 'America/Lima'");
+    a.ok("execute reset");
+    assert_eq!(a.ok("show timezone").value(), "Asia/Tokyo");
+    Raw::app(proxy.address()).ok("set timezone = 'Europe/Berlin'");
+    assert_eq!(a.ok("show timezone").value(), "Asia/Tokyo");
 }
 
 #[test]

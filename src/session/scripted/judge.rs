@@ -99,8 +99,8 @@ impl Expected {
         // A good-bye behind half of a message is none.
         let in_doubt = in_doubt.or((!inbox.is_empty()).then(|| until_ready(&ear.told)));
         // What a message that never ends keeps from being sent on is not waited for either.
-        let certain =
-            if server.malformed || !inbox.is_empty() { until_ready(&ear.told) } else { ear.told.len() };
+        let is_open = server.malformed || server.is_unsynced() || !inbox.is_empty();
+        let certain = if is_open { until_ready(&ear.told) } else { ear.told.len() };
         let (ends, is_malformed) = (server.over, server.malformed);
         // Behind half of a message, the good-bye may be the other half.
         if !inbox.is_empty() && script.leaves == Leaves::InOrder {
@@ -139,12 +139,15 @@ impl Expected {
         }
         let same =
             told.iter().zip(&self.told).take_while(|(told, expected)| are_alike(told, expected)).count();
-        // In docs/limits.md: what needs the primary, in a READ ONLY transaction on a replica; and what a failed transaction keeps
-        // from being described. From here on both differ.
+        // In docs/limits.md: what needs the primary, in a READ ONLY transaction on a replica; what a failed transaction keeps
+        // from being described; and a portal's name after a pipeline has moved. From here on both differ.
         let describes = matches!(self.told.get(same), Some(Told::Message(Backend::ParameterDescription, _)));
         let is_limited = match told.get(same) {
             Some(Told::Error(_, code)) => {
                 code == "25006" && self.has_read_only || code == "25P02" && describes
+            }
+            Some(Told::Message(Backend::BindComplete, _)) => {
+                matches!(self.told.get(same), Some(Told::Error(_, code)) if code == "42P03")
             }
             _ => false,
         };

@@ -122,6 +122,11 @@ impl Server {
             && self.statements.iter().all(|(name, statement)| is_own(name) && !statement.from_sql)
     }
 
+    /// Whether it was said something that nothing has ended yet: only that tells a proxy to pass it on.
+    pub(super) fn is_unsynced(&self) -> bool {
+        self.unsynced || self.skipping
+    }
+
     /// Deals with whole messages at the front of `inbox`.
     pub(super) fn feed(&mut self, inbox: &mut BytesMut, out: &mut BytesMut) {
         while !self.over {
@@ -163,6 +168,12 @@ impl Server {
         }
         if is_misread(kind, body) {
             return self.protocol_violation(out);
+        }
+        if self.unsynced && matches!(kind, Frontend::Query | Frontend::FunctionCall) {
+            // In docs/limits.md: it is a transaction of its own. In PostgreSQL it belongs to that of the pipeline.
+            self.end_implicit();
+            self.unsynced = false;
+            self.executed = false;
         }
         match kind {
             Frontend::Query => self.query(body, out),
@@ -312,7 +323,13 @@ impl Server {
         let [text] = &all[..] else { return Err("42601") };
         let sql = read(text);
         if sql == Sql::Malformed {
-            return Err("42601");
+            // What is no SQL of this server's may be PostgreSQL's.
+            let has_failed = self.state.status == TransactionStatus::Failed;
+            return Err(if has_failed && !crate::sql::classify(text).is_unread() {
+                "25P02"
+            } else {
+                "42601"
+            });
         }
         if self.state.status == TransactionStatus::Failed && !ends_transaction(&sql) {
             return Err("25P02");
@@ -408,7 +425,8 @@ impl Server {
                 }
             }
             portal.begun = true;
-            self.executed = true;
+            // What ends a transaction has done so.
+            self.executed = !matches!(portal.sql, Sql::Begin { .. } | Sql::Commit | Sql::Rollback);
         }
         let now = if limit == 0 { portal.rows.len() } else { limit.min(portal.rows.len()) };
         for value in portal.rows.drain(..now).collect::<Vec<_>>() {
