@@ -31,6 +31,8 @@ RUN mkdir src benches tests \
     && rm -r src benches
 
 COPY . .
+# Which commit this is, for `tidegate version`: --build-arg TIDEGATE_COMMIT="$(git rev-parse HEAD)". The repository stays outside.
+ARG TIDEGATE_COMMIT
 # Cargo goes by modification times, and the checked-out files may be older than the layer above.
 RUN touch src/lib.rs src/main.rs && cargo build --release --locked
 

@@ -220,15 +220,17 @@ async fn tell(notifier: Arc<Notifier>, proxy: Arc<Proxy>, pulse: Arc<Pulse>) {
     let watchdog = notifier.watchdog().map(|limit| limit / 4);
     let mut beats = tokio::time::interval(watchdog.unwrap_or(STATUS).min(STATUS));
     let mut told = String::new();
+    let mut silent_before = Vec::new();
     loop {
         beats.tick().await;
         if watchdog.is_some() {
             let silent = pulse.silent();
             if silent.is_empty() {
                 notifier.alive();
-            } else {
+            } else if silent != silent_before {
                 tracing::warn!(workers = ?silent, "workers do not answer, systemd is not told that the process lives");
             }
+            silent_before = silent;
         }
         let status = status(&proxy);
         if status != told {

@@ -169,14 +169,15 @@ impl Expected {
     }
 }
 
-/// In docs/limits.md: a statement that is no SQL, or a SAVEPOINT in a failed transaction, under a name that is given.
-/// PostgreSQL finds the one fault first, the proxy the other.
+/// In docs/limits.md: a statement that is no SQL, or a SAVEPOINT in a failed transaction, under a name that is given; and a Bind
+/// that cannot be read, in a failed transaction. PostgreSQL finds the one fault first, the proxy the other.
 fn are_alike(told: &Told, expected: &Told) -> bool {
     let code = |told: &Told| match told {
         Told::Error(_, code) => code.clone(),
         _ => String::new(),
     };
-    told == expected || code(told) == "42P05" && matches!(&*code(expected), "42601" | "25P02")
+    let both = (&*code(told), &*code(expected));
+    told == expected || matches!(both, ("42P05", "42601" | "25P02") | ("25P02", "08P01"))
 }
 
 /// What of `others` is in the bytes a client was told.
