@@ -44,10 +44,17 @@ for _ in $(seq 20); do
 done
 echo "check: scans of the table: primary $(on primary 5432 --command "$scans"), replica1 $first, replica2 $second"
 
-if { exec 3<>/dev/tcp/tidegate/6433; } 2>/dev/null; then
-    printf 'GET /metrics HTTP/1.0\r\nHost: tidegate\r\n\r\n' >&3
-    timeout 5 cat <&3 | grep -E '^tidegate_.*(replica|primary)' | head -n 20 | sed 's/^/check: /' || true
-fi
+# What the admin address answers to a path, in HTTP 1.0.
+admin() {
+    exec 3<>/dev/tcp/tidegate/6433 || return 1
+    printf 'GET %s HTTP/1.0\r\nHost: tidegate\r\n\r\n' "$1" >&3
+    timeout 5 cat <&3
+}
+{ admin /metrics | grep -E '^tidegate_.*(replica|primary)' | head -n 20 | sed 's/^/check: /'; } || true
+admin / | grep '<title>.*Tidegate' >/dev/null || fail 'no dashboard at the admin address'
+replicas=$(admin /status | grep -o '"role":"replica"' | wc -l)
+[ "$replicas" = 2 ] || fail "the admin address's /status names $replicas replicas"
+echo 'check: the dashboard is there, its /status names both replicas'
 
 [ $((first + second)) -gt 0 ] || fail 'no read was served by a replica'
 echo 'check: passed'

@@ -32,7 +32,8 @@ function percent(share) {
 
 function milliseconds(ms) {
   if (ms === null || ms === undefined) return "–";
-  if (ms < 1) return "below 1 ms";
+  if (ms < 0.01) return "below 0.01 ms";
+  if (ms < 9.95) return `${ms.toFixed(ms < 0.995 ? 2 : 1)} ms`;
   if (ms < 1000) return `${Math.round(ms)} ms`;
   return seconds(ms / 1000);
 }

@@ -293,6 +293,9 @@ fn events(database: &DatabaseStatus) -> Lines {
     lines
 }
 
+/// Of the help, with its frame, in characters.
+const HELP_WIDTH: u16 = 72;
+
 const HELP: &[&str] = &[
     "q, Esc, Ctrl-C   quit",
     "p, space         pause; what comes meanwhile is shown afterwards",
@@ -309,7 +312,7 @@ const HELP: &[&str] = &[
 
 fn render_help(area: Rect, buffer: &mut Buffer) {
     let [column] =
-        Layout::horizontal([Constraint::Length(70)]).flex(ratatui::layout::Flex::Center).areas(area);
+        Layout::horizontal([Constraint::Length(HELP_WIDTH)]).flex(ratatui::layout::Flex::Center).areas(area);
     let high = u16::try_from(HELP.len() + 2).unwrap_or(u16::MAX);
     let [window] =
         Layout::vertical([Constraint::Length(high)]).flex(ratatui::layout::Flex::Center).areas(column);

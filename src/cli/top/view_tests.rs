@@ -109,6 +109,12 @@ fn a_line_that_is_lost_is_said_and_what_was_known_stays() {
 }
 
 #[test]
+fn the_help_fits_its_window() {
+    let longest = HELP.iter().map(|line| line.chars().count()).max().unwrap();
+    assert!(longest + 2 <= usize::from(HELP_WIDTH), "{longest}");
+}
+
+#[test]
 fn the_same_database_stays_in_view() {
     let mut app = app();
     press(&mut app, KeyCode::Tab);

@@ -43,7 +43,9 @@ pub(super) fn percent(share: Option<f64>) -> String {
 pub(super) fn milliseconds(time: Option<f64>) -> String {
     match time {
         None => "-".to_owned(),
-        Some(ms) if ms < 1.0 => "<1 ms".to_owned(),
+        Some(ms) if ms < 0.01 => "<0.01 ms".to_owned(),
+        Some(ms) if ms < 0.995 => format!("{ms:.2} ms"),
+        Some(ms) if ms < 9.95 => format!("{ms:.1} ms"),
         Some(ms) if ms < 999.5 => format!("{ms:.0} ms"),
         Some(ms) => seconds(ms / 1e3),
     }
@@ -111,8 +113,12 @@ mod tests {
         let rates = [None, Some(0.0), Some(0.4), Some(9.94), Some(123.4), Some(9_999.0), Some(12_345.0)];
         assert_eq!(rates.map(rate), ["-", "0", "0.4", "9.9", "123", "9999", "12.3k"]);
         assert_eq!([0, 999, 1_000, 1_234_567].map(count), ["0", "999", "1,000", "1,234,567"]);
-        let times = [None, Some(0.2), Some(12.4), Some(1_500.0), Some(61_000.0), Some(600_000.0)];
-        assert_eq!(times.map(milliseconds), ["-", "<1 ms", "12 ms", "1.5 s", "61 s", "10 min"]);
+        let times = [None, Some(0.0), Some(0.37), Some(0.999), Some(9.9), Some(12.4), Some(1_500.0)];
+        assert_eq!(
+            times.map(milliseconds),
+            ["-", "<0.01 ms", "0.37 ms", "1.0 ms", "9.9 ms", "12 ms", "1.5 s"]
+        );
+        assert_eq!([61_000.0, 600_000.0].map(|ms| milliseconds(Some(ms))), ["61 s", "10 min"]);
         assert_eq!(time_of_day(1_700_000_000_000), "22:13:20");
     }
 
