@@ -51,6 +51,7 @@ mod overdue;
 mod own;
 mod peers;
 mod pins;
+mod poll;
 mod proxy;
 mod relay;
 mod reload;

@@ -7,7 +7,7 @@ use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::task::{Context, Poll, Waker};
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use bytes::Buf;
@@ -20,6 +20,7 @@ use super::ground::Standing;
 use super::leased::Leased;
 use super::names::{Names, Renamed};
 use super::need::{Kin, Located};
+use super::poll::{poll_both, poll_client};
 use super::proxy::{Admitted, Database, Proxy};
 use super::rules::Ruled;
 use super::segment::{self, Item, Step};
@@ -37,7 +38,7 @@ use crate::wire::{Frontend, TransactionStatus, encode, frontend_message};
 /// While a statement runs, at most this many bytes of what the client sends ahead are taken in.
 const AHEAD: usize = 64 * 1024;
 /// Most bytes waiting for one server, or for one client, before the other side is asked for more.
-const BACKLOG: usize = 128 * 1024;
+pub(super) const BACKLOG: usize = 128 * 1024;
 /// How long a server that works for a client that has left is waited for before it is looked at again.
 const LEFT: Duration = Duration::from_millis(250);
 /// The longest statement text that can be prepared, in bytes: it has to be kept whole.
@@ -108,7 +109,7 @@ enum Passing {
 }
 
 /// What there was to wait for.
-enum Event {
+pub(super) enum Event {
     /// More of the client, or room to pass more of it on.
     Client,
     /// More of the server.
@@ -366,52 +367,4 @@ impl Session {
     pub(super) fn say_ready(client: &mut Client) {
         encode::ready(&mut client.outbox, TransactionStatus::Idle);
     }
-}
-
-/// Writes to the client what waits, then reads from it.
-fn poll_client(cx: &mut Context<'_>, client: &mut Client, ahead: usize) -> Poll<Event> {
-    let held_up = client.outbox.len() >= BACKLOG;
-    match client.poll_flush(cx) {
-        // It does not read what it is told: it is not asked for more.
-        Poll::Pending if held_up => return Poll::Pending,
-        Poll::Ready(()) if held_up => return Poll::Ready(Event::Client),
-        _ => {}
-    }
-    poll_client_read(cx, client, ahead)
-}
-
-fn poll_client_read(cx: &mut Context<'_>, client: &mut Client, ahead: usize) -> Poll<Event> {
-    if client.inbox.len() >= ahead {
-        return Poll::Pending;
-    }
-    match client.poll_read(cx) {
-        Poll::Ready(Ok(0) | Err(_)) => Poll::Ready(Event::ClientGone),
-        Poll::Ready(Ok(_)) => Poll::Ready(Event::Client),
-        Poll::Pending => Poll::Pending,
-    }
-}
-
-/// Writes to both sides what waits for them, then reads from both. The server is not read from while the client has
-/// not taken what came before: that is the backpressure.
-fn poll_both(cx: &mut Context<'_>, client: &mut Client, leased: &mut Leased, ahead: usize) -> Poll<Event> {
-    let delivered = leased.poll_deliver(cx, client).is_ready();
-    if leased.lease.has_output() {
-        let held_up = leased.lease.outbox.len() >= BACKLOG;
-        match leased.lease.poll_flush(cx) {
-            // What the server said before it hung up is still worth reading; that it did, reading tells.
-            Poll::Ready(Err(_)) => leased.lease.outbox.clear(),
-            // There is room again for what the client has sent already.
-            Poll::Ready(Ok(())) if held_up => return Poll::Ready(Event::Client),
-            Poll::Ready(Ok(())) | Poll::Pending => {}
-        }
-    }
-    if delivered {
-        match leased.lease.poll_read(cx) {
-            Poll::Ready(Ok(0)) => return Poll::Ready(Event::ServerGone(io::ErrorKind::UnexpectedEof.into())),
-            Poll::Ready(Err(e)) => return Poll::Ready(Event::ServerGone(e)),
-            Poll::Ready(Ok(_)) => return Poll::Ready(Event::Server),
-            Poll::Pending => {}
-        }
-    }
-    poll_client_read(cx, client, ahead)
 }
