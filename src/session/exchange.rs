@@ -72,6 +72,14 @@ enum Copy {
     In,
 }
 
+/// What was sent behind an Execute, and would fail its COPY.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Behind {
+    #[default]
+    Nothing,
+    Something,
+}
+
 /// The state of the conversation with one leased server.
 #[derive(Debug, Default)]
 pub(super) struct Exchange {
@@ -82,8 +90,8 @@ pub(super) struct Exchange {
     unsynced: bool,
     /// Execute messages whose end is awaited.
     executing: usize,
-    /// Something was sent behind the last of them that would fail its COPY.
-    followed: bool,
+    /// What was sent behind the last of them.
+    behind: Behind,
 }
 
 impl Exchange {
@@ -120,10 +128,10 @@ impl Exchange {
             match kind {
                 Frontend::Execute => {
                     self.executing += 1;
-                    self.followed = false;
+                    self.behind = Behind::Nothing;
                 }
                 Frontend::Parse | Frontend::Bind | Frontend::Describe | Frontend::Close => {
-                    self.followed = true
+                    self.behind = Behind::Something;
                 }
                 _ => {}
             }
@@ -137,7 +145,7 @@ impl Exchange {
 
     /// Whether the server may still ask for COPY data: it runs what no Sync has ended.
     pub(super) fn may_copy(&self) -> bool {
-        self.unsynced && self.executing > 0 && !self.followed
+        self.unsynced && self.executing > 0 && self.behind == Behind::Nothing
     }
 
     /// Whether the end of everything that was run has been told, and nothing more comes until the client goes on.
@@ -252,13 +260,15 @@ impl Exchange {
                     self.status = TransactionStatus::read(body)?;
                     self.copy = Copy::None;
                     self.executing = 0;
-                    self.followed = false;
+                    self.behind = Behind::Nothing;
                     Ok(if owed == Owed::Leave { Seen::Left(self.status) } else { Seen::Ready(self.status) })
                 }
                 _ => Err(OUT_OF_ORDER),
             },
             // What was sent behind the Execute already fails the COPY, and the server skips up to the Sync that came next.
-            Backend::CopyInResponse if self.followed || self.executing > 1 => Ok(Seen::Pass),
+            Backend::CopyInResponse if self.behind == Behind::Something || self.executing > 1 => {
+                Ok(Seen::Pass)
+            }
             Backend::CopyInResponse | Backend::CopyBothResponse => {
                 self.copy = Copy::In;
                 if matches!(self.owed.front(), Some(Owed::Ready { by_sync: true } | Owed::Leave)) {
