@@ -50,7 +50,7 @@ fn eighty_columns_and_twenty_four_lines_show_it_all() {
             "write                100       1,000",
             "pins  2 listen (75 s)",
             "nodes, lately (UTC); failovers: 1",
-            "    18 s     9,000      2 ms  select total from orders where id = ?",
+            "    18 s     9,000    2.0 ms  select total from orders where id = ?",
             "22:13:20 pg2:5432 failover timeline 2",
             "q quit  p pause  tab database  ? help",
         ],
