@@ -73,9 +73,9 @@ pub fn conversations(schema: &str) -> Vec<Conversation> {
             &[extended(&format!("insert into {schema}.t values (1) returning n")), sync()],
         ),
         of(
-            "a query before the Sync of a pipeline",
+            "a query in the place of the Sync of a pipeline",
             1,
-            &[extended(&format!("insert into {schema}.t values (1) returning n")), query("select 2"), sync()],
+            &[extended("select 1"), query(&format!("insert into {schema}.t values (1) returning n"))],
         ),
     ]
 }
