@@ -55,6 +55,8 @@ for task in "$@"; do
         have_venv || want python3 python3-venv
         have node || want nodejs
         have npm || want npm
+        # the example of Active Record
+        ruby -e 'require "active_record"; require "pg"' 2>/dev/null || want ruby-activerecord ruby-pg
         # commands of the documentation
         have curl || want curl
         have openssl || want openssl

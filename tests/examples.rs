@@ -85,6 +85,7 @@ fn check_last_line(printed: &str, begin: &str) {
 struct Installed {
     sqlalchemy: PathBuf,
     django: PathBuf,
+    ruby: PathBuf,
     node: PathBuf,
     modules: PathBuf,
 }
@@ -93,8 +94,9 @@ fn installed() -> &'static Installed {
     static INSTALLED: OnceLock<Installed> = OnceLock::new();
     INSTALLED.get_or_init(|| {
         let path = installed_by("tests/examples/setup.sh");
-        let [sqlalchemy, django, node, modules] = ["sqlalchemy", "django", "node", "modules"].map(path);
-        Installed { sqlalchemy, django, node, modules }
+        let [sqlalchemy, django, ruby, node, modules] =
+            ["sqlalchemy", "django", "ruby", "node", "modules"].map(path);
+        Installed { sqlalchemy, django, ruby, node, modules }
     })
 }
 
@@ -127,6 +129,28 @@ fn django_reads_what_it_wrote() {
     check_direct(&manage(&direct_url(), &["place_orders"]));
     let missing = manage(&proxy.url(), &["makemigrations", "--check"]);
     assert!(missing.starts_with("No changes"), "the migration is not the model's: {missing}");
+}
+
+/// The roles of an app in Rails, and that what the page about them says of Active Record is so.
+#[test]
+fn active_record_reads_what_it_wrote() {
+    let proxy = proxy();
+    let at = |url: String| {
+        run(Command::new(&installed().ruby).arg(example("active-record/visits.rb")).env("DATABASE_URL", url))
+    };
+    let printed = at(proxy.url());
+    check(&proxy, &printed);
+    check_last_line(&printed, "a read in a transaction: to: primary ");
+    let annotated = printed.lines().find_map(|line| line.strip_prefix("an annotated report: "));
+    assert!(
+        annotated.is_some_and(|said| said.starts_with("to: replica ") && said.ends_with("reason eventual")),
+        "{printed}"
+    );
+    assert!(printed.contains("a write in the reading role: refused by Active Record\n"), "{printed}");
+    // The lock of the migration.
+    let pinned = proxy.metric("tidegate_statements_total", &[r#"reason="pinned""#, r#"target="primary""#]);
+    assert!(pinned > 0.0, "the migration took no lock");
+    check_direct(&at(direct_url()));
 }
 
 #[test]
