@@ -25,7 +25,7 @@ WAY ?=
 LOAD = --locked --manifest-path bench/load/Cargo.toml --target-dir target/bench-load
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test soak soak-drivers storm chaos oracle conformance check fmt pgo instructions bench bench-freshness bench-classify fuzz compose-test reproducible site deb archive
+.PHONY: help setup demo test soak soak-drivers storm chaos oracle conformance check fmt pgo instructions bench bench-freshness bench-classify fuzz compose-test reproducible site deb deb-test archive
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-15s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -129,7 +129,10 @@ site: ## the documentation as a site, in target/site
 
 deb: ## a Debian package, in target/debian
 	@scripts/setup.sh deb
-	$(CARGO) deb --locked
+	@CARGO="$(CARGO)" scripts/deb.sh
+
+deb-test: deb ## installs the package on a Debian with systemd, in a container: runs, upgrades, removes it (skipped without Docker)
+	@scripts/deb-test.sh
 
 archive: ## a release's archive with its checksum, in target/archive, for scripts/install.sh --from
 	@scripts/setup.sh check

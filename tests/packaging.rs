@@ -203,7 +203,8 @@ fn the_package_has_what_it_names() {
     for asset in assets.lines().filter(|line| line.trim_start().starts_with("[\"")) {
         let [from, to, mode] = quoted(asset)[..] else { panic!("{asset}") };
         let folder = Path::new(from.trim_end_matches(|c| c != '/'));
-        let there = from.starts_with("target/release/")
+        // What is built, or printed by what is built.
+        let there = from.starts_with("target/")
             || root().join(from).is_file()
             || from.contains('*') && root().join(folder).is_dir();
         assert!(there, "{from} is not there");
@@ -226,6 +227,8 @@ fn the_package_has_what_it_names() {
     );
     assert!(postinst.contains(&format!("chgrp {user} /etc/tidegate {conf_file}")), "{postinst}");
     assert!(described("depends").contains("adduser"));
+    // Without a word in prerm it would go on when the package is removed.
+    assert!(read("packaging/debian/prerm").contains("stop tidegate.socket tidegate.service"));
 }
 
 // ---------------------------------------------------------------------------------------------- systemd
