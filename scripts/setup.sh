@@ -67,6 +67,8 @@ for task in "$@"; do
         compgen -G '/usr/lib/*/libnss_wrapper.so' >/dev/null || want libnss-wrapper
         # a program for PgBouncer's console, at ours; 0.7 MB
         want_daemon prometheus-pgbouncer-exporter prometheus-pgbouncer-exporter
+        # the alert rules and the panels of Grafana's dashboard, asked for as they are
+        want_daemon prometheus prometheus
         # the dashboard, in a browser without a screen
         [ -n "${TIDEGATE_TEST_WITHOUT_BROWSER:-}" ] || have chromium || have chromium-browser || have google-chrome ||
             want chromium fonts-dejavu-core

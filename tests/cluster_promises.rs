@@ -72,6 +72,8 @@ mod login_matrix;
 mod logins;
 #[path = "promises/metrics.rs"]
 mod metrics;
+#[path = "promises/monitoring.rs"]
+mod monitoring;
 #[path = "promises/monotonic.rs"]
 mod monotonic;
 #[path = "promises/nodes.rs"]

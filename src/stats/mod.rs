@@ -54,6 +54,9 @@ impl Default for Stats {
         for (name, text) in GAUGES {
             stats.recorder.describe_gauge((*name).into(), None, (*text).into());
         }
+        // There from the beginning: for Prometheus, a counter that appears as 1 has not increased, and nobody would be told of
+        // the first.
+        stats.counter("tidegate_panics_total", &[]).increment(0);
         stats
     }
 }

@@ -61,13 +61,13 @@ fn event(reader: &mut BufReader<TcpStream>) -> Value {
 }
 
 /// Clients that read and write until this is dropped.
-struct Load {
+pub(super) struct Load {
     stop: Arc<AtomicBool>,
     clients: Vec<thread::JoinHandle<()>>,
 }
 
 impl Load {
-    fn start(address: SocketAddr) -> Self {
+    pub(super) fn start(address: SocketAddr) -> Self {
         let stop = Arc::new(AtomicBool::new(false));
         let client = |writes: bool, stop: Arc<AtomicBool>| {
             move || {

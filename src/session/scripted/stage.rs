@@ -189,8 +189,9 @@ impl Stage {
                 return Err(format!("a server connection is idle and not clean: {server:?}"));
             }
         }
-        let panics = self.proxy.stats.render().lines().any(|line| line.starts_with("tidegate_panics_total "));
-        if panics { Err("a session has panicked".to_owned()) } else { Ok(()) }
+        let stats = self.proxy.stats.render();
+        let panics = stats.lines().find_map(|line| line.strip_prefix("tidegate_panics_total "));
+        if panics != Some("0") { Err("a session has panicked".to_owned()) } else { Ok(()) }
     }
 }
 
