@@ -140,11 +140,16 @@ fn of_database(database: &DatabaseSettings) -> Vec<Item> {
             "options",
             options.iter().map(|(name, _)| format!("-c {name}={HIDDEN}")).collect::<Vec<_>>().join(" "),
         ),
-        ("sslmode", server_tls.mode.to_string()),
-        ("channel_binding", server_tls.channel_binding.to_string()),
-        ("sslnegotiation", server_tls.negotiation.to_string()),
     ];
-    items.extend(KEPT_TLS.map(|key| (key, text(key))));
+    items.extend(super::server_tls::KEYS.map(|key| {
+        let value = match key {
+            "sslmode" => server_tls.mode.to_string(),
+            "sslnegotiation" => server_tls.negotiation.to_string(),
+            "channel_binding" => server_tls.channel_binding.to_string(),
+            kept_as_said => text(kept_as_said),
+        };
+        (key, value)
+    }));
     items.extend([
         ("mode", database.mode.to_string()),
         ("pool_mode", pool.mode.to_string()),
@@ -217,17 +222,6 @@ fn of_user(
     promised
         .chain(own.filter(|(own, of_all)| own != of_all).map(|((key, own), (_, of_all))| (key, own, of_all)))
 }
-
-/// Those of how servers' connections are encrypted that only their effect is kept of.
-const KEPT_TLS: [&str; 7] = [
-    "sslrootcert",
-    "sslcert",
-    "sslkey",
-    "sslcrl",
-    "sslsni",
-    "ssl_min_protocol_version",
-    "ssl_max_protocol_version",
-];
 
 /// Settings of which only the effect is kept, as they were said; those of a database.
 pub(super) fn said_of_database(tuning: &Tuning) -> Vec<Item> {

@@ -102,9 +102,9 @@ impl Statements {
         }
     }
 
-    /// What is known of text that must not be read: an encoding or setting the lexer does not follow.
-    pub(super) fn unreadable(&self) -> Arc<Known> {
-        Arc::clone(&self.unreadable)
+    /// What is known of text that must not be read, an encoding or setting the lexer does not follow: nothing, and no hints.
+    pub(super) fn unreadable(&self) -> (Arc<Known>, Result<Hints, HintError>) {
+        (Arc::clone(&self.unreadable), Ok(Hints::default()))
     }
 
     /// The shape of a text, as the caches know it.
@@ -152,7 +152,7 @@ impl Statements {
             return (Known::unread(parsed.without_catalog()), Ok(Hints::default()));
         }
         let Some(scan) = self.shaper.scan_with(text, ground.strings) else {
-            return (self.unreadable(), Ok(Hints::default()));
+            return self.unreadable();
         };
         let hints = scan.hints();
         let key = (scan.key, ground.key);
@@ -227,11 +227,8 @@ impl Statements {
             }
             return found;
         }
-        let (known, hints) = if readable {
-            self.look_up(text, ground, catalog).await
-        } else {
-            (self.unreadable(), Ok(Hints::default()))
-        };
+        let (known, hints) =
+            if readable { self.look_up(text, ground, catalog).await } else { self.unreadable() };
         let id = self.next_id.fetch_add(1, Ordering::Relaxed);
         let prepared = Arc::new(Prepared {
             id,

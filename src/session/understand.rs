@@ -47,18 +47,8 @@ impl Session {
     pub(super) async fn understand(&mut self, inbox: &[u8], ending: Ending) -> Result<Understood, WireError> {
         self.stand_under_rules();
         let generation = self.database.cluster.catalog.generation();
-        let mut u = Understood {
-            summary: self.blanks.take(),
-            taken: None,
-            by_name: None,
-            bound: false,
-            foreign_portal: false,
-            hint_error: None,
-            no_token: None,
-            denied: None,
-            ignores_hints: false,
-            catalog_is_behind: self.database.cluster.catalog.is_behind(),
-        };
+        let catalog_is_behind = self.database.cluster.catalog.is_behind();
+        let mut u = Understood { catalog_is_behind, ..Understood::unread(self.blanks.take()) };
         u.summary.generation = generation;
         self.plan.clear();
         self.renamed.clear();
@@ -112,7 +102,7 @@ impl Session {
                     self.look_up(text).await
                 } else {
                     // There is more behind the text's end: the server refuses it.
-                    (self.proxy.statements.unreadable(), Ok(Hints::default()))
+                    self.proxy.statements.unreadable()
                 };
                 u.summary.count += u64::from(known.statement.count);
                 self.names_settings(&known, u);
@@ -192,7 +182,7 @@ impl Session {
     /// What is known of a text, for this session.
     async fn look_up(&mut self, text: &[u8]) -> (Arc<Known>, Result<Hints, HintError>) {
         if !self.is_readable(text) {
-            return (self.proxy.statements.unreadable(), Ok(Hints::default()));
+            return self.proxy.statements.unreadable();
         }
         let ground = self.ground();
         let (statements, catalog) = (&self.proxy.statements, &self.database.cluster.catalog);
@@ -334,7 +324,7 @@ impl Understood {
         }
     }
 
-    /// What the proxy makes of a segment it has not read.
+    /// What is known of a segment that is not read, or not yet.
     pub(super) fn unread(summary: Box<Summary>) -> Self {
         Self {
             summary,
