@@ -1,7 +1,7 @@
 //! What the console has the program do while it runs.
 
 use super::reload::Reloader;
-use super::signals::Asked;
+use super::signals::{Asked, Signals};
 use crate::session::{Control, Order, Orders, Proxy, Reply};
 
 impl From<&Control> for Asked {
@@ -23,6 +23,32 @@ pub(super) async fn next(orders: &mut Option<Orders>) -> Order {
         return order;
     }
     std::future::pending().await
+}
+
+/// Waits for an order to stop, and says whether that is to be at once. Whatever else is asked for is refused, and told `why`.
+/// Cancel safe.
+pub(super) async fn stop(orders: &mut Option<Orders>, why: &str) -> bool {
+    loop {
+        let order = next(orders).await;
+        let is_hurried = match order.control {
+            Control::Shutdown => false,
+            Control::ShutdownNow => true,
+            Control::Reload | Control::Set(_) => {
+                order.reply(Err(why.to_owned()));
+                continue;
+            }
+        };
+        order.reply(Ok(Vec::new()));
+        return is_hurried;
+    }
+}
+
+/// The proxy is stopping: waits until it is to do so at once, by a signal or an order. Cancel safe.
+pub(super) async fn hurry(signals: &mut Signals, orders: &mut Option<Orders>) {
+    tokio::select! {
+        () = signals.stop() => {}
+        () = async { while !stop(orders, "the proxy is stopping").await {} } => {}
+    }
 }
 
 /// Reads the configuration again, and says in the log what came of it. Cancel safe.

@@ -77,14 +77,16 @@ impl Reloader {
         let located = topology::located(&new, |database| proxy.nodes_in_use(database)).await;
         let located = located.map_err(Refusal::Nodes)?;
         let mut outcome = Outcome { changed: changes(&self.settings, &new), pending: Vec::new() };
+        let endpoint = |settings: &Settings| settings.spans.as_ref().map(|spans| spans.endpoint.clone());
+        let sample = |settings: &Settings| settings.spans.as_ref().map(|spans| spans.sample);
         let differ = [
             new.listen != self.settings.listen,
             new.admin != self.settings.admin,
             new.workers != self.settings.workers,
             new.peer_id != self.settings.peer_id,
             new.log_format != self.settings.log_format,
-            new.spans != self.settings.spans,
-            new.spans != self.settings.spans,
+            endpoint(&new) != endpoint(&self.settings),
+            sample(&new) != sample(&self.settings),
         ];
         for (name, differs) in NEEDS_RESTART.into_iter().zip(differ) {
             if differs {

@@ -16,7 +16,7 @@ use super::{logging, orders, refuse};
 use crate::cluster::{State, Survey};
 use crate::config::{Settings, Sources};
 use crate::net::system;
-use crate::session::{Encryption, Proxy};
+use crate::session::{Encryption, Orders, Proxy};
 use crate::topology;
 
 /// How often systemd is told what the proxy does, if it has changed.
@@ -166,8 +166,9 @@ async fn live(mut running: Running, reloader: &mut Reloader, signals: &mut Signa
                     telling.abort();
                     notifier.succeeded_by(successor.pid);
                     let limit = reloader.settings.upgrade_timeout;
-                    serve_the_rest(&mut running, successor, limit, signals).await;
-                    return running.stop_unless(signals.stop()).await;
+                    let is_hurried =
+                        serve_the_rest(&mut running, successor, limit, signals, &mut orders).await;
+                    return stop(running, is_hurried, signals, &mut orders).await;
                 }
                 Err(Refusal::Failed(text)) => {
                     tracing::error!("no new process takes the place of this one, which goes on: {text}");
@@ -186,15 +187,27 @@ async fn live(mut running: Running, reloader: &mut Reloader, signals: &mut Signa
     telling.abort();
     tracing::info!("stopping");
     notifier.stopping("waiting for clients to finish their transactions");
+    stop(running, is_hurried, signals, &mut orders).await;
+}
+
+/// Stops: at once, or when clients are ready, unless somebody is in a hurry meanwhile.
+async fn stop(running: Running, is_hurried: bool, signals: &mut Signals, orders: &mut Option<Orders>) {
     if is_hurried {
         running.stop_unless(std::future::ready(())).await;
     } else {
-        running.stop_unless(signals.stop()).await;
+        running.stop_unless(orders::hurry(signals, orders)).await;
     }
 }
 
-/// Another process accepts the clients. Those that are here are served until they leave, within limits.
-async fn serve_the_rest(running: &mut Running, successor: Successor, limit: Duration, signals: &mut Signals) {
+/// Another process accepts the clients. Those that are here are served until they leave, within limits. Returns whether the rest
+/// is to end at once.
+async fn serve_the_rest(
+    running: &mut Running,
+    successor: Successor,
+    limit: Duration,
+    signals: &mut Signals,
+    orders: &mut Option<Orders>,
+) -> bool {
     running.hand_over();
     let (pid, clients) = (successor.pid, running.proxy.door.present());
     tracing::info!(
@@ -203,12 +216,14 @@ async fn serve_the_rest(running: &mut Running, successor: Successor, limit: Dura
         "a new process has taken the place of this one, which serves those that are here for at most {limit:?}"
     );
     tokio::spawn(successor.attend(Arc::clone(&running.proxy)));
-    tokio::select! {
-        () = running.empty() => {}
-        () = tokio::time::sleep(limit) => {}
-        () = signals.stop() => {}
-    }
+    let is_hurried = tokio::select! {
+        () = running.empty() => false,
+        () = tokio::time::sleep(limit) => false,
+        () = signals.stop() => false,
+        is_hurried = orders::stop(orders, "a new process has taken the place of this one: connect again") => is_hurried,
+    };
     tracing::info!("stopping");
+    is_hurried
 }
 
 /// Tells systemd that the process lives, all threads of it, and what it does.

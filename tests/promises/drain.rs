@@ -4,6 +4,7 @@ use std::io::Write;
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use super::console::console;
 use super::support::proxy::{RunningProxy, Tidegate};
 use super::support::raw::{Raw, query};
 use super::{shared, support};
@@ -119,6 +120,26 @@ fn readiness_can_fail_before_anybody_is_refused() {
     assert_eq!(Raw::app(proxy.address()).ok("select 1").value(), "1", "clients still come in");
     proxy.signal("TERM");
     assert_eq!(last_error(&mut idle).0, "57P01");
+    assert_eq!(proxy.wait_exit().code(), Some(0));
+}
+
+/// By the console, as by a second signal; nothing else is done any more.
+#[test]
+fn a_stop_under_way_can_be_hurried_by_the_console() {
+    let mut proxy = start("console_users = [\"app\"]\nshutdown_delay = \"1h\"");
+    let mut busy = Raw::app(proxy.address());
+    busy.ok("begin");
+    let mut ops = console(&proxy);
+    ops.ok("shutdown");
+    support::wait_until("it is not ready", || !is_ready(&proxy));
+    for refused in ["reload", "set slow_statement = '1s'"] {
+        let error = ops.query(refused).error().unwrap();
+        assert_eq!((&*error.0, &*error.1), ("55000", "the proxy is stopping"), "{refused}");
+    }
+    ops.ok("shutdown");
+    busy.ok("select 1");
+    ops.send(&query("shutdown now"));
+    assert_eq!(last_error(&mut busy).0, "57P01");
     assert_eq!(proxy.wait_exit().code(), Some(0));
 }
 

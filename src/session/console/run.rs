@@ -167,7 +167,7 @@ fn take_out(proxy: &Proxy, name: &NodeName) -> Result<Answer, Refusal> {
         database.cluster.disable(&node);
         if is_primary {
             answer.notices.push(format!(
-                "{} is the primary of {}: writes wait for connect_timeout and fail then, until it is enabled or \
+                "{} is the primary of {}: writes wait for failover_timeout and fail then, until it is enabled or \
                  another node is promoted",
                 node.name, database.settings.name
             ));
