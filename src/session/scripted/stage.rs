@@ -191,7 +191,7 @@ impl Stage {
         }
         let stats = self.proxy.stats.render();
         let panics = stats.lines().find_map(|line| line.strip_prefix("tidegate_panics_total "));
-        if panics != Some("0") { Err("a session has panicked".to_owned()) } else { Ok(()) }
+        if panics == Some("0") { Ok(()) } else { Err("a session has panicked".to_owned()) }
     }
 }
 
