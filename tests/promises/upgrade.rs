@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use tidegate::local::Login;
 use tokio_postgres::{Client, Config, NoTls};
 
+use super::console::console;
 use super::support::proxy::{RunningProxy, Tidegate, is_alive, signal};
 use super::support::raw::{Raw, query};
 use super::{block_on, shared, support, wait_both};
@@ -318,6 +319,25 @@ fn who_stays_too_long_is_asked_to_come_again() {
     upgrade_of(&mut proxy);
     let told = idle.until_closed();
     assert_eq!(told.last().unwrap().field(b'C').as_deref(), Some("57P01"), "{told:?}");
+    assert_eq!(proxy.wait_exit().code(), Some(0));
+    assert_eq!(Raw::app(proxy.address()).ok("select 1").value(), "1");
+}
+
+/// Who is at its console is told where to turn, and can end it.
+#[test]
+fn the_process_before_obeys_no_order_but_to_stop() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut proxy = with_file(&folder.path().join("tidegate.toml"), "console_users = [\"app\"]");
+    let mut ops = console(&proxy);
+    let mut busy = Raw::app(proxy.address());
+    busy.ok("begin");
+    upgrade_of(&mut proxy);
+    let told = ops.query("reload").error().unwrap();
+    let expected = "a new process has taken the place of this one: connect again";
+    assert_eq!((&*told.0, &*told.1), ("55000", expected));
+    busy.ok("select 1");
+    ops.send(&query("shutdown now"));
+    assert_eq!(busy.until_closed().last().unwrap().field(b'C').as_deref(), Some("57P01"));
     assert_eq!(proxy.wait_exit().code(), Some(0));
     assert_eq!(Raw::app(proxy.address()).ok("select 1").value(), "1");
 }
