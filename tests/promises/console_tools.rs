@@ -1,59 +1,36 @@
 //! Programs made for PgBouncer's console, unchanged, at ours; and drivers.
 
-use std::net::{SocketAddr, TcpListener};
-use std::process::{Child, Command, Stdio};
-
 use tokio_postgres::types::{FromSql, Type};
 
 use super::console::{console, with_console};
+use super::support::daemon::Daemon;
 use super::support::metrics::{get, sum};
 use super::support::proxy::RunningProxy;
 use super::support::raw::Raw;
-use super::{block_on, connect, support, wait_both};
+use super::{block_on, connect, wait_both};
 
 const EXPORTER: &str = "prometheus-pgbouncer-exporter";
 
 /// Debian's exporter while it runs.
-struct Exporter(Child, SocketAddr);
+struct Exporter(Daemon);
 
 impl Exporter {
     fn start(proxy: &RunningProxy) -> Self {
-        // Somebody else may take the port before the exporter does: then its page is not what is looked for below.
-        let own = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let address = proxy.address();
-        let child = Command::new(EXPORTER)
-            .args(["--host", "127.0.0.1", "--port", &own.port().to_string()])
-            .args([
-                "--pgbouncer-host",
-                &address.ip().to_string(),
-                "--pgbouncer-port",
-                &address.port().to_string(),
-            ])
-            .args(["--pgbouncer-user", "app"])
-            .env("PGPASSWORD", "secret")
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{EXPORTER}: {error}; scripts/setup.sh test installs it"));
-        let mut exporter = Self(child, own);
-        support::wait_until("the exporter listens", || {
-            assert!(exporter.0.try_wait().unwrap().is_none(), "the exporter has ended");
-            std::net::TcpStream::connect(own).is_ok()
-        });
-        exporter
+        let console = proxy.address();
+        Self(Daemon::start(EXPORTER, |command, own| {
+            command
+                .args(["--host", "127.0.0.1", "--port", &own.port().to_string()])
+                .args(["--pgbouncer-host", &console.ip().to_string()])
+                .args(["--pgbouncer-port", &console.port().to_string()])
+                .args(["--pgbouncer-user", "app"])
+                .env("PGPASSWORD", "secret");
+        }))
     }
 
     fn metrics(&self) -> String {
-        let (head, body) = get(self.1, "/metrics");
+        let (head, body) = get(self.0.address, "/metrics");
         assert!(head.starts_with("HTTP/1.0 200"), "{head}\n{body}");
         body
-    }
-}
-
-impl Drop for Exporter {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
     }
 }
 

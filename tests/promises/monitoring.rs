@@ -2,14 +2,13 @@
 //! matters most is given.
 
 use std::fs;
-use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::dashboard::Load;
+use super::support::daemon::Daemon;
 use super::support::metrics::get;
 use super::support::proxy::{RunningProxy, Tidegate};
 use super::support::wait_until;
@@ -24,8 +23,7 @@ fn read(path: &str) -> String {
 
 /// Debian's Prometheus while it runs, with the rules as they are, but that alerts are given at once, and in a hurry.
 struct Prometheus {
-    child: Child,
-    address: SocketAddr,
+    daemon: Daemon,
     _folder: TempDir,
 }
 
@@ -41,26 +39,18 @@ impl Prometheus {
             .replace("/etc/prometheus/alerts*.yml", &path("alerts.yml"))
             .replace("tidegate:6433", &proxy.admin().to_string());
         fs::write(path("prometheus.yml"), config).unwrap();
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let child = Command::new(PROMETHEUS)
-            .arg(format!("--config.file={}", path("prometheus.yml")))
-            .arg(format!("--storage.tsdb.path={}", path("data")))
-            .arg(format!("--web.listen-address={address}"))
-            .stdout(Stdio::null())
-            .stderr(fs::File::create(path("log")).unwrap())
-            .spawn()
-            .unwrap_or_else(|error| panic!("{PROMETHEUS}: {error}; scripts/setup.sh test installs it"));
-        let mut prometheus = Self { child, address, _folder: folder };
-        wait_until("Prometheus listens", || {
-            assert!(prometheus.child.try_wait().unwrap().is_none(), "Prometheus has ended");
-            std::net::TcpStream::connect(address).is_ok()
+        let daemon = Daemon::start(PROMETHEUS, |command, address| {
+            command
+                .arg(format!("--config.file={}", path("prometheus.yml")))
+                .arg(format!("--storage.tsdb.path={}", path("data")))
+                .arg(format!("--web.listen-address={address}"));
         });
-        prometheus
+        Self { daemon, _folder: folder }
     }
 
     /// What it says at a path of its API; `None` while it is not ready.
     fn says(&self, path: &str) -> Option<Value> {
-        let (head, body) = get(self.address, &format!("/api/v1/{path}"));
+        let (head, body) = get(self.daemon.address, &format!("/api/v1/{path}"));
         let is_ready = !head.lines().next().unwrap_or_default().contains(" 503 ");
         is_ready.then(|| {
             let mut answer: Value =
@@ -85,13 +75,6 @@ impl Prometheus {
     fn alerts(&self) -> Vec<String> {
         let given = self.ask("ALERTS{alertstate=\"firing\",severity=\"critical\"}");
         given.iter().map(|(labels, _)| labels["alertname"].as_str().unwrap().to_owned()).collect()
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
     }
 }
 

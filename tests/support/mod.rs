@@ -15,6 +15,7 @@ pub mod authority;
 pub mod balancer;
 pub mod browser;
 pub mod cutting;
+pub mod daemon;
 pub mod faulty;
 pub mod metrics;
 pub mod otlp;
