@@ -38,6 +38,7 @@ wait_for() {
 }
 export PGHOST=127.0.0.1 PGPORT=6432 PGUSER=app PGPASSWORD=secret PGDATABASE=app
 ask() { psql --no-psqlrc --quiet --tuples-only --no-align --command "$1"; }
+as_postgres() { runuser -u postgres -- env -u PGHOST -u PGPORT -u PGUSER -u PGDATABASE psql --quiet "$@"; }
 main_process() { systemctl show --property=MainPID --value tidegate; }
 another_than() { [ "$(main_process)" != "$1" ] && [ "$(main_process)" != 0 ]; }
 
@@ -68,9 +69,8 @@ if systemctl start tidegate 2>/dev/null; then fail 'it runs without a database';
 journalctl --no-pager --output=cat --unit=tidegate | has 'what is missing' 'url'
 systemctl stop tidegate
 systemctl reset-failed 2>/dev/null
-wait_for PostgreSQL runuser -u postgres -- env -u PGHOST -u PGPORT -u PGUSER -u PGDATABASE psql --command 'select 1'
-runuser -u postgres -- env -u PGHOST -u PGPORT -u PGUSER -u PGDATABASE \
-    psql --quiet --command "create role app login password 'secret'" --command 'create database app owner app'
+wait_for PostgreSQL as_postgres --command 'select 1'
+as_postgres --command "create role app login password 'secret'" --command 'create database app owner app'
 printf '[database.app]\nurl = "postgres://app:secret@127.0.0.1:5432/app"\n' >>$config
 systemctl enable --now tidegate 2>/dev/null || fail 'it does not start'
 is 'it runs' active systemctl is-active tidegate

@@ -67,8 +67,9 @@ def write_and_read
   stale = 0
   at = Hash.new(0)
   ROUNDS.times do |number|
-    Visit.create!(page: "/#{Process.pid}/#{number}")
-    visit, said = find("/#{Process.pid}/#{number}")
+    page = "/#{Process.pid}/#{number}"
+    Visit.create!(page: page)
+    visit, said = find(page)
     stale += 1 if visit.nil?
     at[role(said)] += 1
   end

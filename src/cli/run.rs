@@ -192,11 +192,12 @@ async fn live(mut running: Running, reloader: &mut Reloader, signals: &mut Signa
 
 /// Stops: at once, or when clients are ready, unless somebody is in a hurry meanwhile.
 async fn stop(running: Running, is_hurried: bool, signals: &mut Signals, orders: &mut Option<Orders>) {
-    if is_hurried {
-        running.stop_unless(std::future::ready(())).await;
-    } else {
-        running.stop_unless(orders::hurry(signals, orders)).await;
-    }
+    let hurry = async {
+        if !is_hurried {
+            orders::hurry(signals, orders).await;
+        }
+    };
+    running.stop_unless(hurry).await;
 }
 
 /// Another process accepts the clients. Those that are here are served until they leave, within limits. Returns whether the rest

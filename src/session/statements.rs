@@ -134,8 +134,10 @@ impl Statements {
         catalog: &Keeper,
     ) -> Option<(Arc<Known>, Result<Hints, HintError>)> {
         // Of longer ones nothing is kept, so a key would be made in vain.
-        let short = text.len() <= sql::LONGEST_TEXT;
-        let scan = short.then(|| self.shaper.scan_with(text, ground.strings))??;
+        if text.len() > sql::LONGEST_TEXT {
+            return None;
+        }
+        let scan = self.shaper.scan_with(text, ground.strings)?;
         let known = lock(&self.shapes).get(&(scan.key, ground.key))?;
         known.is_current(catalog).then(|| (known, scan.hints()))
     }
